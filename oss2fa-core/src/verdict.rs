@@ -1,0 +1,90 @@
+//! Evidence that a factor was checked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::DeviceId;
+
+/// The kinds of factor; locks are counted for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactorKind {
+    /// RFC 6238.
+    Totp,
+    /// RFC 4226.
+    Hotp,
+    /// A single-use recovery code.
+    RecoveryCode,
+}
+
+impl FactorKind {
+    /// The word for it in the store, on the command line and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Hotp => "hotp",
+            Self::RecoveryCode => "recovery_code",
+        }
+    }
+}
+
+impl fmt::Display for FactorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A code matched a device: made by the checks in [`crate::factor`] and by nothing else.
+///
+/// It says that the code was right, not that it was unused: that is the row count of the store's
+/// conditional update, which takes this value and gives the evidence that lets somebody in.
+///
+/// It cannot be forged:
+///
+/// ```compile_fail
+/// use oss2fa_core::verdict::{Verified, FactorKind};
+/// use oss2fa_core::ids::DeviceId;
+/// let forged = Verified { device: DeviceId(1), kind: FactorKind::Totp, position: 7 };
+/// ```
+///
+/// nor be used twice:
+///
+/// ```compile_fail
+/// fn twice(proof: oss2fa_core::verdict::Verified) {
+///     drop(proof);
+///     drop(proof);
+/// }
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified {
+    device: DeviceId,
+    kind: FactorKind,
+    position: u64,
+}
+
+impl Verified {
+    pub(crate) fn by_check(device: DeviceId, kind: FactorKind, position: u64) -> Self {
+        Self { device, kind, position }
+    }
+
+    /// The device whose code it was.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// The kind of that device.
+    #[must_use]
+    pub fn kind(&self) -> FactorKind {
+        self.kind
+    }
+
+    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
+    /// number of the recovery code.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
