@@ -105,6 +105,8 @@ pub struct Script {
     pub refused: DisplayText,
     /// Told to a user without a device.
     pub how_to_enroll: DisplayText,
+    /// Told where the agent could not decide. Why is for the administrator: the log has it.
+    pub unavailable: DisplayText,
 }
 
 /// A login under way.
@@ -180,14 +182,13 @@ impl Session {
 
     fn refuse<E>(&mut self, refusal: Refusal) -> Vec<Effect<E>> {
         let words = match refusal {
-            Refusal::Answer | Refusal::Locked | Refusal::Unknown => Some(self.script.refused.clone()),
-            Refusal::NotEnrolled => Some(self.script.how_to_enroll.clone()),
-            // What is wrong with the host is for its administrator: the log has it.
-            Refusal::Unavailable => None,
+            Refusal::Answer | Refusal::Locked | Refusal::Unknown => &self.script.refused,
+            Refusal::NotEnrolled => &self.script.how_to_enroll,
+            Refusal::Unavailable => &self.script.unavailable,
         };
         let mut effects = Vec::new();
-        if let (Some(words), Conversation::Messages) = (words, self.script.conversation) {
-            effects.push(Effect::Tell(words));
+        if self.script.conversation == Conversation::Messages {
+            effects.push(Effect::Tell(words.clone()));
         }
         effects.extend(self.finish(Finish::Refused(refusal)));
         effects

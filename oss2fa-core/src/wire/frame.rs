@@ -112,6 +112,7 @@ impl Decoder {
     ///
     /// # Errors
     /// A [`FrameError`]; the connection is then of no further use.
+    #[expect(clippy::should_implement_trait, reason = "each call may want another type of message")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some(body) = self.body_length()? else { return Ok(None) };
         let Some(bytes) = self.held.get(HEADER..HEADER + body) else { return Ok(None) };

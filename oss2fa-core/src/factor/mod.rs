@@ -1,0 +1,12 @@
+//! The factors: each check takes what was typed and gives evidence, or nothing.
+//!
+//! A check is pure. It compares with what the caller has read from its store, and it never looks at
+//! a position below the lowest one that may still be accepted: what was used stays used on every
+//! path. That two logins cannot spend one code is the store's part.
+
+mod generator;
+
+pub mod hotp;
+pub mod otp;
+pub mod recovery_code;
+pub mod totp;

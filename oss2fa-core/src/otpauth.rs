@@ -1,0 +1,1 @@
+//! Provisioning URIs (`otpauth://`), as authenticator applications read them from a QR code.
