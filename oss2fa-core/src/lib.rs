@@ -9,6 +9,8 @@ pub mod secret;
 pub mod wire;
 
 #[cfg(feature = "factors")]
+mod base32;
+#[cfg(feature = "factors")]
 pub mod factor;
 #[cfg(feature = "factors")]
 pub mod ids;

@@ -4,7 +4,7 @@
 //! a position below the lowest one that may still be accepted: what was used stays used on every
 //! path. That two logins cannot spend one code is the store's part.
 
-mod generator;
+pub(crate) mod generator;
 
 pub mod hotp;
 pub mod otp;

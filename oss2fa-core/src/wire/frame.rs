@@ -14,6 +14,8 @@ pub const VERSION: u16 = 1;
 pub const MAX_FRAME: usize = 64 * 1024;
 
 const HEADER: usize = 4;
+// Room for a usual message: a buffer that has to grow leaves a copy of what it held behind.
+const ROOM: usize = 2048;
 
 #[derive(Serialize)]
 struct Outgoing<'a, M> {
@@ -69,7 +71,8 @@ impl std::error::Error for FrameError {}
 /// # Errors
 /// [`FrameError::DoesNotFit`] where the JSON is longer than [`MAX_FRAME`].
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
-    let mut bytes = vec![0; HEADER];
+    let mut bytes = Vec::with_capacity(ROOM);
+    bytes.resize(HEADER, 0);
     serde_json::to_writer(&mut bytes, &Outgoing { version: VERSION, message })
         .map_err(|_| FrameError::Malformed)?;
     let length = bytes.len() - HEADER;
@@ -93,6 +96,13 @@ pub struct Decoder {
 impl Decoder {
     /// Adds what was read from the socket.
     pub fn push(&mut self, bytes: &[u8]) {
+        let needed = self.held.len().saturating_add(bytes.len());
+        if needed > self.held.capacity() {
+            let mut larger = Vec::with_capacity(needed.saturating_mul(2).max(ROOM));
+            larger.extend_from_slice(&self.held);
+            self.held.zeroize();
+            self.held = larger;
+        }
         self.held.extend_from_slice(bytes);
     }
 

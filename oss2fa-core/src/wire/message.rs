@@ -6,7 +6,7 @@ use crate::secret::SecretText;
 
 /// From the module to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ModuleMessage {
     /// First: somebody is logging in and the module can ask them.
     Start(Start),
@@ -77,7 +77,7 @@ pub enum Echo {
 
 /// From the agent to the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AgentMessage {
     /// Show a prompt and send back an `Answer`.
     Ask {
@@ -161,7 +161,8 @@ impl<'de> Deserialize<'de> for DisplayText {
     }
 }
 
-// C0, DEL and C1 controls, and the bidirectional overrides that reorder what is read.
+// C0, DEL and C1 controls, line separators, and what reorders the line that is read.
 fn obeyed_by_terminals(c: char) -> bool {
-    (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
