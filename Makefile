@@ -1,0 +1,94 @@
+# OSS2FA's commands. `make` lists them; `make test` is what CI runs.
+
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+
+# Where `make install` puts things. DESTDIR is a root in front of it all, for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD_DIR ?= target/release
+# libpam looks for modules here, whatever PREFIX is.
+PAM_DIR ?= /usr/lib/$(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || $(CC) -print-multiarch)/security
+UNIT_DIR ?= /etc/systemd/system
+SHARE = $(DESTDIR)$(PREFIX)/share
+DOC = $(SHARE)/doc/oss2fa-agent
+
+# $(call step,WORDS,COMMAND): says what runs, how long it took, and stops at the first failure.
+step = @printf '\n== %s\n' '$(1)'; start=$$(date +%s); $(2) || \
+	{ status=$$?; printf '== FAILED after %s s: %s\n' "$$(($$(date +%s) - start))" '$(1)' >&2; exit $$status; }; \
+	printf '== %s: %s s\n' '$(1)' "$$(($$(date +%s) - start))"
+
+# In CI nothing is built twice: incremental files would only cost time and disk there.
+ifdef CI
+export CARGO_INCREMENTAL = 0
+export CARGO_PROFILE_DEV_DEBUG = 0
+endif
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+.PHONY: build
+build: ## the PAM module and the agent, optimised, in target/release
+	cargo build --release --locked -p pam_oss2fa -p oss2fa-agent
+
+.PHONY: demo
+demo: ## a login with a second factor on this machine, from nothing; HOLD=1 keeps it open to try by hand
+	@packaging/install-test-packages.sh demo
+	@$(MAKE) --no-print-directory build
+	@cargo run -q --locked -p oss2fa-tests --bin oss2fa-demo -- $(if $(HOLD),--hold)
+
+.PHONY: test
+test: ## everything that CI checks; installs what it needs; as root on Debian 12
+	$(call step,Debian packages,packaging/install-test-packages.sh test)
+	$(call step,format,cargo fmt --all --check)
+	$(call step,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
+	$(call step,the module and the agent,$(MAKE) --no-print-directory build)
+	$(call step,tests,$(run_tests))
+	$(call step,examples in the documentation,cargo test --doc --workspace --locked)
+	$(call step,fuzz smoke,tests/fuzz/smoke.sh)
+
+# nextest where it is installed: it runs each test in a process of its own, several at once, and shows
+# the slow ones. Without it the same tests run, one program after another.
+run_tests = if cargo nextest --version >/dev/null 2>&1; then \
+	cargo nextest run --workspace --locked --no-fail-fast; \
+	else cargo test --workspace --locked --no-fail-fast --lib --bins --tests; fi
+
+.PHONY: bench
+bench: ## the promises about speed and size, against the peers; writes target/bench/results.json
+	@packaging/install-test-packages.sh test
+	@$(MAKE) --no-print-directory build
+	@cargo run --release -q --locked -p oss2fa-tests --bin oss2fa-bench
+
+.PHONY: deb
+deb: build ## the Debian package, in target/debian
+	packaging/debian/build-deb.sh
+
+.PHONY: install
+install: ## what `make build` built, below DESTDIR and PREFIX; changes no login
+	install -D -m 0644 $(BUILD_DIR)/libpam_oss2fa.so $(DESTDIR)$(PAM_DIR)/pam_oss2fa.so
+	install -D -m 0755 $(BUILD_DIR)/oss2fa-agent $(DESTDIR)$(PREFIX)/bin/oss2fa-agent
+	install -d $(DESTDIR)/etc/oss2fa
+	test -e $(DESTDIR)/etc/oss2fa/agent.toml || install -m 0644 config/agent.toml $(DESTDIR)/etc/oss2fa/agent.toml
+	install -d $(DESTDIR)$(UNIT_DIR)
+	install -m 0644 packaging/systemd/oss2fa-agent.socket $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.socket
+	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' packaging/systemd/oss2fa-agent.service \
+		>$(DESTDIR)$(UNIT_DIR)/oss2fa-agent.service
+	chmod 0644 $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.service
+	install -D -m 0644 packaging/systemd/oss2fa-agent.sysusers $(DESTDIR)/usr/lib/sysusers.d/oss2fa-agent.conf
+	install -D -m 0644 packaging/systemd/oss2fa-agent.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/oss2fa-agent.conf
+	install -D -m 0644 packaging/pam-configs/oss2fa $(DESTDIR)/usr/share/pam-configs/oss2fa
+	install -d $(SHARE)/man/man1
+	$(BUILD_DIR)/oss2fa-agent man $(SHARE)/man/man1
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
+	$(BUILD_DIR)/oss2fa-agent completions bash >$(SHARE)/bash-completion/completions/oss2fa-agent
+	$(BUILD_DIR)/oss2fa-agent completions zsh >$(SHARE)/zsh/vendor-completions/_oss2fa-agent
+	$(BUILD_DIR)/oss2fa-agent completions fish >$(SHARE)/fish/vendor_completions.d/oss2fa-agent.fish
+	install -d $(DOC)/examples/pam.d $(DOC)/examples/sshd_config.d
+	install -m 0644 config/pam.d/* $(DOC)/examples/pam.d/
+	install -m 0644 config/sshd_config.d/* $(DOC)/examples/sshd_config.d/
+	install -m 0644 packaging/pam-configs/README.md $(DOC)/pam-auth-update.md
+
+.PHONY: clean
+clean: ## removes everything that was built
+	cargo clean

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs the Debian packages that building, testing, the demo and the benchmark need, where they are
+# missing. Debian 12, as root. With everything in place it asks dpkg only, and takes no time.
+#
+# Usage: install-test-packages.sh [demo|test]     (default: test, which is everything)
+set -eu
+
+# To compile the module (libpam) and SQLite, which is bundled as C.
+build="build-essential pkg-config libpam0g-dev"
+# The programs that people log in through, and an independent generator of codes.
+login="openssh-server openssh-client sudo iproute2 oathtool expect python3 python3-pexpect"
+# libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
+harness="pamtester libpam-wrapper strace zbar-tools python3-pyotp"
+# What the benchmark measures against, and what `import` reads files of.
+peers="libpam-google-authenticator libpam-oath"
+# The package: dpkg-shlibdeps, its linter, a Debian to install it in, the checks of the units.
+package="dpkg-dev lintian debootstrap debian-archive-keyring systemd"
+
+case "${1:-test}" in
+    demo) wanted="$build $login" ;;
+    test) wanted="$build $login $harness $peers $package" ;;
+    *) echo "install-test-packages.sh: unknown purpose '$1'; it is 'demo' or 'test'" >&2; exit 2 ;;
+esac
+
+missing=
+for name in $wanted; do
+    case "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || true)" in
+        installed) ;;
+        *) missing="$missing $name" ;;
+    esac
+done
+if [ -z "$missing" ]; then
+    exit 0
+fi
+
+echo "Installing with apt-get:$missing"
+if [ "$(id -u)" -ne 0 ]; then
+    echo "install-test-packages.sh: run this as root: apt-get install --no-install-recommends$missing" >&2
+    exit 1
+fi
+
+# openssh-server would start an sshd for the whole machine. Debian's way to say no is this file; where
+# the machine has its own, that one stands.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '#!/bin/sh\n# Put here by OSS2FA while its test packages install; remove it if it stayed.\nexit 101\n' >"$policy"
+    chmod 0755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q || echo "apt-get update failed; going on with the package lists that are there" >&2
+# $missing is a list of words on purpose.
+# shellcheck disable=SC2086
+apt-get install -y -q --no-install-recommends $missing
