@@ -112,7 +112,7 @@ impl Options {
                 self.period.replace(period).is_some()
             }
             "TIME_SKEW" => {
-                let skew = value.parse().ok().filter(|skew: &i64| skew.abs() <= MAX_SKEW);
+                let skew = value.parse().ok().filter(|skew| (-MAX_SKEW..=MAX_SKEW).contains(skew));
                 let skew = skew.ok_or("TIME_SKEW is not a number of steps from -1500 to 1500")?;
                 self.drift.replace(skew).is_some()
             }

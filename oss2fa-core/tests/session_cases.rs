@@ -1,0 +1,162 @@
+//! Logins as data: the files of `tests/cases`, and what must hold for every sequence of events.
+#![cfg(feature = "factors")]
+
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::session::{Effect, Event, Finish, Judgement, Refusal, Script, Session, Standing};
+use oss2fa_core::wire::{Conversation, DisplayText, Echo};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default = "messages")]
+    conversation: Conversation,
+    #[serde(default = "off")]
+    echo: Echo,
+    steps: Vec<Vec<String>>,
+}
+
+fn messages() -> Conversation {
+    Conversation::Messages
+}
+
+fn off() -> Echo {
+    Echo::Off
+}
+
+fn script(conversation: Conversation, echo: Echo) -> Script {
+    Script {
+        prompt: DisplayText::new("[prompt]"),
+        echo,
+        conversation,
+        refused: DisplayText::new("[refused]"),
+        how_to_enroll: DisplayText::new("[how_to_enroll]"),
+        unavailable: DisplayText::new("[unavailable]"),
+    }
+}
+
+fn event(text: &str) -> Event<u32> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match (word, rest) {
+        ("found", "unknown") => Event::Found(Standing::Unknown),
+        ("found", "must_prove") => Event::Found(Standing::MustProve),
+        ("found", "not_enrolled") => Event::Found(Standing::NotEnrolled),
+        ("found", "skip") => Event::Found(Standing::Skip),
+        ("found", "unavailable") => Event::Found(Standing::Unavailable),
+        ("answered", typed) => Event::Answered(SecretText::new(typed.to_owned())),
+        ("judged", "refused") => Event::Judged(Judgement::Refused),
+        ("judged", "locked") => Event::Judged(Judgement::Locked),
+        ("judged", "unavailable") => Event::Judged(Judgement::Unavailable),
+        ("judged", "admitted 42") => Event::Judged(Judgement::Admitted(42)),
+        ("judged", "admitted 43") => Event::Judged(Judgement::Admitted(43)),
+        ("hung_up", "") => Event::HungUp,
+        ("expired", "") => Event::Expired,
+        _ => unreachable!("the case file has an event that is not known: {text}"),
+    }
+}
+
+fn word(effect: &Effect<u32>) -> String {
+    match effect {
+        Effect::LookUp => "look_up".to_owned(),
+        Effect::Ask(Echo::Off, text) => format!("ask {}", text.as_str()),
+        Effect::Ask(Echo::On, text) => format!("ask shown {}", text.as_str()),
+        Effect::Tell(text) => format!("tell {}", text.as_str()),
+        Effect::Judge(typed) => format!("judge {}", typed.expose()),
+        Effect::Finish(Finish::Admitted(evidence)) => format!("admit {evidence}"),
+        Effect::Finish(Finish::Skipped) => "skip".to_owned(),
+        Effect::Finish(Finish::Gone) => "gone".to_owned(),
+        Effect::Finish(Finish::Refused(refusal)) => format!(
+            "refuse {}",
+            match refusal {
+                Refusal::Answer => "answer",
+                Refusal::Locked => "locked",
+                Refusal::Unknown => "unknown",
+                Refusal::NotEnrolled => "not_enrolled",
+                Refusal::Unavailable => "unavailable",
+            }
+        ),
+    }
+}
+
+fn run(file: &str, at_least: usize) {
+    let file: File = toml::from_str(file).unwrap_or_else(|error| unreachable!("{error}"));
+    assert!(file.case.len() >= at_least, "the file has lost cases");
+    for case in file.case {
+        let (mut session, effects) = Session::start::<u32>(script(case.conversation, case.echo));
+        assert_eq!(effects, [Effect::LookUp], "{}", case.name);
+        for (number, step) in case.steps.iter().enumerate() {
+            let (given, expected) = step.split_first().unwrap_or_else(|| unreachable!("an empty step"));
+            let (next, effects) = session.step(event(given));
+            let effects: Vec<_> = effects.iter().map(word).collect();
+            assert_eq!(effects, expected, "{}, step {number}: {given}", case.name);
+            session = next;
+        }
+    }
+}
+
+#[test]
+fn logins() {
+    run(include_str!("cases/login.toml"), 18);
+}
+
+#[test]
+fn leaving() {
+    run(include_str!("cases/leaving.toml"), 11);
+}
+
+#[test]
+fn confused() {
+    run(include_str!("cases/confused.toml"), 9);
+}
+
+const EVENTS: [&str; 13] = [
+    "found unknown",
+    "found must_prove",
+    "found not_enrolled",
+    "found skip",
+    "found unavailable",
+    "answered 123456",
+    "answered ",
+    "judged refused",
+    "judged locked",
+    "judged unavailable",
+    "judged admitted 42",
+    "hung_up",
+    "expired",
+];
+
+proptest! {
+    #[test]
+    fn whatever_happens_a_login_ends_once_and_lets_in_only_on_evidence(
+        events in prop::collection::vec(prop::sample::select(EVENTS.to_vec()), 0..8),
+        quiet in any::<bool>(),
+    ) {
+        let conversation = if quiet { Conversation::PromptsOnly } else { Conversation::Messages };
+        let (mut session, _) = Session::start::<u32>(script(conversation, Echo::Off));
+        let mut log = vec!["look_up".to_owned()];
+        for given in &events {
+            let (next, effects) = session.step(event(given));
+            log.extend(effects.iter().map(word));
+            session = next;
+        }
+        let ends = |word: &&String| ["admit", "skip", "gone", "refuse"].iter().any(|end| word.starts_with(end));
+        prop_assert!(log.iter().filter(ends).count() <= 1, "{log:?}");
+        if log.iter().any(|word| word.starts_with("admit")) {
+            prop_assert_eq!(&log, &["look_up", "ask [prompt]", "judge 123456", "admit 42"]);
+        }
+        if log.iter().any(|word| word == "skip") {
+            prop_assert_eq!(events.first(), Some(&"found skip"));
+        }
+        if quiet {
+            prop_assert!(!log.iter().any(|word| word.starts_with("tell")));
+        }
+    }
+}
