@@ -1,0 +1,362 @@
+//! What the command line and the daemon say to each other.
+//!
+//! The same socket and the same frames as a login; the first frame's message decides which it is.
+//! Who may ask for what is decided by the daemon, from the uid that the kernel gives for the peer.
+
+use oss2fa_core::factor::otp::OtpParameters;
+use oss2fa_core::ids::{DeviceId, DeviceName};
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::verdict::FactorKind;
+use serde::{Deserialize, Serialize};
+
+/// A request of the command line; one a connection.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make a device with a fresh secret; it waits for `Confirm`.
+    Enroll {
+        /// As typed; the daemon makes it canonical.
+        user: String,
+        /// TOTP or HOTP.
+        kind: OtpKind,
+        /// What the owner calls it; by default the kind's name.
+        name: Option<DeviceName>,
+        /// Algorithm, digits, period.
+        parameters: OtpParameters,
+        /// A fresh code of one of the user's devices, where one is needed.
+        proof: Option<SecretText>,
+    },
+    /// Activate a device by its first code.
+    Confirm {
+        /// Whose.
+        user: String,
+        /// Which.
+        device: DeviceId,
+        /// The first code.
+        code: SecretText,
+    },
+    /// The devices of a user, or of everybody (root), in pages.
+    List {
+        /// Whose; everybody's where absent.
+        user: Option<String>,
+        /// Devices after this one.
+        after: Option<DeviceId>,
+    },
+    /// Remove a device.
+    Remove {
+        /// Whose.
+        user: String,
+        /// Which.
+        device: DeviceId,
+        /// A fresh code, where one is needed.
+        proof: Option<SecretText>,
+    },
+    /// Remove all of a user, also that the user was ever enrolled (root).
+    Forget {
+        /// Who.
+        user: String,
+    },
+    /// Give a device another name.
+    Rename {
+        /// Whose.
+        user: String,
+        /// Which.
+        device: DeviceId,
+        /// The new name.
+        name: DeviceName,
+    },
+    /// Replace the recovery codes by ten new ones.
+    RecoveryCodes {
+        /// Whose.
+        user: String,
+        /// A fresh code, where one is needed.
+        proof: Option<SecretText>,
+    },
+    /// Find a device again whose clock or counter has run away.
+    Resync {
+        /// Whose.
+        user: String,
+        /// Which.
+        device: DeviceId,
+        /// A code.
+        first: SecretText,
+        /// The very next one.
+        second: SecretText,
+    },
+    /// Release the locks of a user (root).
+    Unlock {
+        /// Who.
+        user: String,
+    },
+    /// Check a code, and spend it.
+    Verify {
+        /// Whose.
+        user: String,
+        /// The code.
+        code: SecretText,
+    },
+    /// Take over devices from another system (root).
+    Import {
+        /// At most [`IMPORT_BATCH`] at a time.
+        entries: Vec<ImportEntry>,
+    },
+    /// The provisioning URI of a device (root).
+    Export {
+        /// Whose.
+        user: String,
+        /// Which.
+        device: DeviceId,
+    },
+    /// How the daemon is doing.
+    Status {},
+}
+
+/// Most entries in one `Import`: with the longest names and secrets they fit into one frame.
+pub const IMPORT_BATCH: usize = 40;
+
+/// Most devices in one page of `List`.
+pub const LIST_PAGE: usize = 100;
+
+/// Kinds that `enroll` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtpKind {
+    /// RFC 6238.
+    Totp,
+    /// RFC 4226.
+    Hotp,
+}
+
+impl From<OtpKind> for FactorKind {
+    fn from(kind: OtpKind) -> Self {
+        match kind {
+            OtpKind::Totp => Self::Totp,
+            OtpKind::Hotp => Self::Hotp,
+        }
+    }
+}
+
+/// A device that another system held, or its scratch codes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportEntry {
+    /// As the other system spells it.
+    pub user: String,
+    /// What the owner will see.
+    pub name: DeviceName,
+    /// What it is.
+    pub what: Imported,
+}
+
+/// What an entry brings.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Imported {
+    /// A one-time-password device.
+    Otp {
+        /// TOTP or HOTP.
+        kind: OtpKind,
+        /// Base32.
+        secret: SecretText,
+        /// Algorithm, digits, period.
+        parameters: OtpParameters,
+        /// The lowest step or counter that may still be accepted.
+        next_position: u64,
+    },
+    /// Scratch codes, single use.
+    ScratchCodes {
+        /// As the other system wrote them.
+        codes: Vec<SecretText>,
+    },
+}
+
+/// The daemon's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Response {
+    /// A device was made and waits for its first code.
+    Enrolled(Enrolled),
+    /// A device, as it is now.
+    Device(DeviceView),
+    /// One page of devices.
+    Devices {
+        /// In order of their numbers.
+        devices: Vec<DeviceView>,
+        /// There is at least one more.
+        more: More,
+    },
+    /// New recovery codes; they are not shown again.
+    RecoveryCodes {
+        /// Canonical, with dashes.
+        codes: Vec<SecretText>,
+    },
+    /// A line for each entry of an import, in order.
+    Imported {
+        /// What became of it.
+        report: Vec<ImportLine>,
+    },
+    /// A provisioning URI.
+    Exported {
+        /// Holds the secret.
+        provisioning_uri: SecretText,
+    },
+    /// Done; nothing to tell.
+    Done {},
+    /// How the daemon is doing.
+    Status(Status),
+    /// Not done.
+    Refused(Refused),
+}
+
+/// Whether another page follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum More {
+    /// This was the last.
+    No,
+    /// Ask again, after the last device of this page.
+    Yes,
+}
+
+/// What `enroll --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolled {
+    /// Number of the device.
+    pub device: DeviceId,
+    /// Its kind.
+    pub kind: FactorKind,
+    /// Always `pending`.
+    pub status: DeviceStatus,
+    /// For the authenticator app; holds the secret.
+    pub provisioning_uri: SecretText,
+}
+
+/// Whether a device counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceStatus {
+    /// Made, not proven.
+    Pending,
+    /// Proven.
+    Active,
+}
+
+impl DeviceStatus {
+    /// The word for it in the store and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// What may be shown of a device. Times are seconds since 1970.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceView {
+    /// Number of the device.
+    pub device: DeviceId,
+    /// Whose it is.
+    pub user: String,
+    /// What the owner calls it.
+    pub name: DeviceName,
+    /// Its kind.
+    pub kind: FactorKind,
+    /// Whether it counts.
+    pub status: DeviceStatus,
+    /// Absent for recovery codes.
+    pub parameters: Option<OtpParameters>,
+    /// Recovery codes that are left; absent for other kinds.
+    pub codes_left: Option<u64>,
+    /// When it was made.
+    pub created_at: u64,
+    /// When it was last used.
+    pub last_used_at: Option<u64>,
+}
+
+/// What became of one entry of an import.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportLine {
+    /// As in the entry.
+    pub user: String,
+    /// What happened.
+    pub result: ImportResult,
+}
+
+/// Outcome of one entry.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportResult {
+    /// Taken over, and active.
+    Imported(DeviceId),
+    /// This secret is there already; nothing was changed.
+    AlreadyThere(DeviceId),
+    /// The host knows no such user.
+    UnknownUser,
+    /// Not taken over.
+    Refused(String),
+}
+
+/// How the daemon is doing.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Release.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime: u64,
+    /// The configuration in force.
+    pub config: String,
+    /// The store in use.
+    pub store: String,
+    /// Users that have, or ever had, a device.
+    pub users: u64,
+    /// Active devices.
+    pub devices: u64,
+    /// Sources and users that are locked at the moment.
+    pub locks: u64,
+    /// Number of the newest audit event.
+    pub audit_events: u64,
+    /// What happens to users without a device: `deny` or `skip`.
+    pub unenrolled: String,
+    /// Why the newest reload was refused, where it was.
+    pub reload_error: Option<String>,
+}
+
+/// Why a request was not done: a stable code, and a sentence that says what to do.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// For scripts and searches.
+    pub code: RefusalCode,
+    /// For people.
+    pub message: String,
+}
+
+/// Stable codes of refusals; the exit status of the command line follows from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// This uid may not do that.
+    NotAllowed,
+    /// A fresh code of one of the user's devices must come along.
+    ProofNeeded,
+    /// A code was wrong, used before, or of no device.
+    CodeRefused,
+    /// Too many tries.
+    Locked,
+    /// The host knows no such user.
+    UnknownUser,
+    /// The user has no such device.
+    UnknownDevice,
+    /// The last factor of a user who must have one.
+    LastFactor,
+    /// A value cannot be taken.
+    BadRequest,
+    /// Store or user directory failed.
+    Unavailable,
+}

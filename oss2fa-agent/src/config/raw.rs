@@ -1,0 +1,123 @@
+//! The configuration file as serde sees it: every key, its default, nothing checked yet.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) agent: Agent,
+    pub(super) store: Store,
+    pub(super) policy: Policy,
+    pub(super) locks: Locks,
+    pub(super) audit: Audit,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Agent {
+    pub(super) socket: PathBuf,
+    pub(super) user: String,
+    pub(super) login_timeout: i64,
+    pub(super) log_level: String,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/oss2fa/agent.sock"),
+            user: "oss2fa".to_owned(),
+            login_timeout: 120,
+            log_level: "info".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) path: PathBuf,
+    pub(super) master_key: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("/var/lib/oss2fa/agent.db"),
+            master_key: "/var/lib/oss2fa/master.key".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Policy {
+    pub(super) unenrolled: String,
+    pub(super) required_groups: Vec<String>,
+    pub(super) exempt_groups: Vec<String>,
+    pub(super) skip_networks: Vec<String>,
+    pub(super) self_service: Vec<String>,
+    pub(super) totp_skew: i64,
+    pub(super) service: BTreeMap<String, Service>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            unenrolled: "deny".to_owned(),
+            required_groups: Vec::new(),
+            exempt_groups: Vec::new(),
+            skip_networks: Vec::new(),
+            self_service: ["enroll", "list", "remove", "rename"].map(str::to_owned).to_vec(),
+            totp_skew: 1,
+            service: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Service {
+    pub(super) unenrolled: Option<String>,
+    pub(super) required_groups: Option<Vec<String>>,
+    pub(super) exempt_groups: Option<Vec<String>>,
+    pub(super) skip_networks: Option<Vec<String>>,
+    pub(super) factors: Option<Vec<String>>,
+    pub(super) messages: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Locks {
+    pub(super) free_attempts: i64,
+    pub(super) free_attempts_per_source: i64,
+    pub(super) free_attempts_per_user: i64,
+    pub(super) first_pause: i64,
+    pub(super) longest_pause: i64,
+}
+
+impl Default for Locks {
+    fn default() -> Self {
+        Self {
+            free_attempts: 5,
+            free_attempts_per_source: 50,
+            free_attempts_per_user: 200,
+            first_pause: 30,
+            longest_pause: 3600,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    pub(super) syslog: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { syslog: true }
+    }
+}

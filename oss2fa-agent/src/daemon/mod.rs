@@ -1,0 +1,13 @@
+//! The daemon: listens, and hands each connection to a login or to a request of the command line.
+
+mod admin;
+mod connection;
+mod live;
+mod login;
+mod peer;
+mod proof;
+mod socket;
+mod start;
+mod syslog;
+
+pub use start::{ServeError, ServeOptions, serve};

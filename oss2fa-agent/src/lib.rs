@@ -1,0 +1,16 @@
+//! The OSS2FA agent: the daemon of one host, and its command line.
+//!
+//! Who calls whom: [`cli`] asks the [`daemon`] over its socket; the daemon asks the [`directory`]
+//! who somebody is, the [`policy`] what they must show, and the [`store`] whether they showed it.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod directory;
+pub mod outside;
+pub mod policy;
+pub mod privileges;
+pub mod source;
+pub mod store;

@@ -1,0 +1,177 @@
+//! A try with a code: lock, verdict and audit in one transaction.
+//!
+//! The verdict is the row count of one conditional update. It alone makes an [`Admitted`].
+
+use oss2fa_core::ids::{DeviceId, UserName};
+use oss2fa_core::verdict::{FactorKind, Verified};
+use rusqlite::{Connection, params};
+
+use super::audit::{AuditEntry, Context, Event, append};
+use super::device::{AccountId, mark_enrolled};
+use super::error::StoreError;
+use super::keys::Keys;
+use super::lock::Locks;
+use crate::config::LockLimits;
+use crate::source::Source;
+
+/// A code was right and this try, and no other, has spent it; that is on disk.
+///
+/// Only the store makes one, from the row count of its update:
+///
+/// ```compile_fail
+/// use oss2fa_agent::store::Admitted;
+/// let forged = Admitted { device: oss2fa_core::ids::DeviceId(1), _made_here: () };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The device whose code it was.
+    pub device: DeviceId,
+    _made_here: (),
+}
+
+/// What the store says to a try.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Right, and spent.
+    Admitted(Admitted),
+    /// Wrong, used before, or of no device.
+    Refused,
+    /// Too many tries.
+    Locked,
+}
+
+/// What a right code is spent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A login, or `verify`.
+    Login,
+    /// A change of the user's own devices.
+    Change,
+    /// To make a pending device active.
+    Confirm(DeviceId),
+    /// To find a device again; what the drift becomes.
+    Resync {
+        /// In steps.
+        drift: i64,
+    },
+}
+
+/// One try.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Whose account.
+    pub account: AccountId,
+    /// Their name, for the audit.
+    pub user: UserName,
+    /// The PAM service, or `cli`.
+    pub service: String,
+    /// Where from.
+    pub source: Source,
+    /// The kinds that the code could be of.
+    pub kinds: Vec<FactorKind>,
+    /// That it matched, where it did.
+    pub verified: Option<Verified>,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// Judges a try within the caller's transaction.
+///
+/// # Errors
+/// Those of SQLite; the try then has no verdict, which is a refusal.
+pub fn judge(
+    connection: &Connection,
+    keys: &Keys,
+    events: &mut Vec<AuditEntry>,
+    limits: &LockLimits,
+    attempt: Attempt,
+    now: u64,
+) -> Result<Verdict, StoreError> {
+    let context = Context::new(now, &attempt.user, &attempt.service, &attempt.source);
+    let locks = Locks { account: attempt.account, source: &attempt.source, limits, now };
+    // A right code is refused when its own kind is locked, whatever else it could have been.
+    let kinds = attempt.verified.as_ref().map_or(attempt.kinds, |verified| vec![verified.kind()]);
+    if locks.are_closed(connection, &kinds)? {
+        append(connection, keys, events, &context, Event::Locked, &words(&kinds))?;
+        return Ok(Verdict::Locked);
+    }
+    if let Some(verified) = attempt.verified {
+        let kind = verified.kind();
+        if let Some(admitted) = spend(connection, attempt.account, verified, attempt.purpose, now)? {
+            locks.count_success(connection, kind)?;
+            let event = match attempt.purpose {
+                Purpose::Login | Purpose::Change => Event::Accepted,
+                Purpose::Confirm(_) => {
+                    mark_enrolled(connection, attempt.account, now)?;
+                    Event::Confirmed
+                }
+                Purpose::Resync { .. } => Event::Resynced,
+            };
+            append(connection, keys, events, &context, event, &format!("{kind} device={}", admitted.device))?;
+            return Ok(Verdict::Admitted(admitted));
+        }
+    }
+    locks.count_failure(connection, &kinds)?;
+    append(connection, keys, events, &context, Event::Refused, &words(&kinds))?;
+    Ok(Verdict::Refused)
+}
+
+fn spend(
+    connection: &Connection,
+    account: AccountId,
+    verified: Verified,
+    purpose: Purpose,
+    now: u64,
+) -> Result<Option<Admitted>, StoreError> {
+    let device = verified.device();
+    let position = i64::try_from(verified.position())
+        .ok()
+        .filter(|position| *position < i64::MAX)
+        .ok_or(StoreError::Corrupt("a position beyond every counter"))?;
+    let now = now.cast_signed();
+    let rows = match (verified.kind(), purpose) {
+        (FactorKind::RecoveryCode, _) => {
+            let rows = connection
+                .prepare_cached(
+                    "UPDATE recovery_code SET used_at = ?3
+                     WHERE device = ?1 AND number = ?2 AND used_at IS NULL
+                       AND EXISTS (SELECT 1 FROM device
+                                   WHERE id = ?1 AND account = ?4 AND status = 'active')",
+                )?
+                .execute(params![device.0, position, now, account.0])?;
+            connection
+                .prepare_cached("UPDATE device SET last_used_at = ?2 WHERE id = ?1")?
+                .execute(params![device.0, now])?;
+            rows
+        }
+        (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
+            .prepare_cached(
+                "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3
+                 WHERE id = ?1 AND account = ?4 AND status = 'active' AND next_position <= ?2",
+            )?
+            .execute(params![device.0, position, now, account.0])?,
+        (FactorKind::Totp | FactorKind::Hotp, Purpose::Resync { drift }) => connection
+            .prepare_cached(
+                "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3, drift = ?5
+                 WHERE id = ?1 AND account = ?4 AND status = 'active' AND next_position <= ?2",
+            )?
+            .execute(params![device.0, position, now, account.0, drift])?,
+        // A device that nobody vouched for may be the first of its owner, never one more.
+        (FactorKind::Totp | FactorKind::Hotp, Purpose::Confirm(pending)) => connection
+            .prepare_cached(
+                "UPDATE device SET status = 'active', next_position = ?2 + 1, last_used_at = ?3
+                 WHERE id = ?1 AND id = ?5 AND account = ?4 AND status = 'pending' AND next_position <= ?2
+                   AND (vouched = 1 OR NOT EXISTS (
+                        SELECT 1 FROM device other WHERE other.account = ?4 AND other.status = 'active'))",
+            )?
+            .execute(params![device.0, position, now, account.0, pending.0])?,
+    };
+    Ok((rows == 1).then_some(Admitted { device, _made_here: () }))
+}
+
+fn words(kinds: &[FactorKind]) -> String {
+    if kinds.is_empty() {
+        return "the code has the shape of no device".to_owned();
+    }
+    kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,235 @@
+//! Locks: counted per (user, kind, source), per source, and per (user, kind); they release by themselves.
+//!
+//! A stranger who hammers an account fills the first counter, which is theirs alone, and at the most
+//! the second. The third catches a stranger with many addresses; it does not hold for a source that
+//! the owner has logged in from, so that the owner gets in.
+
+use oss2fa_core::verdict::FactorKind;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::device::AccountId;
+use super::error::StoreError;
+use crate::config::LockLimits;
+use crate::source::Source;
+
+/// A counter that has not grown for so long starts anew.
+const FORGOTTEN_AFTER: u64 = 24 * 3600;
+
+/// Seconds after which a counter that many people share loses one failure.
+const LEAK: u64 = 300;
+
+/// How long a source stays known to an account.
+const KNOWN_FOR: u64 = 30 * 24 * 3600;
+
+/// How often "seen" is written down anew: not at each login.
+const SEEN_EVERY: u64 = 24 * 3600;
+
+/// What a counter counts.
+#[derive(Debug, Clone, Copy)]
+enum Scope<'a> {
+    UserKindSource(AccountId, FactorKind, &'a Source),
+    Source(&'a Source),
+    UserKind(AccountId, FactorKind),
+}
+
+impl<'a> Scope<'a> {
+    fn key(self) -> (i64, &'static str, &'a str) {
+        match self {
+            Self::UserKindSource(account, kind, source) => (account.0, kind.as_str(), source.as_str()),
+            Self::Source(source) => (0, "", source.as_str()),
+            Self::UserKind(account, kind) => (account.0, kind.as_str(), ""),
+        }
+    }
+
+    fn free(self, limits: &LockLimits) -> u32 {
+        match self {
+            Self::UserKindSource(..) => limits.free_attempts,
+            Self::Source(_) => limits.free_attempts_per_source,
+            Self::UserKind(..) => limits.free_attempts_per_user,
+        }
+    }
+
+    fn leaked(self, idle: u64) -> u64 {
+        match self {
+            Self::UserKindSource(..) => 0,
+            Self::Source(_) | Self::UserKind(..) => idle / LEAK,
+        }
+    }
+}
+
+/// Whose tries are counted, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Locks<'a> {
+    /// Whose account is tried.
+    pub account: AccountId,
+    /// Where from.
+    pub source: &'a Source,
+    /// How much is too much.
+    pub limits: &'a LockLimits,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+impl Locks<'_> {
+    /// Whether a try with any of `kinds` must be refused unseen: when the source is locked, or every
+    /// kind that the code could be of.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn are_closed(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<bool, StoreError> {
+        if self.is_locked(connection, Scope::Source(self.source))? {
+            return Ok(true);
+        }
+        let known = self.is_known(connection)?;
+        for kind in kinds {
+            let closed = self
+                .is_locked(connection, Scope::UserKindSource(self.account, *kind, self.source))?
+                || (!known && self.is_locked(connection, Scope::UserKind(self.account, *kind))?);
+            if !closed {
+                return Ok(false);
+            }
+        }
+        Ok(!kinds.is_empty())
+    }
+
+    /// Counts a failed try with a code that could have been of `kinds`.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn count_failure(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<(), StoreError> {
+        connection
+            .prepare_cached("DELETE FROM lock WHERE last_failure_at < ?1 AND locked_until < ?2")?
+            .execute(params![
+                self.now.saturating_sub(FORGOTTEN_AFTER).cast_signed(),
+                self.now.cast_signed()
+            ])?;
+        self.raise(connection, Scope::Source(self.source))?;
+        for kind in kinds {
+            self.raise(connection, Scope::UserKindSource(self.account, *kind, self.source))?;
+            self.raise(connection, Scope::UserKind(self.account, *kind))?;
+        }
+        Ok(())
+    }
+
+    /// Clears what this user, kind and source had counted, and remembers the source.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn count_success(&self, connection: &Connection, kind: FactorKind) -> Result<(), StoreError> {
+        let (account, kind, source) = Scope::UserKindSource(self.account, kind, self.source).key();
+        connection
+            .prepare_cached("DELETE FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3")?
+            .execute(params![account, kind, source])?;
+        connection
+            .prepare_cached(
+                "INSERT INTO known_source (account, source, seen_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (account, source) DO UPDATE SET seen_at = excluded.seen_at
+                 WHERE seen_at < excluded.seen_at - ?4",
+            )?
+            .execute(params![account, source, self.now.cast_signed(), SEEN_EVERY.cast_signed()])?;
+        Ok(())
+    }
+
+    fn is_locked(&self, connection: &Connection, scope: Scope<'_>) -> Result<bool, StoreError> {
+        let (account, kind, source) = scope.key();
+        let until: Option<i64> = connection
+            .prepare_cached(
+                "SELECT locked_until FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3",
+            )?
+            .query_row(params![account, kind, source], |row| row.get(0))
+            .optional()?;
+        let until = until.unwrap_or(0).cast_unsigned();
+        if until <= self.now {
+            return Ok(false);
+        }
+        // A lock longer than any can be: the clock was set back. It must still release by itself.
+        let longest = self.now + self.limits.longest_pause;
+        if until > longest {
+            connection
+                .prepare_cached(
+                    "UPDATE lock SET locked_until = ?4, last_failure_at = ?5
+                     WHERE account = ?1 AND kind = ?2 AND source = ?3",
+                )?
+                .execute(params![account, kind, source, longest.cast_signed(), self.now.cast_signed()])?;
+        }
+        Ok(true)
+    }
+
+    fn is_known(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let since = self.now.saturating_sub(KNOWN_FOR).cast_signed();
+        Ok(connection
+            .prepare_cached("SELECT 1 FROM known_source WHERE account = ?1 AND source = ?2 AND seen_at > ?3")?
+            .query_row(params![self.account.0, self.source.as_str(), since], |_| Ok(()))
+            .optional()?
+            .is_some())
+    }
+
+    fn raise(&self, connection: &Connection, scope: Scope<'_>) -> Result<(), StoreError> {
+        let (account, kind, source) = scope.key();
+        let before: Option<(i64, i64)> = connection
+            .prepare_cached(
+                "SELECT failures, last_failure_at FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3",
+            )?
+            .query_row(params![account, kind, source], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (failures, last) = before.unwrap_or((0, self.now.cast_signed()));
+        let idle = self.now.saturating_sub(last.cast_unsigned());
+        let kept = if idle > FORGOTTEN_AFTER {
+            0
+        } else {
+            failures.cast_unsigned().saturating_sub(scope.leaked(idle))
+        };
+        let failures = kept.saturating_add(1);
+        let until = self.now + self.pause(failures, scope);
+        connection
+            .prepare_cached(
+                "INSERT INTO lock (account, kind, source, failures, last_failure_at, locked_until)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (account, kind, source) DO UPDATE SET failures = excluded.failures,
+                     last_failure_at = excluded.last_failure_at, locked_until = excluded.locked_until",
+            )?
+            .execute(params![
+                account,
+                kind,
+                source,
+                failures.cast_signed(),
+                self.now.cast_signed(),
+                until.cast_signed()
+            ])?;
+        Ok(())
+    }
+
+    // Nothing while tries are free, then the first pause, doubled by each further failure.
+    fn pause(&self, failures: u64, scope: Scope<'_>) -> u64 {
+        let Some(beyond) = failures.checked_sub(u64::from(scope.free(self.limits))) else { return 0 };
+        let doubled = u32::try_from(beyond).ok().and_then(|beyond| 1_u64.checked_shl(beyond.min(63)));
+        doubled
+            .and_then(|factor| self.limits.first_pause.checked_mul(factor))
+            .map_or(self.limits.longest_pause, |pause| pause.min(self.limits.longest_pause))
+    }
+}
+
+/// Releases all locks of an account, and of the sources that were tried with it.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn release(connection: &Connection, account: AccountId) -> Result<(), StoreError> {
+    connection.execute(
+        "DELETE FROM lock WHERE account = 0 AND source IN (SELECT source FROM lock WHERE account = ?1)",
+        [account.0],
+    )?;
+    connection.execute("DELETE FROM lock WHERE account = ?1", [account.0])?;
+    Ok(())
+}
+
+/// How many counters are locked at the moment.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn locked(connection: &Connection, now: u64) -> Result<u64, StoreError> {
+    let count: i64 =
+        connection.query_row("SELECT count(*) FROM lock WHERE locked_until > ?1", [now.cast_signed()], |row| {
+            row.get(0)
+        })?;
+    Ok(count.cast_unsigned())
+}

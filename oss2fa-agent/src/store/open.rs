@@ -1,0 +1,189 @@
+//! Opening the database: file modes, pragmas, migrations, keys.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::error::StoreError;
+use super::keys::{KeyBytes, Keys};
+use super::master_key::{Found, Owner};
+use super::schema;
+use crate::config::{MasterKeySource, StoreConfig};
+use crate::outside::Random;
+
+/// Makes the store's folder where it is missing, owned by the agent's user and closed to others.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub fn prepare_folder(path: &Path, owner: Owner) -> Result<(), StoreError> {
+    let Some(folder) = path.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
+    let make = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        if nix::unistd::geteuid().is_root() {
+            chown(folder, Some(owner.uid), Some(owner.gid))?;
+        }
+        Ok(())
+    };
+    make().map_err(|error: std::io::Error| StoreError::File {
+        path: folder.to_owned(),
+        what: format!("the store's folder cannot be made: {error}"),
+    })
+}
+
+/// Opens the database for writing, with its keys. `create_key` makes the master key on the very first
+/// start.
+///
+/// # Errors
+/// A [`StoreError`] that says what is wrong and what to do.
+pub fn open(
+    config: &StoreConfig,
+    master: Found,
+    owner: Owner,
+    random: &dyn Random,
+    now: u64,
+) -> Result<(Connection, Keys), StoreError> {
+    let path = &config.path;
+    closed_to_others(path, owner)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    schema::migrate(&mut connection, path, now)?;
+    let wrapped: Option<Vec<u8>> = wrapped_data_key(&connection)?;
+    let data = match (wrapped, master) {
+        (Some(wrapped), Found::Key(master)) => {
+            master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?
+        }
+        (None, Found::Key(master)) => new_data_key(&connection, &master, random, now)?,
+        (None, Found::Missing(file)) => {
+            let master = super::master_key::create(&file, owner, random)?;
+            new_data_key(&connection, &master, random, now)?
+        }
+        (Some(_), Found::Missing(file)) => {
+            return Err(StoreError::File {
+                path: file,
+                what: format!(
+                    "the master key is missing, and the store {} was made with one. Restore the key from \
+                     where you keep it; without it no device works",
+                    path.display()
+                ),
+            });
+        }
+    };
+    Ok((connection, Keys::derive(&data)?))
+}
+
+/// Opens the database of a running or stopped agent for reading only, without its keys.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::File {
+            path: path.to_owned(),
+            what: "there is no store here yet: the agent makes it when it first starts".to_owned(),
+        });
+    }
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    schema::check_applied(&connection, path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// The keys of a database that is open for reading.
+///
+/// # Errors
+/// As [`open`].
+pub fn keys_of(connection: &Connection, config: &StoreConfig, master: Found) -> Result<Keys, StoreError> {
+    let wrapped = wrapped_data_key(connection)?.ok_or(StoreError::Corrupt("no data key"))?;
+    let Found::Key(master) = master else { return Err(wrong_key(config)) };
+    Keys::derive(&master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?)
+}
+
+/// One more connection for reading beside the writer.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // What a row held must not stay readable in the file after it was changed.
+    connection.pragma_update(None, "secure_delete", "fast")?;
+    connection.pragma_update(None, "cache_size", -512)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn wrapped_data_key(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(connection.query_row("SELECT wrapped FROM data_key WHERE id = 1", [], |row| row.get(0)).optional()?)
+}
+
+fn new_data_key(
+    connection: &Connection,
+    master: &KeyBytes,
+    random: &dyn Random,
+    now: u64,
+) -> Result<KeyBytes, StoreError> {
+    let data = KeyBytes::generate(random)?;
+    connection.execute(
+        "INSERT INTO data_key (id, wrapped, created_at) VALUES (1, ?1, ?2)",
+        params![master.wrap(&data, random)?, now.cast_signed()],
+    )?;
+    Ok(data)
+}
+
+fn wrong_key(config: &StoreConfig) -> StoreError {
+    let key = match &config.master_key {
+        MasterKeySource::File(path) => path.display().to_string(),
+        MasterKeySource::Credential(name) => format!("credential:{name}"),
+    };
+    StoreError::WrongKey { key, path: config.path.clone() }
+}
+
+// Made here with its mode, so that there is no moment in which others could open it.
+fn closed_to_others(path: &Path, owner: Owner) -> Result<(), StoreError> {
+    let refuse = |what: String| Err(StoreError::File { path: path.to_owned(), what });
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+        .open(path)
+        .and_then(|file| file.metadata());
+    let meta = match opened {
+        Ok(meta) => meta,
+        Err(error) => {
+            return refuse(format!(
+                "the store cannot be opened by uid {}: {error}. The folders above must let that user through, \
+                 and the last one must be the user's own",
+                nix::unistd::geteuid()
+            ));
+        }
+    };
+    if !meta.is_file() {
+        return refuse("the store is not a regular file".to_owned());
+    }
+    if meta.uid() != owner.uid && meta.uid() != 0 {
+        return refuse(format!("the store belongs to uid {}, not to the agent's user", meta.uid()));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return refuse(format!(
+            "the store has mode {:04o}, so others than its owner could read or change it. Mend it with: \
+             chmod 0600 {}",
+            meta.mode() & 0o7777,
+            path.display()
+        ));
+    }
+    Ok(())
+}

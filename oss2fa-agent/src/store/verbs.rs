@@ -1,0 +1,391 @@
+//! The verbs of the store, each one transaction.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE32_NOPAD;
+use oss2fa_core::factor::otp::{MAX_POSITION, OtpParameters};
+use oss2fa_core::factor::recovery_code::{self, StoredCode};
+use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
+use oss2fa_core::secret::{SecretBytes, SecretText};
+use oss2fa_core::verdict::FactorKind;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::attempt::{Attempt, Verdict, judge};
+use super::audit::{Context, Event, append};
+use super::device::{self, AccountId, Device, NewDevice, Vouched};
+use super::error::StoreError;
+use super::{Store, lock, recovery};
+use crate::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
+use crate::config::LockLimits;
+use crate::policy::Enrolled;
+
+/// What the store knows of a user when a login begins.
+pub struct AccountView {
+    /// Absent where the store has never heard of them.
+    pub account: Option<AccountId>,
+    /// Whether they have, or had, a device.
+    pub enrolled: Enrolled,
+    /// Pending and active devices.
+    pub devices: Vec<Device>,
+}
+
+/// A device that was made and waits for its first code.
+pub struct Enrollment {
+    /// Its number.
+    pub device: DeviceId,
+    /// Its secret.
+    pub secret: SecretBytes,
+}
+
+/// Pending devices of one account that may wait at the same time.
+const MOST_PENDING: usize = 5;
+
+/// Devices of one account.
+const MOST_DEVICES: usize = 32;
+
+/// How long a pending device waits for its first code.
+const PENDING_FOR: u64 = 24 * 3600;
+
+impl Store {
+    /// What is known of `user`. Blocks.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn account_view(&self, user: &UserName) -> Result<AccountView, StoreError> {
+        self.read(|connection| {
+            let Some((account, ever)) = device::account(connection, user)? else {
+                return Ok(AccountView { account: None, enrolled: Enrolled::Never, devices: Vec::new() });
+            };
+            let devices = device::devices(connection, account)?;
+            let active = devices.iter().any(|device| device.status == DeviceStatus::Active);
+            let enrolled = match (active, ever) {
+                (true, _) => Enrolled::Yes,
+                (false, true) => Enrolled::NoLonger,
+                (false, false) => Enrolled::Never,
+            };
+            Ok(AccountView { account: Some(account), enrolled, devices })
+        })
+    }
+
+    /// The unused codes of a set. Blocks.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn unused_codes(&self, device: DeviceId) -> Result<Vec<StoredCode>, StoreError> {
+        self.read(|connection| recovery::unused(connection, device))
+    }
+
+    /// One page of everybody's devices, with the codes that are left in sets of recovery codes. Blocks.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn page(
+        &self,
+        after: DeviceId,
+        limit: usize,
+    ) -> Result<Vec<(String, Device, Option<u64>)>, StoreError> {
+        self.read(|connection| {
+            device::page(connection, after, limit)?
+                .into_iter()
+                .map(|(user, device)| {
+                    let left = match device.kind {
+                        FactorKind::RecoveryCode => {
+                            Some(recovery::unused(connection, device.id)?.len() as u64)
+                        }
+                        FactorKind::Totp | FactorKind::Hotp => None,
+                    };
+                    Ok((user, device, left))
+                })
+                .collect()
+        })
+    }
+
+    /// Users that have or had a device, active devices, locks, newest audit event. Blocks.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn counts(&self) -> Result<[u64; 4], StoreError> {
+        let now = self.now();
+        self.read(|connection| {
+            let count = |sql: &str| -> Result<u64, StoreError> {
+                let number: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?.flatten();
+                Ok(number.unwrap_or(0).cast_unsigned())
+            };
+            Ok([
+                count("SELECT count(*) FROM account WHERE enrolled_at IS NOT NULL")?,
+                count("SELECT count(*) FROM device WHERE status = 'active'")?,
+                lock::locked(connection, now)?,
+                count("SELECT max(seq) FROM audit")?,
+            ])
+        })
+    }
+
+    /// Judges a try: lock, verdict and audit in one transaction, durable before the answer.
+    ///
+    /// # Errors
+    /// A [`StoreError`]: the try has no verdict, which is a refusal.
+    pub async fn judge(&self, attempt: Attempt, limits: LockLimits) -> Result<Verdict, StoreError> {
+        let (keys, now) = (Arc::clone(&self.keys), self.now());
+        self.writer
+            .run(move |connection, events| judge(connection, &keys, events, &limits, attempt, now))
+            .await
+    }
+
+    /// Writes an event that changes nothing else.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn note(&self, context: Context, event: Event, detail: String) -> Result<(), StoreError> {
+        let keys = Arc::clone(&self.keys);
+        self.writer
+            .run(move |connection, events| append(connection, &keys, events, &context, event, &detail))
+            .await
+    }
+
+    /// Makes a device that waits for its first code. `None` where the user has too many already.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn enroll(
+        &self,
+        context: Context,
+        user: UserName,
+        kind: OtpKind,
+        name: DeviceName,
+        parameters: OtpParameters,
+        vouched: Vouched,
+    ) -> Result<Option<Enrollment>, StoreError> {
+        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
+        self.writer
+            .run(move |connection, events| {
+                let account = device::account_for(connection, &user)?;
+                device::drop_stale(connection, account, context.now.saturating_sub(PENDING_FOR))?;
+                let present = device::devices(connection, account)?;
+                let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
+                if present.len() >= MOST_DEVICES || pending >= MOST_PENDING {
+                    return Ok(None);
+                }
+                let mut bytes = zeroize::Zeroizing::new(vec![0; parameters.algorithm.secret_length()]);
+                random.fill(&mut bytes)?;
+                let secret = SecretBytes::new(std::mem::take(&mut bytes));
+                let new = NewDevice {
+                    kind: kind.into(),
+                    name: &name,
+                    secret: &secret,
+                    parameters,
+                    next_position: 0,
+                    status: DeviceStatus::Pending,
+                    vouched,
+                };
+                let device = device::add(connection, &keys, random.as_ref(), account, &new, context.now)?;
+                let detail = format!("{} device={device}", FactorKind::from(kind));
+                append(connection, &keys, events, &context, Event::Enrolled, &detail)?;
+                Ok(Some(Enrollment { device, secret }))
+            })
+            .await
+    }
+
+    /// Takes over a device or scratch codes of another system.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn import(
+        &self,
+        context: Context,
+        user: UserName,
+        name: DeviceName,
+        what: Imported,
+    ) -> Result<ImportResult, StoreError> {
+        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
+        self.writer
+            .run(move |connection, events| {
+                let account = device::account_for(connection, &user)?;
+                let result = match what {
+                    Imported::Otp { kind, secret, parameters, next_position } => {
+                        let Some(secret) = base32(&secret) else {
+                            return Ok(ImportResult::Refused("the secret is not base32".to_owned()));
+                        };
+                        if next_position > MAX_POSITION {
+                            return Ok(ImportResult::Refused("the counter is too large".to_owned()));
+                        }
+                        let kind = FactorKind::from(kind);
+                        let fingerprint =
+                            keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
+                        if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
+                            return Ok(ImportResult::AlreadyThere(there));
+                        }
+                        let new = NewDevice {
+                            kind,
+                            name: &name,
+                            secret: &secret,
+                            parameters,
+                            next_position,
+                            status: DeviceStatus::Active,
+                            vouched: Vouched::Yes,
+                        };
+                        device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
+                    }
+                    Imported::ScratchCodes { codes } => {
+                        let codes: Option<Vec<_>> =
+                            codes.iter().map(|code| recovery_code::canonical(code.expose())).collect();
+                        let Some(codes) = codes.filter(|codes| !codes.is_empty()) else {
+                            return Ok(ImportResult::Refused("a scratch code is not 8 digits".to_owned()));
+                        };
+                        let (device, added) =
+                            recovery::add_scratch_codes(connection, &keys, account, &codes, context.now)?;
+                        if added == 0 {
+                            return Ok(ImportResult::AlreadyThere(device));
+                        }
+                        device
+                    }
+                };
+                append(connection, &keys, events, &context, Event::Imported, &format!("device={result}"))?;
+                Ok(ImportResult::Imported(result))
+            })
+            .await
+    }
+
+    /// Replaces the recovery codes.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn replace_recovery_codes(
+        &self,
+        context: Context,
+        user: UserName,
+    ) -> Result<Vec<SecretText>, StoreError> {
+        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
+        self.writer
+            .run(move |connection, events| {
+                let account = device::account_for(connection, &user)?;
+                let codes = recovery::replace(connection, &keys, random.as_ref(), account, context.now)?;
+                append(connection, &keys, events, &context, Event::RecoveryCodes, "")?;
+                Ok(codes)
+            })
+            .await
+    }
+
+    /// Removes a device. `false` where there is none.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn remove(
+        &self,
+        context: Context,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Result<bool, StoreError> {
+        self.change(context, Event::Removed, format!("device={device}"), move |connection| {
+            device::remove(connection, account, device)
+        })
+        .await
+    }
+
+    /// Removes a device, unless it is the last with which the user can log in. `false` where it is.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn remove_unless_last(
+        &self,
+        context: Context,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Result<bool, StoreError> {
+        self.change(context, Event::Removed, format!("device={device}"), move |connection| {
+            device::remove_unless_last(connection, account, device)
+        })
+        .await
+    }
+
+    /// Gives a device another name. `false` where there is none.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn rename(
+        &self,
+        context: Context,
+        account: AccountId,
+        device: DeviceId,
+        name: DeviceName,
+    ) -> Result<bool, StoreError> {
+        self.change(context, Event::Renamed, format!("device={device}"), move |connection| {
+            device::rename(connection, account, device, &name)
+        })
+        .await
+    }
+
+    /// Removes all devices, and that the user was ever enrolled.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
+        self.change(context, Event::Forgotten, String::new(), move |connection| {
+            device::forget(connection, account).map(|()| true)
+        })
+        .await
+    }
+
+    /// Releases the locks of a user.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn unlock(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
+        self.change(context, Event::Unlocked, String::new(), move |connection| {
+            lock::release(connection, account).map(|()| true)
+        })
+        .await
+    }
+
+    // A change and its audit event; no event where nothing changed.
+    async fn change(
+        &self,
+        context: Context,
+        event: Event,
+        detail: String,
+        verb: impl FnOnce(&Connection) -> Result<bool, StoreError> + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let keys = Arc::clone(&self.keys);
+        self.writer
+            .run(move |connection, events| {
+                let changed = verb(connection)?;
+                if changed {
+                    append(connection, &keys, events, &context, event, &detail)?;
+                }
+                Ok(changed)
+            })
+            .await
+    }
+}
+
+fn base32(text: &SecretText) -> Option<SecretBytes> {
+    let bytes = BASE32_NOPAD.decode(text.expose().as_bytes()).ok()?;
+    (!bytes.is_empty()).then(|| SecretBytes::new(bytes))
+}
+
+pub(super) fn copy_to(
+    from: &Connection,
+    target: &Path,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<(), StoreError> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(|error| {
+        StoreError::File { path: target.to_owned(), what: format!("the backup cannot be made: {error}") }
+    })?;
+    let mut to = Connection::open_with_flags(target, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let backup = Backup::new(from, &mut to)?;
+    loop {
+        let step = backup.step(256)?;
+        let now = backup.progress();
+        progress(usize::try_from(now.remaining).unwrap_or(0), usize::try_from(now.pagecount).unwrap_or(0));
+        match step {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {}
+            // The agent is writing: it is done in a moment.
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
