@@ -7,6 +7,8 @@
 mod entry;
 pub(crate) mod guard;
 mod handle;
+#[cfg(test)]
+mod handle_tests;
 pub(crate) mod os;
 mod socket;
 mod users;
