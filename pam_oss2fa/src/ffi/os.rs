@@ -1,11 +1,13 @@
 //! [`System`] on the real operating system.
 
+use std::ffi::CString;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
 
 use super::socket::Socket;
 use super::users::uid_of;
+use crate::agent::AGENT_USER;
 use crate::system::{System, Uid};
 
 /// The host.
@@ -24,6 +26,6 @@ impl System for Os {
     }
 
     fn agent_user(&self) -> io::Result<Option<Uid>> {
-        uid_of(c"oss2fa")
+        uid_of(&CString::new(AGENT_USER)?)
     }
 }
