@@ -162,6 +162,8 @@ pub enum Imported {
         parameters: OtpParameters,
         /// The lowest step or counter that may still be accepted.
         next_position: u64,
+        /// How far the device's clock is ahead, in steps.
+        drift: i64,
     },
     /// Scratch codes, single use.
     ScratchCodes {

@@ -60,6 +60,8 @@ pub struct NewDevice<'a> {
     pub parameters: OtpParameters,
     /// The lowest position that may be accepted.
     pub next_position: u64,
+    /// How far its clock is ahead, in steps.
+    pub drift: i64,
     /// Active at once only where another system has proven it.
     pub status: DeviceStatus,
     /// Who stands behind it.
@@ -319,8 +321,8 @@ pub fn add(
     connection
         .prepare_cached(
             "INSERT INTO device (account, name, kind, status, vouched, fingerprint, algorithm, digits,
-                                 period, next_position, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                 period, next_position, created_at, drift)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             account.0,
@@ -333,7 +335,8 @@ pub fn add(
             new.parameters.digits.value(),
             new.parameters.period.value(),
             i64::try_from(floor).map_err(|_| StoreError::Corrupt("a position beyond every counter"))?,
-            now.cast_signed()
+            now.cast_signed(),
+            new.drift
         ])?;
     let id = DeviceId(connection.last_insert_rowid());
     let sealed = keys.seal(new.secret, &associated(id, account, new.kind, new.parameters), random)?;

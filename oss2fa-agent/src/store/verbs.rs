@@ -179,6 +179,7 @@ impl Store {
                     secret: &secret,
                     parameters,
                     next_position: 0,
+                    drift: 0,
                     status: DeviceStatus::Pending,
                     vouched,
                 };
@@ -206,7 +207,7 @@ impl Store {
             .run(move |connection, events| {
                 let account = device::account_for(connection, &user)?;
                 let result = match what {
-                    Imported::Otp { kind, secret, parameters, next_position } => {
+                    Imported::Otp { kind, secret, parameters, next_position, drift } => {
                         let Some(secret) = base32(&secret) else {
                             return Ok(ImportResult::Refused("the secret is not base32".to_owned()));
                         };
@@ -225,6 +226,7 @@ impl Store {
                             secret: &secret,
                             parameters,
                             next_position,
+                            drift,
                             status: DeviceStatus::Active,
                             vouched: Vouched::Yes,
                         };
