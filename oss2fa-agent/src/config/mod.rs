@@ -103,7 +103,9 @@ pub enum SystemLog {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {source}. Create it, for example from agent.toml in the documentation's examples")]
+    #[error(
+        "cannot read the configuration {path}: {source}. Create it, for example from agent.toml in the documentation's examples"
+    )]
     Read {
         /// Which file.
         path: PathBuf,
@@ -111,7 +113,9 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Somebody else than root could have written it.
-    #[error("the configuration {path} {what}, so others than root could change who gets in. Mend it with: chown root {path}; chmod go-w {path}")]
+    #[error(
+        "the configuration {path} {what}, so others than root could change who gets in. Mend it with: chown root {path}; chmod go-w {path}"
+    )]
     Insecure {
         /// Which file.
         path: PathBuf,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use oss2fa_core::verdict::FactorKind;
 
-use super::{AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, raw};
+use super::{
+    AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, raw,
+};
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled};
 
 pub(super) fn config(path: &Path, file: raw::File) -> Result<Config, ConfigError> {
@@ -64,7 +66,8 @@ impl Place<'_> {
         values
             .iter()
             .map(|value| {
-                let net = value.parse::<IpNet>().or_else(|_| value.parse::<std::net::IpAddr>().map(IpNet::from));
+                let net =
+                    value.parse::<IpNet>().or_else(|_| value.parse::<std::net::IpAddr>().map(IpNet::from));
                 match net {
                     // One typing error in a prefix length must not open the door to everybody.
                     Ok(net) if net.prefix_len() == 0 => {
@@ -106,7 +109,11 @@ fn store(at: &Place<'_>, store: raw::Store) -> Result<StoreConfig, ConfigError> 
     let master_key = match store.master_key.strip_prefix("credential:") {
         Some(name) if !name.is_empty() && !name.contains('/') => MasterKeySource::Credential(name.to_owned()),
         Some(_) => {
-            return at.refuse("[store] master_key", store.master_key, "\"credential:NAME\" with a plain name");
+            return at.refuse(
+                "[store] master_key",
+                store.master_key,
+                "\"credential:NAME\" with a plain name",
+            );
         }
         None => MasterKeySource::File(at.absolute("[store] master_key", PathBuf::from(&store.master_key))?),
     };
@@ -135,7 +142,9 @@ fn policy(at: &Place<'_>, policy: raw::Policy) -> Result<Policy, ConfigError> {
             "list" => Ok(SelfService::List),
             "remove" => Ok(SelfService::Remove),
             "rename" => Ok(SelfService::Rename),
-            _ => at.refuse("[policy] self_service", format!("{verb:?}"), "any of enroll, list, remove, rename"),
+            _ => {
+                at.refuse("[policy] self_service", format!("{verb:?}"), "any of enroll, list, remove, rename")
+            }
         })
         .collect::<Result<_, _>>()?;
     let totp_skew = at.whole("[policy] totp_skew", policy.totp_skew, 0, 3)?;
@@ -163,7 +172,8 @@ fn service_rules(
         rules.skip_networks = at.networks(&key("skip_networks"), &networks)?;
     }
     if let Some(factors) = service.factors {
-        rules.factors = factors.iter().map(|name| factor(at, &key("factors"), name)).collect::<Result<_, _>>()?;
+        rules.factors =
+            factors.iter().map(|name| factor(at, &key("factors"), name)).collect::<Result<_, _>>()?;
         if rules.factors.is_empty() {
             return at.refuse(&key("factors"), "[]", "at least one of totp, hotp, recovery_code");
         }

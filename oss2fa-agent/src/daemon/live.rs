@@ -38,8 +38,7 @@ impl Live {
         let old = self.config();
         let path: PathBuf = old.path.clone();
         let result = Config::load(&path).map_err(|error| error.to_string());
-        *self.reload_error.lock().unwrap_or_else(PoisonError::into_inner) =
-            result.as_ref().err().map(Clone::clone);
+        *self.reload_error.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         let new = result?;
         let mut needs_restart = Vec::new();
         if new.agent.socket != old.agent.socket || new.agent.user != old.agent.user {

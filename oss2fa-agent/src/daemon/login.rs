@@ -328,8 +328,7 @@ async fn look_up(
     login: &Login,
 ) -> Result<Option<Case>, ()> {
     let (live, config, login) = (Arc::clone(live), Arc::clone(config), login.clone());
-    let found =
-        tokio::task::spawn_blocking(move || look_up_blocking(&live, &config, caller, &login)).await;
+    let found = tokio::task::spawn_blocking(move || look_up_blocking(&live, &config, caller, &login)).await;
     found.unwrap_or_else(|error| Err(error.to_string())).map_err(|error| {
         tracing::error!(code = "look_up", %error, "a login is refused: who must do what could not be found out");
     })

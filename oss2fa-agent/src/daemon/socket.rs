@@ -11,9 +11,13 @@ use super::start::ServeError;
 
 /// Takes the socket that systemd passed, or binds `path`.
 pub(super) fn listen(path: &Path, passed: &mut ListenFd) -> Result<UnixListener, ServeError> {
-    let failed =
-        |what: &str, error: std::io::Error| ServeError::Socket { path: path.to_owned(), what: format!("{what}: {error}") };
-    let taken = passed.take_unix_listener(0).map_err(|error| failed("systemd passed something else than a Unix stream socket", error))?;
+    let failed = |what: &str, error: std::io::Error| ServeError::Socket {
+        path: path.to_owned(),
+        what: format!("{what}: {error}"),
+    };
+    let taken = passed
+        .take_unix_listener(0)
+        .map_err(|error| failed("systemd passed something else than a Unix stream socket", error))?;
     let listener = match taken {
         Some(listener) => listener,
         None => bind(path)?,
@@ -25,8 +29,10 @@ pub(super) fn listen(path: &Path, passed: &mut ListenFd) -> Result<UnixListener,
 // Bound under another name and moved, so that nobody meets it with the wrong mode, and so that a
 // socket left by a crash is replaced in one step.
 fn bind(path: &Path) -> Result<UnixListener, ServeError> {
-    let failed =
-        |what: &str, error: std::io::Error| ServeError::Socket { path: path.to_owned(), what: format!("{what}: {error}") };
+    let failed = |what: &str, error: std::io::Error| ServeError::Socket {
+        path: path.to_owned(),
+        what: format!("{what}: {error}"),
+    };
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         fs::DirBuilder::new()
             .recursive(true)

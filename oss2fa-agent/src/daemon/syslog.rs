@@ -24,9 +24,9 @@ impl Syslog {
     // The log may be restarted under us, or not be there yet: connected when there is something to say.
     fn send(&mut self, line: &str) -> bool {
         if self.socket.is_none() {
-            self.socket = UnixDatagram::unbound().ok().filter(|socket| {
-                socket.set_nonblocking(true).is_ok() && socket.connect(SOCKET).is_ok()
-            });
+            self.socket = UnixDatagram::unbound()
+                .ok()
+                .filter(|socket| socket.set_nonblocking(true).is_ok() && socket.connect(SOCKET).is_ok());
         }
         let sent = self.socket.as_ref().is_some_and(|socket| socket.send(line.as_bytes()).is_ok());
         if !sent {

@@ -20,13 +20,19 @@ use crate::source::Source;
 ///
 /// ```compile_fail
 /// use oss2fa_agent::store::Admitted;
-/// let forged = Admitted { device: oss2fa_core::ids::DeviceId(1), _made_here: () };
+/// let forged = Admitted { device: oss2fa_core::ids::DeviceId(1) };
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Admitted {
+    device: DeviceId,
+}
+
+impl Admitted {
     /// The device whose code it was.
-    pub device: DeviceId,
-    _made_here: (),
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
 }
 
 /// What the store says to a try.
@@ -107,7 +113,14 @@ pub fn judge(
                 }
                 Purpose::Resync { .. } => Event::Resynced,
             };
-            append(connection, keys, events, &context, event, &format!("{kind} device={}", admitted.device))?;
+            append(
+                connection,
+                keys,
+                events,
+                &context,
+                event,
+                &format!("{kind} device={}", admitted.device()),
+            )?;
             return Ok(Verdict::Admitted(admitted));
         }
     }
@@ -166,7 +179,7 @@ fn spend(
             )?
             .execute(params![device.0, position, now, account.0, pending.0])?,
     };
-    Ok((rows == 1).then_some(Admitted { device, _made_here: () }))
+    Ok((rows == 1).then_some(Admitted { device }))
 }
 
 fn words(kinds: &[FactorKind]) -> String {

@@ -214,9 +214,8 @@ pub fn verify(
     keys: &Keys,
     progress: &mut dyn FnMut(u64),
 ) -> Result<AuditVerdict, StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT seq, at, event, user, service, source, detail, chain FROM audit ORDER BY seq",
-    )?;
+    let mut statement = connection
+        .prepare("SELECT seq, at, event, user, service, source, detail, chain FROM audit ORDER BY seq")?;
     let mut rows = statement.query([])?;
     let (mut count, mut before) = (0, GENESIS);
     while let Some(row) = rows.next()? {
@@ -248,11 +247,7 @@ pub fn verify(
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn events_after(
-    connection: &Connection,
-    seq: u64,
-    limit: usize,
-) -> Result<Vec<AuditEntry>, StoreError> {
+pub fn events_after(connection: &Connection, seq: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
         "SELECT seq, at, event, user, service, source, detail, chain FROM audit

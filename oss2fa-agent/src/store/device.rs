@@ -407,9 +407,7 @@ pub fn rename(
     name: &DeviceName,
 ) -> Result<bool, StoreError> {
     let rows = connection
-        .prepare_cached(
-            "UPDATE device SET name = ?3 WHERE id = ?1 AND account = ?2 AND status <> 'removed'",
-        )?
+        .prepare_cached("UPDATE device SET name = ?3 WHERE id = ?1 AND account = ?2 AND status <> 'removed'")?
         .execute(params![device.0, account.0, name.as_str()])?;
     Ok(rows == 1)
 }

@@ -33,7 +33,9 @@ pub enum StoreError {
         migration: String,
     },
     /// A migration that was applied is not the one that this release has.
-    #[error("the migration {migration} of the store {path} is not the one of this release: the database or the program was tampered with, or is an unreleased build")]
+    #[error(
+        "the migration {migration} of the store {path} is not the one of this release: the database or the program was tampered with, or is an unreleased build"
+    )]
     Migration {
         /// Which store.
         path: PathBuf,
@@ -41,7 +43,9 @@ pub enum StoreError {
         migration: String,
     },
     /// The master key does not open the data key.
-    #[error("the master key {key} does not open the store {path}: it is not the key that this store was made with. Restore the right key")]
+    #[error(
+        "the master key {key} does not open the store {path}: it is not the key that this store was made with. Restore the right key"
+    )]
     WrongKey {
         /// Where the key came from.
         key: String,
@@ -49,7 +53,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A sealed value did not open: changed, or moved from another row.
-    #[error("the sealed secret of device {0} does not open: the row was changed by something else than the agent")]
+    #[error(
+        "the sealed secret of device {0} does not open: the row was changed by something else than the agent"
+    )]
     Seal(i64),
     /// A stored value that the schema does not allow.
     #[error("the store holds a value that it cannot hold: {0}")]

@@ -159,8 +159,5 @@ fn seal(
 
 fn open(cipher: &XChaCha20Poly1305, sealed: &[u8], associated: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LENGTH>()?;
-    cipher
-        .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated })
-        .ok()
-        .map(Zeroizing::new)
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated }).ok().map(Zeroizing::new)
 }

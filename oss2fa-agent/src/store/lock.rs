@@ -133,9 +133,7 @@ impl Locks<'_> {
     fn is_locked(&self, connection: &Connection, scope: Scope<'_>) -> Result<bool, StoreError> {
         let (account, kind, source) = scope.key();
         let until: Option<i64> = connection
-            .prepare_cached(
-                "SELECT locked_until FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3",
-            )?
+            .prepare_cached("SELECT locked_until FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3")?
             .query_row(params![account, kind, source], |row| row.get(0))
             .optional()?;
         let until = until.unwrap_or(0).cast_unsigned();
@@ -227,9 +225,10 @@ pub fn release(connection: &Connection, account: AccountId) -> Result<(), StoreE
 /// # Errors
 /// Those of SQLite.
 pub fn locked(connection: &Connection, now: u64) -> Result<u64, StoreError> {
-    let count: i64 =
-        connection.query_row("SELECT count(*) FROM lock WHERE locked_until > ?1", [now.cast_signed()], |row| {
-            row.get(0)
-        })?;
+    let count: i64 = connection.query_row(
+        "SELECT count(*) FROM lock WHERE locked_until > ?1",
+        [now.cast_signed()],
+        |row| row.get(0),
+    )?;
     Ok(count.cast_unsigned())
 }

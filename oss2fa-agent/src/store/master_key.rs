@@ -35,11 +35,7 @@ pub enum Found {
 ///
 /// # Errors
 /// [`StoreError::File`] where it cannot be read, is not a key, or where others could have read it.
-pub fn find(
-    source: &MasterKeySource,
-    owner: Owner,
-    credentials: Option<&Path>,
-) -> Result<Found, StoreError> {
+pub fn find(source: &MasterKeySource, owner: Owner, credentials: Option<&Path>) -> Result<Found, StoreError> {
     match source {
         MasterKeySource::File(path) => read(path, Some(owner)),
         MasterKeySource::Credential(name) => {

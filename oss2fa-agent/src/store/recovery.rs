@@ -25,9 +25,7 @@ pub fn replace(
     now: u64,
 ) -> Result<Vec<SecretText>, StoreError> {
     connection
-        .prepare_cached(
-            "UPDATE device SET status = 'removed' WHERE account = ?1 AND kind = 'recovery_code'",
-        )?
+        .prepare_cached("UPDATE device SET status = 'removed' WHERE account = ?1 AND kind = 'recovery_code'")?
         .execute([account.0])?;
     let device = new_set(connection, account, now)?;
     let mut shown = Vec::with_capacity(COUNT);

@@ -113,7 +113,8 @@ impl Store {
         let now = self.now();
         self.read(|connection| {
             let count = |sql: &str| -> Result<u64, StoreError> {
-                let number: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?.flatten();
+                let number: Option<i64> =
+                    connection.query_row(sql, [], |row| row.get(0)).optional()?.flatten();
                 Ok(number.unwrap_or(0).cast_unsigned())
             };
             Ok([
@@ -215,8 +216,7 @@ impl Store {
                             return Ok(ImportResult::Refused("the counter is too large".to_owned()));
                         }
                         let kind = FactorKind::from(kind);
-                        let fingerprint =
-                            keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
+                        let fingerprint = keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
                         if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
                             return Ok(ImportResult::AlreadyThere(there));
                         }

@@ -1,4 +1,8 @@
-//! A request of the command line: who may ask for what, and what is done.
+//! A request of the command line, and what is done.
+
+mod gate;
+mod refusal;
+mod subject;
 
 use std::sync::Arc;
 
@@ -8,19 +12,18 @@ use oss2fa_core::otpauth::Provisioning;
 use oss2fa_core::secret::{SecretBytes, SecretText};
 use oss2fa_core::verdict::FactorKind;
 
+use self::refusal::{bad_request, blocking, last_factor, refused, unavailable, unknown_device};
+use self::subject::Subject;
 use super::live::Live;
 use super::peer::Caller;
-use super::proof::{Held, hold};
+use super::proof::Held;
 use crate::admin::{
     DeviceStatus, DeviceView, Enrolled, IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, LIST_PAGE, More,
     OtpKind, RefusalCode, Refused, Request, Response, Status,
 };
 use crate::config::Config;
-use crate::directory::{Account, Membership};
 use crate::policy::SelfService;
-use crate::source::{Source, clean};
-use crate::store::device::Vouched;
-use crate::store::{AccountView, Attempt, Context, Device, Event, Purpose, StoreError, Verdict};
+use crate::store::{Event, Purpose};
 
 /// Answers one request.
 pub(super) async fn answer(live: &Arc<Live>, caller: Caller, request: Request) -> Response {
@@ -37,12 +40,6 @@ struct Desk<'a> {
     live: &'a Arc<Live>,
     caller: Caller,
     config: Arc<Config>,
-}
-
-/// A user that this caller may ask for, with what the store knows.
-struct Subject {
-    account: Account,
-    view: AccountView,
 }
 
 impl Desk<'_> {
@@ -216,8 +213,7 @@ impl Desk<'_> {
         let matched = found
             .resync(self.live.store.keys(), first.expose(), second.expose(), self.live.store.now())
             .map_err(|error| unavailable(&error))?;
-        let (verified, drift) =
-            matched.map_or((None, 0), |(verified, drift)| (Some(verified), drift));
+        let (verified, drift) = matched.map_or((None, 0), |(verified, drift)| (Some(verified), drift));
         let held = Held { kinds: vec![found.kind], verified };
         self.judge(&subject, held, Purpose::Resync { drift }).await?;
         self.shown(user, device).await
@@ -297,157 +293,6 @@ impl Desk<'_> {
         }))
     }
 
-    /// The user that is meant, where this caller may ask for them. Users need `verb` to be allowed;
-    /// `None` stands for what is theirs in any case, or root's alone.
-    async fn subject(&self, user: &str, verb: Option<SelfService>) -> Answer<Subject> {
-        let account = self.account(user).await?;
-        let allowed = match (&account, self.caller) {
-            (_, Caller::Root) => true,
-            (Some(account), caller) => caller.may_act_for(account.uid),
-            (None, Caller::User(_)) => false,
-        };
-        // The same words whether there is such a user or not.
-        if !allowed {
-            self.note_not_allowed(user).await;
-            return Err(refused(
-                RefusalCode::NotAllowed,
-                "only root may do that for another user".to_owned(),
-            ));
-        }
-        let Some(account) = account else {
-            return Err(refused(
-                RefusalCode::UnknownUser,
-                format!("this host knows no user {}. See: getent passwd", clean(user)),
-            ));
-        };
-        if let (Caller::User(_), Some(verb)) = (self.caller, verb) {
-            if !self.config.policy.allows(verb) {
-                return Err(refused(
-                    RefusalCode::NotAllowed,
-                    "self_service in the agent's configuration does not allow that. Ask an administrator \
-                     of this host"
-                        .to_owned(),
-                ));
-            }
-        }
-        let (live, name) = (Arc::clone(self.live), account.name.clone());
-        let view = blocking(move || live.store.account_view(&name)).await?;
-        Ok(Subject { account, view })
-    }
-
-    async fn account(&self, user: &str) -> Answer<Option<Account>> {
-        let (live, user) = (Arc::clone(self.live), user.to_owned());
-        let found = tokio::task::spawn_blocking(move || live.directory.account(&user)).await;
-        match found {
-            Ok(Ok(account)) => Ok(account),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
-    async fn only_root(&self, what: &str, instead: &str) -> Answer<()> {
-        if self.caller == Caller::Root {
-            return Ok(());
-        }
-        self.note_not_allowed("").await;
-        Err(refused(RefusalCode::NotAllowed, format!("only root may {what}. {instead}").trim_end().to_owned()))
-    }
-
-    async fn note_not_allowed(&self, user: &str) {
-        let context = Context {
-            now: self.live.store.now(),
-            user: clean(user),
-            service: "cli".to_owned(),
-            source: Source::of_uid(self.caller.uid()).as_str().to_owned(),
-        };
-        if let Err(error) = self.live.store.note(context, Event::NotAllowed, String::new()).await {
-            tracing::error!(code = "audit", %error, "an event could not be written to the audit");
-        }
-    }
-
-    /// Root stands behind its own requests; a user who has a device shows a fresh code of it.
-    async fn vouch(&self, subject: &Subject, proof: Option<SecretText>) -> Answer<Vouched> {
-        if self.caller == Caller::Root {
-            return Ok(Vouched::Yes);
-        }
-        if !subject.has_any() {
-            return Ok(Vouched::No);
-        }
-        let Some(proof) = proof else {
-            return Err(refused(
-                RefusalCode::ProofNeeded,
-                "a change of your devices needs a fresh code of one of them".to_owned(),
-            ));
-        };
-        let held = self.hold(subject, &proof).await?;
-        self.judge(subject, held, Purpose::Change).await?;
-        Ok(Vouched::Yes)
-    }
-
-    async fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
-        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
-        hold(self.live, &subject.view.devices, &all, code.expose(), self.config.policy.totp_skew)
-            .await
-            .map_err(|error| unavailable(&error))
-    }
-
-    async fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
-        let wrong = || {
-            refused(
-                RefusalCode::CodeRefused,
-                "that code was not accepted. A code works once and for a short time: wait for the next one"
-                    .to_owned(),
-            )
-        };
-        let Some(account) = subject.view.account else { return Err(wrong()) };
-        let attempt = Attempt {
-            account,
-            user: subject.account.name.clone(),
-            service: "cli".to_owned(),
-            source: Source::of_uid(self.caller.uid()),
-            kinds: held.kinds,
-            verified: held.verified,
-            purpose,
-        };
-        match self.live.store.judge(attempt, self.config.locks).await {
-            Ok(Verdict::Admitted(_)) => Ok(()),
-            Ok(Verdict::Refused) => Err(wrong()),
-            Ok(Verdict::Locked) => Err(refused(
-                RefusalCode::Locked,
-                format!(
-                    "too many wrong codes: there is a pause now, which ends by itself. Root can end it: \
-                     oss2fa-agent unlock --user {}",
-                    subject.account.name
-                ),
-            )),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
-    async fn is_exempt(&self, account: &Account) -> Answer<bool> {
-        let rules = self.config.policy.base().clone();
-        let (live, account) = (Arc::clone(self.live), account.clone());
-        let in_any = move |groups: &[String]| -> Result<bool, crate::directory::DirectoryError> {
-            for group in groups {
-                if live.directory.membership(&account, group)? == Membership::Member {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        };
-        let found = tokio::task::spawn_blocking(move || {
-            Ok::<_, crate::directory::DirectoryError>(
-                in_any(&rules.exempt_groups)? && !in_any(&rules.required_groups)?,
-            )
-        })
-        .await;
-        match found {
-            Ok(Ok(exempt)) => Ok(exempt),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
     async fn shown(&self, user: &str, device: DeviceId) -> Answer<Response> {
         let subject = self.subject(user, None).await?;
         let views = self.views(&subject).await?;
@@ -475,36 +320,6 @@ impl Desk<'_> {
         })
         .await
     }
-
-    fn context(&self, user: &UserName) -> Context {
-        Context::new(self.live.store.now(), user, "cli", &Source::of_uid(self.caller.uid()))
-    }
-}
-
-impl Subject {
-    fn device(&self, id: DeviceId) -> Answer<&Device> {
-        self.view
-            .devices
-            .iter()
-            .find(|device| device.id == id)
-            .ok_or_else(|| unknown_device(&self.account.name, id))
-    }
-
-    fn active(&self) -> impl Iterator<Item = &Device> {
-        self.view.devices.iter().filter(|device| device.status == DeviceStatus::Active)
-    }
-
-    fn has_any(&self) -> bool {
-        self.active().next().is_some()
-    }
-
-    fn has_otp(&self) -> bool {
-        self.active().any(|device| device.kind != FactorKind::RecoveryCode)
-    }
-
-    fn is_last(&self, id: DeviceId) -> bool {
-        !self.active().any(|device| device.id != id && device.kind != FactorKind::RecoveryCode)
-    }
 }
 
 fn provisioning(
@@ -520,48 +335,4 @@ fn provisioning(
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "OSS2FA".to_owned());
     Provisioning { kind, issuer, account: user.as_str().to_owned(), secret, parameters, counter }.to_uri()
-}
-
-async fn blocking<T: Send + 'static>(
-    query: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Answer<T> {
-    match tokio::task::spawn_blocking(query).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(unavailable(&error)),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-fn refused(code: RefusalCode, message: String) -> Refused {
-    Refused { code, message }
-}
-
-fn bad_request(what: &dyn std::fmt::Display) -> Refused {
-    refused(RefusalCode::BadRequest, what.to_string())
-}
-
-// The reason is for the log: the caller may be anybody.
-fn unavailable(error: &dyn std::fmt::Display) -> Refused {
-    tracing::error!(code = "admin", %error, "a request could not be done");
-    refused(
-        RefusalCode::Unavailable,
-        "the agent could not do that now; its log says why: journalctl -u oss2fa-agent".to_owned(),
-    )
-}
-
-fn unknown_device(user: &UserName, device: DeviceId) -> Refused {
-    refused(
-        RefusalCode::UnknownDevice,
-        format!("{user} has no device {device}. See: oss2fa-agent list --user {user}"),
-    )
-}
-
-fn last_factor(user: &UserName) -> Refused {
-    refused(
-        RefusalCode::LastFactor,
-        format!(
-            "this is the last device of {user}, who must have one. Enrol another first, or ask an \
-             administrator of this host"
-        ),
-    )
 }

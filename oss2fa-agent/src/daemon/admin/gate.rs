@@ -1,0 +1,177 @@
+//! Who may ask for what: the peer's uid, the policy, and a fresh code where devices are changed.
+
+use std::sync::Arc;
+
+use oss2fa_core::ids::UserName;
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::verdict::FactorKind;
+
+use super::refusal::{blocking, refused, unavailable};
+use super::subject::Subject;
+use super::{Answer, Desk};
+use crate::admin::RefusalCode;
+use crate::daemon::peer::Caller;
+use crate::daemon::proof::{Held, hold};
+use crate::directory::{Account, DirectoryError, Membership};
+use crate::policy::SelfService;
+use crate::source::{Source, clean};
+use crate::store::device::Vouched;
+use crate::store::{Attempt, Context, Event, Purpose, Verdict};
+
+impl Desk<'_> {
+    /// The user that is meant, where this caller may ask for them. Users need `verb` to be allowed;
+    /// `None` stands for what is theirs in any case, or root's alone.
+    pub(super) async fn subject(&self, user: &str, verb: Option<SelfService>) -> Answer<Subject> {
+        let account = self.account(user).await?;
+        let allowed = match (&account, self.caller) {
+            (_, Caller::Root) => true,
+            (Some(account), caller) => caller.may_act_for(account.uid),
+            (None, Caller::User(_)) => false,
+        };
+        // The same words whether there is such a user or not.
+        if !allowed {
+            self.note_not_allowed(user).await;
+            return Err(refused(
+                RefusalCode::NotAllowed,
+                "only root may do that for another user".to_owned(),
+            ));
+        }
+        let Some(account) = account else {
+            return Err(refused(
+                RefusalCode::UnknownUser,
+                format!("this host knows no user {}. See: getent passwd", clean(user)),
+            ));
+        };
+        if let (Caller::User(_), Some(verb)) = (self.caller, verb)
+            && !self.config.policy.allows(verb)
+        {
+            return Err(refused(
+                RefusalCode::NotAllowed,
+                "self_service in the agent's configuration does not allow that. Ask an administrator of this \
+                 host"
+                    .to_owned(),
+            ));
+        }
+        let (live, name) = (Arc::clone(self.live), account.name.clone());
+        let view = blocking(move || live.store.account_view(&name)).await?;
+        Ok(Subject { account, view })
+    }
+
+    pub(super) async fn account(&self, user: &str) -> Answer<Option<Account>> {
+        let (live, user) = (Arc::clone(self.live), user.to_owned());
+        let found = tokio::task::spawn_blocking(move || live.directory.account(&user)).await;
+        match found {
+            Ok(Ok(account)) => Ok(account),
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    pub(super) async fn only_root(&self, what: &str, instead: &str) -> Answer<()> {
+        if self.caller == Caller::Root {
+            return Ok(());
+        }
+        self.note_not_allowed("").await;
+        Err(refused(
+            RefusalCode::NotAllowed,
+            format!("only root may {what}. {instead}").trim_end().to_owned(),
+        ))
+    }
+
+    pub(super) async fn note_not_allowed(&self, user: &str) {
+        let context = Context {
+            now: self.live.store.now(),
+            user: clean(user),
+            service: "cli".to_owned(),
+            source: Source::of_uid(self.caller.uid()).as_str().to_owned(),
+        };
+        if let Err(error) = self.live.store.note(context, Event::NotAllowed, String::new()).await {
+            tracing::error!(code = "audit", %error, "an event could not be written to the audit");
+        }
+    }
+
+    /// Root stands behind its own requests; a user who has a device shows a fresh code of it.
+    pub(super) async fn vouch(&self, subject: &Subject, proof: Option<SecretText>) -> Answer<Vouched> {
+        if self.caller == Caller::Root {
+            return Ok(Vouched::Yes);
+        }
+        if !subject.has_any() {
+            return Ok(Vouched::No);
+        }
+        let Some(proof) = proof else {
+            return Err(refused(
+                RefusalCode::ProofNeeded,
+                "a change of your devices needs a fresh code of one of them".to_owned(),
+            ));
+        };
+        let held = self.hold(subject, &proof).await?;
+        self.judge(subject, held, Purpose::Change).await?;
+        Ok(Vouched::Yes)
+    }
+
+    pub(super) async fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
+        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
+        hold(self.live, &subject.view.devices, &all, code.expose(), self.config.policy.totp_skew)
+            .await
+            .map_err(|error| unavailable(&error))
+    }
+
+    pub(super) async fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
+        let wrong = || {
+            refused(
+                RefusalCode::CodeRefused,
+                "that code was not accepted. A code works once and for a short time: wait for the next one"
+                    .to_owned(),
+            )
+        };
+        let Some(account) = subject.view.account else { return Err(wrong()) };
+        let attempt = Attempt {
+            account,
+            user: subject.account.name.clone(),
+            service: "cli".to_owned(),
+            source: Source::of_uid(self.caller.uid()),
+            kinds: held.kinds,
+            verified: held.verified,
+            purpose,
+        };
+        match self.live.store.judge(attempt, self.config.locks).await {
+            Ok(Verdict::Admitted(_)) => Ok(()),
+            Ok(Verdict::Refused) => Err(wrong()),
+            Ok(Verdict::Locked) => Err(refused(
+                RefusalCode::Locked,
+                format!(
+                    "too many wrong codes: there is a pause now, which ends by itself. Root can end it: \
+                     oss2fa-agent unlock --user {}",
+                    subject.account.name
+                ),
+            )),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    pub(super) async fn is_exempt(&self, account: &Account) -> Answer<bool> {
+        let rules = self.config.policy.base().clone();
+        let (live, account) = (Arc::clone(self.live), account.clone());
+        let in_any = move |groups: &[String]| -> Result<bool, DirectoryError> {
+            for group in groups {
+                if live.directory.membership(&account, group)? == Membership::Member {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        let found = tokio::task::spawn_blocking(move || {
+            Ok::<_, DirectoryError>(in_any(&rules.exempt_groups)? && !in_any(&rules.required_groups)?)
+        })
+        .await;
+        match found {
+            Ok(Ok(exempt)) => Ok(exempt),
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    pub(super) fn context(&self, user: &UserName) -> Context {
+        Context::new(self.live.store.now(), user, "cli", &Source::of_uid(self.caller.uid()))
+    }
+}

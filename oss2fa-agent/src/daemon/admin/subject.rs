@@ -1,0 +1,42 @@
+//! The user that a request is about.
+
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::verdict::FactorKind;
+
+use super::Answer;
+use super::refusal::unknown_device;
+use crate::admin::DeviceStatus;
+use crate::directory::Account;
+use crate::store::{AccountView, Device};
+
+/// A user that this caller may ask for, with what the store knows.
+pub(super) struct Subject {
+    pub(super) account: Account,
+    pub(super) view: AccountView,
+}
+
+impl Subject {
+    pub(super) fn device(&self, id: DeviceId) -> Answer<&Device> {
+        self.view
+            .devices
+            .iter()
+            .find(|device| device.id == id)
+            .ok_or_else(|| unknown_device(&self.account.name, id))
+    }
+
+    pub(super) fn active(&self) -> impl Iterator<Item = &Device> {
+        self.view.devices.iter().filter(|device| device.status == DeviceStatus::Active)
+    }
+
+    pub(super) fn has_any(&self) -> bool {
+        self.active().next().is_some()
+    }
+
+    pub(super) fn has_otp(&self) -> bool {
+        self.active().any(|device| device.kind != FactorKind::RecoveryCode)
+    }
+
+    pub(super) fn is_last(&self, id: DeviceId) -> bool {
+        !self.active().any(|device| device.id != id && device.kind != FactorKind::RecoveryCode)
+    }
+}
