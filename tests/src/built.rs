@@ -1,0 +1,49 @@
+//! The programs under test, as `make build` left them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The module and the agent of this workspace, built and up to date.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// `libpam_oss2fa.so`.
+    pub module: PathBuf,
+    /// `oss2fa-agent`.
+    pub agent: PathBuf,
+}
+
+/// The root folder of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+impl Built {
+    /// The release programs under the workspace's `target`.
+    ///
+    /// # Panics
+    /// Where one is absent, or older than a source it was made of.
+    #[must_use]
+    pub fn find() -> Self {
+        let release = workspace().join("target/release");
+        Self {
+            module: up_to_date(&release.join("libpam_oss2fa.so")),
+            agent: up_to_date(&release.join("oss2fa-agent")),
+        }
+    }
+}
+
+fn up_to_date(built: &Path) -> PathBuf {
+    let cure = "run `make build` first (cargo build --release)";
+    let Ok(made) = fs::metadata(built).and_then(|data| data.modified()) else {
+        panic!("{} is not there: {cure}", built.display());
+    };
+    // Cargo writes beside each program which sources it was made of: `PROGRAM: SOURCE SOURCE ...`.
+    let list = fs::read_to_string(built.with_extension("d")).expect("cargo's list of sources");
+    let sources = list.split_once(':').expect("a make rule").1.replace("\\ ", "\u{0}");
+    for source in sources.split_whitespace().map(|source| source.replace('\u{0}', " ")) {
+        let fresh = fs::metadata(&source).and_then(|data| data.modified()).is_ok_and(|when| when <= made);
+        assert!(fresh, "{} is older than {source}: {cure}", built.display());
+    }
+    built.to_owned()
+}

@@ -1,0 +1,334 @@
+//! A host as a sentence: who is on it, who is enrolled, which stacks it has.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard};
+
+use toml::{Table, Value};
+
+use crate::agent::{Agent, CONFIG, SOCKET};
+use crate::command::{Program, Ran};
+use crate::syslog::Syslog;
+use crate::token::{SKEW, Token};
+use crate::world::World;
+
+/// The password of every account.
+pub const PASSWORD: &str = "correct horse";
+
+// Of that password; few rounds, since these tests are not about pam_unix.
+const PASSWORD_HASH: &str = "$5$rounds=1000$oss2fatests$aRnz9Kjxoas9/zan.oO4kco4Cgc6P1QqoStYRggqLxD";
+
+/// What a user is enrolled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factor {
+    /// Time-based codes.
+    Totp,
+    /// Counter-based codes.
+    Hotp,
+    /// Ten recovery codes.
+    RecoveryCodes,
+}
+
+#[derive(Debug)]
+struct Account {
+    name: String,
+    groups: Vec<String>,
+    factors: Vec<Factor>,
+}
+
+/// A host in the making.
+#[derive(Debug, Default)]
+pub struct Plan {
+    accounts: Vec<Account>,
+    stacks: Vec<(String, String)>,
+    settings: Table,
+    umask: Option<&'static str>,
+}
+
+/// A host that runs, until it is dropped.
+#[derive(Debug)]
+pub struct Host {
+    /// The daemon; tests may take it away.
+    pub agent: Mutex<Option<Agent>>,
+    tokens: Mutex<HashMap<String, Vec<Token>>>,
+    recovery: Mutex<HashMap<String, Vec<String>>>,
+    syslog: Syslog,
+    world: World,
+}
+
+impl Host {
+    /// Begins the sentence.
+    #[expect(clippy::new_ret_no_self, reason = "tests read as a sentence that ends with `start`")]
+    #[must_use]
+    pub fn new() -> Plan {
+        Plan::default()
+            .set("agent.log_level", "trace")
+            .set("policy.totp_skew", i64::try_from(SKEW).unwrap())
+            .set("agent.login_timeout", 20)
+    }
+}
+
+impl Plan {
+    /// An account with the password [`PASSWORD`] and a home folder.
+    #[must_use]
+    pub fn user(mut self, name: &str) -> Self {
+        self.accounts.push(Account { name: name.to_owned(), groups: Vec::new(), factors: Vec::new() });
+        self
+    }
+
+    fn last(&mut self) -> &mut Account {
+        self.accounts.last_mut().expect("`user` comes first")
+    }
+
+    /// The user just named is a member of this group, which is made if it is not there.
+    #[must_use]
+    pub fn in_group(mut self, group: &str) -> Self {
+        self.last().groups.push(group.to_owned());
+        self
+    }
+
+    /// The user just named has proven a device of this kind.
+    #[must_use]
+    pub fn enrolled(mut self, factor: Factor) -> Self {
+        self.last().factors.push(factor);
+        self
+    }
+
+    /// A PAM service file.
+    #[must_use]
+    pub fn pam(mut self, service: &str, stack: &str) -> Self {
+        self.stacks.push((service.to_owned(), stack.to_owned()));
+        self
+    }
+
+    /// A key of `agent.toml`, its tables by dots.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let mut table = &mut self.settings;
+        let mut parts: Vec<&str> = key.split('.').collect();
+        let name = parts.pop().unwrap();
+        for part in parts {
+            let below = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            table = below.as_table_mut().unwrap();
+        }
+        table.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The umask that the daemon is started with.
+    #[must_use]
+    pub fn umask(mut self, mask: &'static str) -> Self {
+        self.umask = Some(mask);
+        self
+    }
+
+    /// Makes the world and the accounts, but starts no daemon.
+    #[must_use]
+    pub fn without_agent(self) -> Host {
+        let world = World::new();
+        world.write(CONFIG, &toml::to_string(&self.settings).unwrap());
+        for (service, stack) in &self.stacks {
+            world.write(&format!("/etc/pam.d/{service}"), stack);
+        }
+        for account in &self.accounts {
+            for group in &account.groups {
+                world.program(&["groupadd", "--force", group]).succeed();
+            }
+            let mut words =
+                vec!["useradd", "--create-home", "--shell", "/bin/bash", "--password", PASSWORD_HASH];
+            let groups = account.groups.join(",");
+            if !groups.is_empty() {
+                words.extend(["--groups", &groups]);
+            }
+            words.push(&account.name);
+            world.program(&words).succeed();
+        }
+        let syslog = Syslog::listen(&world);
+        Host { agent: Mutex::new(None), tokens: Mutex::default(), recovery: Mutex::default(), syslog, world }
+    }
+
+    /// Makes it all and starts the daemon.
+    #[must_use]
+    pub fn start(self) -> Host {
+        let enrolments: Vec<(String, Factor)> = self
+            .accounts
+            .iter()
+            .flat_map(|account| account.factors.iter().map(|factor| (account.name.clone(), *factor)))
+            .collect();
+        let umask = self.umask;
+        let host = self.without_agent();
+        match umask {
+            None => host.start_agent(),
+            Some(mask) => {
+                let serve = format!("umask {mask}; exec oss2fa-agent serve");
+                let mut agent = Agent::launch(&host.world, &["/bin/sh", "-c", &serve]);
+                agent.wait_until_ready(&host.world);
+                *host.agent() = Some(agent);
+            }
+        }
+        for (user, factor) in enrolments {
+            host.enroll(&user, factor);
+        }
+        host
+    }
+}
+
+impl Host {
+    /// The daemon, if one was started.
+    pub fn agent(&self) -> MutexGuard<'_, Option<Agent>> {
+        self.agent.lock().unwrap()
+    }
+
+    /// Does something with the daemon.
+    ///
+    /// # Panics
+    /// Where none was started.
+    pub fn with_agent<T>(&self, act: impl FnOnce(&mut Agent) -> T) -> T {
+        act(self.agent().as_mut().expect("an agent was started"))
+    }
+
+    /// Starts the daemon (again).
+    pub fn start_agent(&self) {
+        let mut slot = self.agent();
+        drop(slot.take());
+        *slot = Some(Agent::start(&self.world));
+    }
+
+    /// Kill -9 and start again.
+    pub fn restart_agent(&self) {
+        self.start_agent();
+    }
+
+    /// Kill -9 for the daemon.
+    pub fn kill_agent(&self) {
+        drop(self.agent().take());
+    }
+
+    /// Enrols a device as root by the command line, and proves it.
+    pub fn enroll(&self, user: &str, factor: Factor) {
+        let _token = match factor {
+            Factor::Totp => self.enroll_with(user, &["totp"]),
+            Factor::Hotp => self.enroll_with(user, &["hotp"]),
+            Factor::RecoveryCodes => {
+                let made = self.cli(&["recovery-codes", "--user", user, "--json"]).run();
+                assert_eq!(made.status, 0, "{made}");
+                let codes = made.json()["codes"].as_array().expect("codes").clone();
+                let codes = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+                self.recovery.lock().unwrap().insert(user.to_owned(), codes);
+                return;
+            }
+        };
+    }
+
+    /// Enrols with these words after `enroll`, and proves the device with a code of another program.
+    pub fn enroll_with(&self, user: &str, words: &[&str]) -> Token {
+        let mut all = vec!["enroll"];
+        all.extend(words);
+        all.extend(["--user", user, "--json"]);
+        let made = self.cli(&all).run();
+        assert_eq!(made.status, 0, "{made}");
+        let made = made.json();
+        let mut token = Token::scan(made["provisioning_uri"].as_str().expect("a provisioning URI"));
+        token.device = made["device"].as_i64().expect("the number of the device");
+        let code = token.next_code();
+        let device = token.device.to_string();
+        self.cli(&["confirm", "--user", user, "--device", &device, &code]).succeed();
+        self.tokens.lock().unwrap().entry(user.to_owned()).or_default().push(token.clone());
+        token
+    }
+
+    /// A copy of the user's newest device.
+    #[must_use]
+    pub fn token(&self, user: &str) -> Token {
+        self.tokens.lock().unwrap()[user].last().unwrap().clone()
+    }
+
+    /// The next unused code of the user's newest device.
+    #[must_use]
+    pub fn code(&self, user: &str) -> String {
+        self.tokens
+            .lock()
+            .unwrap()
+            .get_mut(user)
+            .and_then(|all| all.last_mut())
+            .expect("enrolled")
+            .next_code()
+    }
+
+    /// A well-formed wrong code for the user's newest device.
+    #[must_use]
+    pub fn wrong_code(&self, user: &str) -> String {
+        self.token(user).wrong_code()
+    }
+
+    /// An unused recovery code of the user.
+    #[must_use]
+    pub fn recovery_code(&self, user: &str) -> String {
+        self.recovery.lock().unwrap().get_mut(user).and_then(Vec::pop).expect("recovery codes are left")
+    }
+
+    /// The agent's command line, as root.
+    #[must_use]
+    pub fn cli(&self, words: &[&str]) -> Program {
+        let mut all = vec!["/usr/local/bin/oss2fa-agent"];
+        all.extend(words);
+        self.world.program(&all)
+    }
+
+    /// The agent's command line with `--json`, as root, which must succeed.
+    #[must_use]
+    pub fn cli_json(&self, words: &[&str]) -> serde_json::Value {
+        let mut all = words.to_vec();
+        all.push("--json");
+        let ran: Ran = self.cli(&all).run();
+        assert_eq!(ran.status, 0, "{ran}");
+        ran.json()
+    }
+
+    /// What went to the system log.
+    #[must_use]
+    pub fn syslog(&self) -> &Syslog {
+        &self.syslog
+    }
+
+    /// All that the daemon wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        Agent::log(&self.world)
+    }
+
+    /// The daemon's socket, from outside the world.
+    #[must_use]
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.world.path(SOCKET)
+    }
+
+    /// The world it runs in.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Deref for Host {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Drop for Host {
+    #[expect(clippy::print_stderr, reason = "the log of the daemon belongs to the report of a failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.char_indices().rev().nth(12_000).map_or(0, |(at, _)| at);
+            eprintln!(
+                "---- the agent's log ----\n{}\n---- syslog ----\n{}",
+                &log[from..],
+                self.syslog.text()
+            );
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A private sshd on loopback, and people who log in to it.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::Program;
+use crate::terminal::Terminal;
+use crate::world::World;
+
+/// An sshd in the making. Its PAM service is `sshd`.
+#[derive(Debug)]
+pub struct SshdPlan<'w> {
+    world: &'w World,
+    lines: Vec<String>,
+}
+
+/// A running sshd.
+#[derive(Debug)]
+pub struct Sshd<'w> {
+    world: &'w World,
+    server: Child,
+    /// Where it listens.
+    pub port: u16,
+}
+
+const FOLDER: &str = "/etc/ssh/test";
+
+impl World {
+    /// Begins an sshd that wants these `AuthenticationMethods`.
+    #[must_use]
+    pub fn sshd(&self, methods: &str) -> SshdPlan<'_> {
+        SshdPlan { world: self, lines: vec![format!("AuthenticationMethods {methods}")] }
+    }
+}
+
+impl<'w> SshdPlan<'w> {
+    /// One more line of its configuration.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it takes connections.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn start(self) -> Sshd<'w> {
+        let world = self.world;
+        world.write(&format!("{FOLDER}/made"), "");
+        world
+            .program(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &format!("{FOLDER}/host")])
+            .succeed();
+        // Another program may take the port between the look and the start: then again with another.
+        for _try in 0..5 {
+            let port = free_port();
+            let config = format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {FOLDER}/host\nPidFile none\nUsePAM yes\n\
+                 PasswordAuthentication no\nKbdInteractiveAuthentication yes\nStrictModes no\nUseDNS no\n\
+                 PrintMotd no\nPrintLastLog no\nLogLevel DEBUG1\n\
+                 AuthorizedKeysFile {FOLDER}/authorized_keys_%u\n{}\n",
+                self.lines.join("\n")
+            );
+            world.write(&format!("{FOLDER}/config"), &config);
+            let words =
+                ["/usr/sbin/sshd", "-D", "-f", &format!("{FOLDER}/config"), "-E", "/var/log/sshd.log"];
+            let mut command = world.program(&words).command();
+            let mut server = command.stdin(Stdio::null()).spawn().unwrap();
+            if listens(&mut server, port) {
+                return Sshd { world, server, port };
+            }
+        }
+        panic!("sshd does not start:\n{}", world.read("/var/log/sshd.log"));
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn listens(server: &mut Child, port: u16) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) {
+        if server.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+impl Sshd<'_> {
+    /// Makes a key with which `user` may log in.
+    pub fn authorize_key(&self, user: &str) {
+        let key = format!("{FOLDER}/key_{user}");
+        self.world.program(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &key]).succeed();
+        let public = self.world.read(&format!("{key}.pub"));
+        self.world.write(&format!("{FOLDER}/authorized_keys_{user}"), &public);
+    }
+
+    /// The ssh command that logs `user` in and runs `words`; with a key where one was made.
+    #[must_use]
+    pub fn ssh(&self, user: &str, options: &[&str], words: &[&str]) -> Program {
+        let port = self.port.to_string();
+        let key = format!("{FOLDER}/key_{user}");
+        let mut all = vec!["/usr/bin/ssh", "-F", "/dev/null", "-p", &port];
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "GlobalKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "IdentitiesOnly=yes",
+            "ConnectTimeout=20",
+        ] {
+            all.extend(["-o", option]);
+        }
+        if self.world.path(&key).exists() {
+            all.extend(["-i", &key]);
+        }
+        for option in options {
+            all.extend(["-o", option]);
+        }
+        let who = format!("{user}@127.0.0.1");
+        all.push(&who);
+        all.extend(words);
+        self.world.program(&all)
+    }
+
+    /// Somebody at a terminal who logs in and will run `id -un`; one prompt is all they get.
+    #[must_use]
+    pub fn login(&self, user: &str) -> Terminal {
+        self.ssh(user, &["NumberOfPasswordPrompts=1"], &["id", "-un"]).terminal()
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.world.read("/var/log/sshd.log")
+    }
+}
+
+impl Drop for Sshd<'_> {
+    #[expect(clippy::print_stderr, reason = "the log of the server belongs to the report of a failed test")]
+    fn drop(&mut self) {
+        let _gone = self.server.kill();
+        let _status = self.server.wait();
+        if thread::panicking() {
+            eprintln!("---- the log of sshd ----\n{}", self.log());
+        }
+    }
+}
