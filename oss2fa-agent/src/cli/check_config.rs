@@ -1,0 +1,190 @@
+//! `check-config`: whether the agent can use its configuration, and what it means, in words.
+
+use nix::unistd::{Group, User};
+use oss2fa_core::verdict::FactorKind;
+use serde::Serialize;
+
+use super::context::{Context, Form, Output};
+use super::failure::Failure;
+use crate::config::{Config, MasterKeySource};
+use crate::policy::{Messages, Rules, SelfService, Unenrolled};
+
+/// Check the configuration file and say in words what it means
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckConfig {
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What the check prints as JSON.
+#[derive(Debug, Serialize)]
+struct Report {
+    status: &'static str,
+    config: String,
+    socket: String,
+    store: String,
+    master_key: String,
+    user: String,
+    rules: RuleReport,
+    services: Vec<RuleReport>,
+    self_service: Vec<&'static str>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleReport {
+    /// `None` for the rules where no service has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    unenrolled: &'static str,
+    required_groups: Vec<String>,
+    exempt_groups: Vec<String>,
+    skip_networks: Vec<String>,
+    factors: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<&'static str>,
+}
+
+/// Stands for the services that have no rules of their own.
+const OTHERS: &str = "(every other service)";
+
+impl CheckConfig {
+    pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let report = Report::of(&context.config()?);
+        if context.form == Form::Json {
+            return context.console.json(&report);
+        }
+        for line in report.words() {
+            context.console.say(&line)?;
+        }
+        report.warnings.iter().try_for_each(|warning| context.console.note(&format!("warning: {warning}")))
+    }
+}
+
+impl Report {
+    fn of(config: &Config) -> Self {
+        let policy = &config.policy;
+        let mut services: Vec<RuleReport> =
+            policy.services().map(|(name, rules)| RuleReport::of(Some(name), rules)).collect();
+        if !services.is_empty() {
+            services.push(RuleReport::of(Some(OTHERS), policy.rules(OTHERS)));
+        }
+        let self_service = [
+            (SelfService::Enroll, "enroll"),
+            (SelfService::List, "list"),
+            (SelfService::Remove, "remove"),
+            (SelfService::Rename, "rename"),
+        ];
+        Self {
+            status: "ok",
+            config: config.path.display().to_string(),
+            socket: config.agent.socket.display().to_string(),
+            store: config.store.path.display().to_string(),
+            master_key: match &config.store.master_key {
+                MasterKeySource::File(path) => path.display().to_string(),
+                MasterKeySource::Credential(name) => format!("credential:{name}"),
+            },
+            user: config.agent.user.clone(),
+            rules: RuleReport::of(None, policy.base()),
+            services,
+            self_service: self_service
+                .into_iter()
+                .filter(|(verb, _)| policy.allows(*verb))
+                .map(|(_, word)| word)
+                .collect(),
+            warnings: warnings(config),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}: ok", self.config), String::new()];
+        if self.services.is_empty() {
+            lines.push("For every service:".to_owned());
+            lines.extend(self.rules.words());
+        }
+        for rules in &self.services {
+            lines.push(format!("For {}:", rules.service.as_deref().unwrap_or_default()));
+            lines.extend(rules.words());
+        }
+        lines.push(match self.self_service.as_slice() {
+            [] => "Users may do nothing for themselves: root acts for them.".to_owned(),
+            verbs => format!("Users may do for themselves: {}.", verbs.join(", ")),
+        });
+        lines.push(format!(
+            "The agent runs as {}, listens on {}, stores in {}, sealed with the key in {}.",
+            self.user, self.socket, self.store, self.master_key
+        ));
+        lines
+    }
+}
+
+impl RuleReport {
+    fn of(service: Option<&str>, rules: &Rules) -> Self {
+        Self {
+            service: service.map(str::to_owned),
+            unenrolled: rules.unenrolled.as_str(),
+            required_groups: rules.required_groups.clone(),
+            exempt_groups: rules.exempt_groups.clone(),
+            skip_networks: rules.skip_networks.iter().map(ToString::to_string).collect(),
+            factors: rules.factors.iter().map(|kind| kind.as_str()).collect(),
+            messages: rules.messages.map(|messages| match messages {
+                Messages::Show => "show",
+                Messages::Hide => "hide",
+            }),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut lines = vec!["Whoever has enrolled, now or once, must show a second factor.".to_owned()];
+        let required = &self.required_groups;
+        if !required.is_empty() {
+            lines.push(format!("Members of {} must, enrolled or not.", required.join(", ")));
+        }
+        lines.push(if self.unenrolled == Unenrolled::Skip.as_str() {
+            "Whoever has never enrolled passes without one (unenrolled = \"skip\").".to_owned()
+        } else {
+            "Whoever has never enrolled is refused (unenrolled = \"deny\").".to_owned()
+        });
+        if !self.exempt_groups.is_empty() {
+            let unless = if required.is_empty() { "" } else { ", unless they must as above" };
+            lines.push(format!("Members of {} are not asked{unless}.", self.exempt_groups.join(", ")));
+        }
+        if !self.skip_networks.is_empty() {
+            lines.push(format!("Nobody is asked who comes from {}.", self.skip_networks.join(", ")));
+        }
+        if self.exempt_groups.is_empty() && self.skip_networks.is_empty() {
+            lines.push("No group and no network is exempt.".to_owned());
+        }
+        lines.push(match self.factors.as_slice() {
+            [] => "No factor counts: nobody who must show one gets in.".to_owned(),
+            factors => format!("What counts: {}.", factors.join(", ")),
+        });
+        lines.iter().map(|line| format!("  {line}")).collect()
+    }
+}
+
+/// What is allowed, and yet is most likely not what was meant.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Ok(None) = User::from_name(&config.agent.user) {
+        warnings.push(format!("this host has no user {}, which [agent] user names", config.agent.user));
+    }
+    let policy = &config.policy;
+    let all = || std::iter::once(policy.base()).chain(policy.services().map(|(_, rules)| rules));
+    let mut groups: Vec<&String> =
+        all().flat_map(|rules| rules.required_groups.iter().chain(&rules.exempt_groups)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        match Group::from_name(group) {
+            Ok(Some(_)) => {}
+            Ok(None) => warnings.push(format!("this host has no group {group}, which the policy names")),
+            Err(error) => warnings.push(format!("the group {group} could not be looked up: {error}")),
+        }
+    }
+    let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| *kind != FactorKind::RecoveryCode);
+    if all().any(none_counts) || none_counts(policy.rules(OTHERS)) {
+        warnings.push("there is a service where neither totp nor hotp counts".to_owned());
+    }
+    warnings
+}

@@ -1,0 +1,41 @@
+//! `confirm`: the first code of a device that waits for it.
+
+use oss2fa_core::ids::DeviceId;
+
+use super::arguments::device_id;
+use super::code::Code;
+use super::context::{Context, Output, Whose};
+use super::failure::Failure;
+use crate::admin::{Request, Response};
+
+/// Show the first code of a new device, so that it counts
+#[derive(Debug, clap::Args)]
+pub(crate) struct Confirm {
+    #[command(flatten)]
+    whose: Whose,
+    /// Number of the device
+    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    device: DeviceId,
+    /// Its first code; "-" reads it from standard input
+    code: Code,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+impl Confirm {
+    pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let user = context.user(&self.whose)?;
+        let agent = context.agent()?;
+        let code = self.code.read(context.console)?;
+        match agent.done(&Request::Confirm { user, device: self.device, code })? {
+            Response::Device(view) => {
+                let words = format!(
+                    "Device {} ({}) of {} is active and counts from the next login on.",
+                    view.device, view.name, view.user
+                );
+                context.answer(&view, &words)
+            }
+            other => Err(Failure::out_of_place(&other)),
+        }
+    }
+}
