@@ -19,8 +19,8 @@ maintainer="${DEBFULLNAME:-OSS2FA packaging} <${DEBEMAIL:-packaging@oss2fa.org}>
 export SOURCE_DATE_EPOCH
 umask 022
 
-for tool in dpkg-deb dpkg-shlibdeps dpkg-architecture; do
-    command -v "$tool" >/dev/null || { echo "build-deb.sh: $tool is missing: apt-get install dpkg-dev" >&2; exit 1; }
+for tool in dpkg-deb dpkg-shlibdeps dpkg-architecture strip; do
+    command -v "$tool" >/dev/null || { echo "build-deb.sh: $tool is missing: apt-get install dpkg-dev binutils" >&2; exit 1; }
 done
 for file in libpam_oss2fa.so oss2fa-agent; do
     [ -e "$build_dir/$file" ] || { echo "build-deb.sh: $build_dir/$file is missing: run 'make build' first" >&2; exit 1; }
@@ -33,6 +33,9 @@ root=$work/root
 
 make --no-print-directory -s install DESTDIR="$root" PREFIX=/usr BUILD_DIR="$build_dir" \
     UNIT_DIR=/lib/systemd/system >&2
+# What Debian's own packages leave out: it is of no use once linked.
+strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/usr/bin/oss2fa-agent" \
+    "$root"/usr/lib/*/security/pam_oss2fa.so
 # Debian compresses what is read with man and zless, without a time stamp.
 find "$root/usr/share/man" -type f -name '*.[1-8]' -exec gzip -9n {} +
 
@@ -48,17 +51,16 @@ install -m 0644 packaging/debian/copyright "$doc/copyright"
 } | gzip -9n >"$doc/changelog.Debian.gz"
 # The licences of what is linked in.
 cargo tree --locked --offline -p oss2fa-agent -p pam_oss2fa -e normal,no-proc-macro --prefix none \
-    -f '{p} {l}' | sed 's/ (\*)$//; s| (/[^)]*)||' | LC_ALL=C sort -u | gzip -9n >"$doc/crates.gz"
+    -f '{p} {l}' | sed 's, (\*)$,,; s, (/[^)]*),,; /^$/d' | LC_ALL=C sort -u | gzip -9n >"$doc/crates.gz"
 install -D -m 0644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/oss2fa-agent"
 
 # Which versions of which libraries the programs need. dpkg-shlibdeps wants a source package around it.
-mkdir -p "$work/source/debian"
+mkdir -p "$work/source/debian" "$root/DEBIAN"
 printf 'Source: oss2fa\n\nPackage: oss2fa-agent\nArchitecture: any\n' >"$work/source/debian/control"
 shlibs=$(cd "$work/source" && dpkg-shlibdeps -O -e"$root/usr/bin/oss2fa-agent" \
-    -e"$(find "$root/usr/lib" -name pam_oss2fa.so)" | sed -n 's/^shlibs:Depends=//p')
+    -e"$(echo "$root"/usr/lib/*/security/pam_oss2fa.so)" | sed -n 's/^shlibs:Depends=//p')
 [ -n "$shlibs" ] || { echo "build-deb.sh: dpkg-shlibdeps found no library; are these the built programs?" >&2; exit 1; }
 
-mkdir "$root/DEBIAN"
 sed -e "s|@VERSION@|$version|" -e "s|@ARCHITECTURE@|$architecture|" -e "s|@MAINTAINER@|$maintainer|" \
     -e "s|@SHLIBS@|$shlibs|" -e "s|@SIZE@|$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)|" \
     packaging/debian/control.in >"$root/DEBIAN/control"

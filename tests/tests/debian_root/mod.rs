@@ -1,0 +1,179 @@
+//! A Debian 12 in a folder, to install the package in: made once by debootstrap, kept as an archive
+//! below `target/debootstrap`, and unpacked afresh for every test.
+
+pub(crate) mod booted;
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// What the tests need in it beside Debian's smallest system. Another list makes another archive.
+const PACKAGES: &str = "adduser,libpam-runtime,pamtester,oathtool,systemd,sudo,openssh-server,openssh-client";
+
+/// A root of its own; gone when dropped.
+pub(crate) struct DebianRoot {
+    folder: TempDir,
+}
+
+/// What a command in it came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Exit status 0.
+    pub(crate) ok: bool,
+    /// Both streams, standard output first.
+    pub(crate) text: String,
+}
+
+impl DebianRoot {
+    /// Unpacks a fresh one.
+    pub(crate) fn fresh() -> Self {
+        let archive = archive();
+        let folder = tempfile::Builder::new().prefix("oss2fa-debian-").tempdir_in("/var/tmp").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let unpacked =
+            Command::new("tar").arg("-C").arg(folder.path()).arg("-xpf").arg(&archive).output().unwrap();
+        assert!(unpacked.status.success(), "tar could not unpack {}: {unpacked:?}", archive.display());
+        Self { folder }
+    }
+
+    /// The same, with the package of this version installed.
+    pub(crate) fn with_package(version: &str) -> Self {
+        let root = Self::fresh();
+        root.install(version).expect_ok("dpkg --install");
+        root
+    }
+
+    /// A path inside, as seen from outside.
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside.trim_start_matches('/'))
+    }
+
+    /// Builds the package in this version and installs it with dpkg.
+    pub(crate) fn install(&self, version: &str) -> Ran {
+        let package = build_package(version, &self.path("/root"));
+        let inside = format!("/root/{}", package.file_name().unwrap().to_string_lossy());
+        self.run(&format!("dpkg --install --force-confold {inside}"))
+    }
+
+    /// Runs a shell command inside, with `/proc` and a process list of its own: whatever it leaves
+    /// running ends with it.
+    pub(crate) fn run(&self, script: &str) -> Ran {
+        let output = Command::new("unshare")
+            .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"])
+            .arg("mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -c \"$1\"")
+            .arg(self.folder.path())
+            .arg(script)
+            .env_clear()
+            .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8")])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .output()
+            .unwrap();
+        Ran::from(output)
+    }
+
+    /// The text of a file inside; empty where there is none.
+    pub(crate) fn read(&self, inside: &str) -> String {
+        fs::read_to_string(self.path(inside)).unwrap_or_default()
+    }
+
+    /// Writes a file inside, mode 0644.
+    pub(crate) fn write(&self, inside: &str, text: &str) {
+        fs::write(self.path(inside), text).unwrap();
+    }
+
+    /// Owner and mode of a file inside, as `uid:gid mode`.
+    pub(crate) fn owner_and_mode(&self, inside: &str) -> String {
+        let meta =
+            fs::symlink_metadata(self.path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"));
+        format!("{}:{} {:o}", meta.uid(), meta.gid(), meta.mode() & 0o7777)
+    }
+}
+
+impl Ran {
+    /// Fails the test with what the command said, unless it succeeded.
+    #[track_caller]
+    pub(crate) fn expect_ok(self, what: &str) -> String {
+        assert!(self.ok, "{what} failed:\n{}", self.text);
+        self.text
+    }
+
+    /// Fails the test unless the command failed.
+    #[track_caller]
+    pub(crate) fn expect_failure(self, what: &str) -> String {
+        assert!(!self.ok, "{what} should have failed, but said:\n{}", self.text);
+        self.text
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        Self { ok: output.status.success(), text }
+    }
+}
+
+/// The root of the repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Cargo's target folder: the test's own program lies in it, at `debug/deps/NAME`.
+pub(crate) fn target() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_path_buf()
+}
+
+/// Runs `packaging/debian/build-deb.sh` on the release build.
+pub(crate) fn build_package(version: &str, folder: &Path) -> PathBuf {
+    let output = Command::new(repository().join("packaging/debian/build-deb.sh"))
+        .arg(version)
+        .arg(folder)
+        .env("BUILD_DIR", target().join("release"))
+        .output()
+        .unwrap();
+    let said =
+        Ran { ok: output.status.success(), text: String::from_utf8_lossy(&output.stderr).into_owned() };
+    said.expect_ok("packaging/debian/build-deb.sh (has `make build` run?)");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// The archive of the fresh system, made where it is missing.
+fn archive() -> PathBuf {
+    let folder = target().join("debootstrap");
+    fs::create_dir_all(&folder).unwrap();
+    let archive = folder.join("bookworm.tar");
+    let made_with = folder.join("bookworm.packages");
+    // Tests run in processes of their own, several at once: one makes it, the others wait.
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    if archive.exists() && fs::read_to_string(&made_with).is_ok_and(|list| list == PACKAGES) {
+        return archive;
+    }
+    let system = folder.join("bookworm");
+    let made = Command::new("sh")
+        .args(["-eu", "-c"])
+        .arg(
+            "rm -rf \"$1\"; debootstrap --variant=minbase --include=\"$2\" bookworm \"$1\" >&2
+             rm -rf \"$1\"/var/cache/apt/archives/*.deb \"$1\"/var/lib/apt/lists/* \"$1\"/usr/share/locale/*
+             tar -C \"$1\" -cf \"$3.new\" .; mv \"$3.new\" \"$3\"; rm -rf \"$1\"",
+        )
+        .arg("sh")
+        .arg(&system)
+        .arg(PACKAGES)
+        .arg(&archive)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(
+        made.status.success(),
+        "debootstrap could not make a Debian 12 in {} (it needs root, the package debootstrap, and the \
+         packages of Debian):\n{}",
+        system.display(),
+        said.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+    );
+    fs::write(&made_with, PACKAGES).unwrap();
+    archive
+}
