@@ -114,7 +114,6 @@ impl Sshd<'_> {
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
             "GlobalKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
             "IdentitiesOnly=yes",
             "ConnectTimeout=20",
         ] {

@@ -10,7 +10,7 @@ session required pam_permit.so
 
 /// As sites write it: the password first, then the code.
 pub const PASSWORD_THEN_CODE: &str = "\
-auth requisite pam_unix.so
+auth requisite pam_unix.so nodelay
 auth required pam_oss2fa.so
 account required pam_unix.so
 password required pam_deny.so
