@@ -61,6 +61,14 @@ fn what_is_not_known_or_not_carried_is_noted() {
 }
 
 #[test]
+fn a_secret_on_the_line_of_an_option_is_not_repeated() {
+    for option in ["87654321", "RATE_LIMIT87654321", "GEZDGNBV", "LAST87654321"] {
+        let found = parse(&format!("GEZDGNBV\n\" TOTP_AUTH\n\" DISALLOW_REUSE\n\" {option}\n")).unwrap();
+        assert_eq!(found.notes, ["an option that is not known here is not taken over"], "{option}");
+    }
+}
+
+#[test]
 fn bad_files_are_refused_with_the_line() {
     let scratch_codes: String = (0..101).map(|n| format!("{}\n", 10_000_000 + n)).collect();
     for (text, expected) in [

@@ -166,6 +166,11 @@ fn not_carried(name: &str) -> Result<String, &'static str> {
             "RESETTING_TIME_SKEW is not taken over: where the device's clock is wrong, resynchronise it"
                 .to_owned()
         }
-        other => format!("{other} is not taken over"),
+        // When and from where the last logins came.
+        _ if matches!(name.strip_prefix("LAST"), Some(number) if number.len() == 1) => {
+            format!("{name} is not taken over")
+        }
+        // Its name is not repeated: a secret may have got onto that line.
+        _ => "an option that is not known here is not taken over".to_owned(),
     })
 }
