@@ -48,7 +48,8 @@ pub enum OtpauthError {
     Malformed,
     /// Neither `totp` nor `hotp`.
     UnknownType,
-    /// The label has no account name, or one with control characters.
+    /// The label has no account name, or one with control characters, or one that begins with a colon
+    /// and so could be read as two names.
     Account,
     /// The label names one issuer and the parameter another.
     IssuersDiffer,
@@ -226,7 +227,9 @@ fn names(label: &str, parameter: Option<&Text>) -> Result<(String, String), Otpa
         }
     };
     let account = account.trim().to_owned();
-    if account.is_empty() || account.chars().chain(issuer.chars()).any(char::is_control) {
+    // Without an issuer before it, what stands before a colon would be read as one.
+    let two_names = issuer.is_empty() && account.contains(':');
+    if account.is_empty() || two_names || account.chars().chain(issuer.chars()).any(char::is_control) {
         return Err(OtpauthError::Account);
     }
     Ok((issuer, account))

@@ -116,6 +116,7 @@ fn each_refusal_has_its_reason() {
         ("otpauth://totp/a%+1?secret=JBSWY3DPEHPK3PXP", E::Malformed),
         ("otpauth://totp/a%ff?secret=JBSWY3DPEHPK3PXP", E::Malformed),
         ("otpauth://totp/a?secret=JBSWY3DPEHPK3PXP#x", E::Malformed),
+        ("otpauth://totp/%3Acorp:ferris?secret=JBSWY3DPEHPK3PXP", E::Account),
         ("otpauth://steam/a?secret=JBSWY3DPEHPK3PXP", E::UnknownType),
         ("otpauth:///a?secret=JBSWY3DPEHPK3PXP", E::UnknownType),
         ("otpauth://totp/?secret=JBSWY3DPEHPK3PXP", E::Account),
