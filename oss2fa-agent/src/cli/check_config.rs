@@ -103,7 +103,10 @@ impl Report {
             lines.extend(self.rules.words());
         }
         for rules in &self.services {
-            lines.push(format!("For {}:", rules.service.as_deref().unwrap_or_default()));
+            lines.push(format!(
+                "For {}:",
+                rules.service.as_deref().unwrap_or_default().trim_matches(['(', ')'])
+            ));
             lines.extend(rules.words());
         }
         lines.push(match self.self_service.as_slice() {
@@ -150,7 +153,7 @@ impl RuleReport {
             lines.push(format!("Members of {} are not asked{unless}.", self.exempt_groups.join(", ")));
         }
         if !self.skip_networks.is_empty() {
-            lines.push(format!("Nobody is asked who comes from {}.", self.skip_networks.join(", ")));
+            lines.push(format!("Whoever comes from {} is not asked.", self.skip_networks.join(", ")));
         }
         if self.exempt_groups.is_empty() && self.skip_networks.is_empty() {
             lines.push("No group and no network is exempt.".to_owned());

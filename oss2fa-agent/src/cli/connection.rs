@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::User;
-use oss2fa_core::wire::{Decoder, FrameError, encode};
+use oss2fa_core::wire::{Decoder, FrameError, VERSION, encode};
 
 use super::failure::{Failure, OwnCode};
 use crate::admin::{Request, Response};
@@ -145,12 +145,47 @@ impl Agent {
     }
 
     fn strange(&self, error: &FrameError) -> Failure {
-        Failure::new(
-            OwnCode::AgentUnreachable,
-            format!(
-                "this command and the agent on {} do not understand each other: {error}",
-                self.socket.display()
+        let socket = self.socket.display();
+        let message = match error {
+            FrameError::Version(other) => format!(
+                "the agent on {socket} speaks version {other} of the protocol, this command version {VERSION}. After \
+                 an upgrade, run: systemctl restart oss2fa-agent"
             ),
-        )
+            _ => format!("this command and the agent on {socket} do not understand each other: {error}"),
+        };
+        Failure::new(OwnCode::AgentUnreachable, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_a_stranger() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let agent = Agent { socket, trusted: Vec::new() };
+        let failure = agent.ask(&Request::Status {}).unwrap_err();
+        assert!(failure.message().contains("nothing was sent to it"), "{failure:?}");
+        let (mut stranger, _) = listener.accept().unwrap();
+        assert_eq!(stranger.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_is_told_apart() {
+        let agent = Agent { socket: "/run/x.sock".into(), trusted: vec![0] };
+        for (errno, words) in [
+            (Errno::ENOENT, "the agent is not running"),
+            (Errno::ECONNREFUSED, "the agent is not running"),
+            (Errno::EACCES, "you may not open /run/x.sock"),
+            (Errno::EAGAIN, "does not answer on /run/x.sock"),
+            (Errno::ENOTSOCK, "cannot be reached on /run/x.sock"),
+        ] {
+            assert!(agent.no_connection(errno).message().contains(words), "{errno}");
+        }
     }
 }
