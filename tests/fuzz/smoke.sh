@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds the fuzz targets and runs each for a short time: `smoke.sh [SECONDS_PER_TARGET]`, 5 by default.
+# Needs the stable toolchain and g++, nothing else. Fails on a crash, on a run that takes too long or
+# too much memory, and when the coverage counters do not count.
+#
+# For a long run of one target after this: target/fuzz/x86_64-unknown-linux-gnu/debug/NAME DIR tests/fuzz/corpus/NAME
+# To try a single input again: the same program with the file as its only argument.
+set -eu
+
+seconds=${1:-5}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+host=$(rustc -vV | sed -n 's/^host: //p')
+built=$root/target/fuzz
+targets="wire config import otpauth display_text"
+
+# What cargo-fuzz passes, without its sanitizer, which needs an unstable compiler. Naming the target
+# keeps the flags from build scripts and macros.
+RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1" \
+    cargo build --quiet --locked --bins --target "$host" --target-dir "$built" --manifest-path "$here/Cargo.toml"
+
+mkdir -p "$built/artifacts"
+found=$(mktemp -d)
+trap 'rm -rf "$found"' EXIT
+for target in $targets; do
+    mkdir "$found/$target"
+    log=$found/$target.log
+    status=0
+    "$built/$host/debug/$target" "$found/$target" "$here/corpus/$target" \
+        -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -print_final_stats=1 \
+        -artifact_prefix="$built/artifacts/$target-" >"$log" 2>&1 || status=$?
+    if [ "$status" -ne 0 ]; then
+        cat "$log" >&2
+        echo "fuzz $target: FAILED; the input is in $built/artifacts" >&2
+        exit 1
+    fi
+    # `#N DONE cov: C ft: F ...`: C counts the edges that were reached, also by the seeds.
+    coverage=$(sed -n 's/^#[0-9]*[[:space:]]*DONE[[:space:]]*cov: \([0-9]*\) .*/\1/p' "$log")
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    new=$(sed -n 's/^stat::new_units_added: *//p' "$log")
+    echo "fuzz $target: $runs runs, $coverage edges, $new inputs that reached something new"
+    if [ "${coverage:-0}" -lt 50 ] || [ "${new:-0}" -lt 1 ]; then
+        echo "fuzz $target: FAILED: the coverage did not grow, so nothing was searched" >&2
+        exit 1
+    fi
+done

@@ -1,0 +1,11 @@
+//! What each fuzz target does with its bytes. A property that does not hold is a panic.
+//!
+//! The targets are plain functions, so that an input that was found can be tried from anywhere; the
+//! programs in `fuzz_targets` only hand them to libFuzzer. `smoke.sh` builds and runs them all.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod display_text;
+pub mod import;
+pub mod otpauth;
+pub mod wire;
