@@ -203,8 +203,8 @@ fn known_front_end(service: &str) -> Messages {
     }
 }
 
-// Programs that use a second service name for a login shell.
-fn family(service: &str) -> &str {
+/// The service by whose rules this one goes: some programs have a second name for a login shell.
+pub(crate) fn family(service: &str) -> &str {
     match service {
         "su-l" => "su",
         "sudo-i" => "sudo",

@@ -4,7 +4,7 @@ mod parse;
 mod raw;
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,7 +158,14 @@ impl Config {
             .map_err(read)?;
         owned_by_root(path, &file)?;
         let mut text = String::new();
-        file.take(LARGEST_FILE).read_to_string(&mut text).map_err(read)?;
+        file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => not_understood(path, "it is not text in UTF-8".to_owned()),
+            _ => read(error),
+        })?;
+        // Half of a file is another configuration than the whole.
+        if text.len() as u64 > LARGEST_FILE {
+            return Err(not_understood(path, format!("it is longer than {LARGEST_FILE} bytes")));
+        }
         Self::parse(path, &text)
     }
 
@@ -167,17 +174,20 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let raw: raw::File = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), what: error.to_string() })?;
+        let raw: raw::File = toml::from_str(text).map_err(|error| not_understood(path, error.to_string()))?;
         parse::config(path, raw)
     }
+}
+
+fn not_understood(path: &Path, what: String) -> ConfigError {
+    ConfigError::Syntax { path: path.to_owned(), what }
 }
 
 fn owned_by_root(path: &Path, file: &File) -> Result<(), ConfigError> {
     let meta = file.metadata().map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let insecure = |what: String| Err(ConfigError::Insecure { path: path.to_owned(), what });
     if !meta.is_file() {
-        return insecure("is not a regular file".to_owned());
+        return Err(not_understood(path, "it is not a regular file".to_owned()));
     }
     if meta.uid() != 0 && meta.uid() != nix::unistd::geteuid().as_raw() {
         return insecure(format!("belongs to uid {}", meta.uid()));

@@ -11,7 +11,7 @@ use oss2fa_core::verdict::FactorKind;
 use super::{
     AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, raw,
 };
-use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled};
+use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled, family};
 
 pub(super) fn config(path: &Path, file: raw::File) -> Result<Config, ConfigError> {
     let at = Place { path };
@@ -129,8 +129,13 @@ fn policy(at: &Place<'_>, policy: raw::Policy) -> Result<Policy, ConfigError> {
         factors: vec![FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode],
         messages: None,
     };
-    let mut services = BTreeMap::new();
+    let mut services: BTreeMap<String, Rules> = BTreeMap::new();
     for (name, service) in policy.service {
+        // Two names for one program: one of the two rules would hold for nothing.
+        if services.keys().any(|other| family(other) == family(&name)) {
+            let allowed = format!("one rule for {}, which holds for its login shells, too", family(&name));
+            return at.refuse(&format!("[policy.service.{name}]"), "a second rule", &allowed);
+        }
         let rules = service_rules(at, &name, service, &base)?;
         services.insert(name, rules);
     }
