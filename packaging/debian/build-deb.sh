@@ -4,8 +4,9 @@
 # Usage: build-deb.sh [VERSION] [FOLDER]
 #   VERSION  of the package; by default the workspace's, with Debian revision 1
 #   FOLDER   where the .deb goes; by default target/debian
-# Environment: BUILD_DIR (default target/release), DEBFULLNAME and DEBEMAIL (who packages it),
-# SOURCE_DATE_EPOCH (the date inside; by default that of the last commit).
+# Environment: BUILD_DIR (default target/release), COMPRESSION (default xz; "none" is quick for a trial),
+# DEBFULLNAME and DEBEMAIL (who packages it), SOURCE_DATE_EPOCH (the date inside; by default that of the
+# last commit).
 #
 # Prints the path of the package.
 set -eu
@@ -71,5 +72,5 @@ find "$root" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference -d "@$S
 
 mkdir -p "$folder"
 package=$folder/oss2fa-agent_${version}_$architecture.deb
-dpkg-deb --root-owner-group -Zxz -z6 --build "$root" "$package" >/dev/null
+dpkg-deb --root-owner-group "-Z${COMPRESSION:-xz}" --build "$root" "$package" >/dev/null
 echo "$package"

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use super::{DebianRoot, Ran};
+use crate::root::{DebianRoot, Ran};
 
 /// Makes the namespaces fit for systemd and becomes it. `$1` the root, `$2` the name of the cgroup.
 ///
@@ -124,7 +124,7 @@ impl Booted {
                 "--root",
                 "--wd=/",
             ])
-            .args(["/bin/sh", "-c", script])
+            .args(["/usr/bin/env", "--chdir=/", "/bin/sh", "-c", script])
             .env_clear()
             .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8")])
             .stdin(Stdio::null())

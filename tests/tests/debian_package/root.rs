@@ -1,8 +1,6 @@
 //! A Debian 12 in a folder, to install the package in: made once by debootstrap, kept as an archive
 //! below `target/debootstrap`, and unpacked afresh for every test.
 
-pub(crate) mod booted;
-
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -53,9 +51,9 @@ impl DebianRoot {
 
     /// Builds the package in this version and installs it with dpkg.
     pub(crate) fn install(&self, version: &str) -> Ran {
-        let package = build_package(version, &self.path("/root"));
+        let package = build_package(version, &self.path("/root"), "none");
         let inside = format!("/root/{}", package.file_name().unwrap().to_string_lossy());
-        self.run(&format!("dpkg --install --force-confold {inside}"))
+        self.run(&format!("dpkg --install --force-confold --force-unsafe-io {inside}"))
     }
 
     /// Runs a shell command inside, with `/proc` and a process list of its own: whatever it leaves
@@ -126,12 +124,19 @@ pub(crate) fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_path_buf()
 }
 
-/// Runs `packaging/debian/build-deb.sh` on the release build.
-pub(crate) fn build_package(version: &str, folder: &Path) -> PathBuf {
+/// Owner and mode of what is the agent's own, as [`DebianRoot::owner_and_mode`] gives them.
+pub(crate) fn owned_by_agent(root: &DebianRoot, mode: &str) -> String {
+    let ids = root.run("echo $(id -u oss2fa):$(id -g oss2fa)").expect_ok("id");
+    format!("{} {mode}", ids.trim())
+}
+
+/// Runs `packaging/debian/build-deb.sh` on the release build; `compression` as dpkg-deb names it.
+pub(crate) fn build_package(version: &str, folder: &Path, compression: &str) -> PathBuf {
     let output = Command::new(repository().join("packaging/debian/build-deb.sh"))
         .arg(version)
         .arg(folder)
         .env("BUILD_DIR", target().join("release"))
+        .env("COMPRESSION", compression)
         .output()
         .unwrap();
     let said =
