@@ -115,7 +115,8 @@ pub enum Request {
 pub const IMPORT_BATCH: usize = 40;
 
 /// Most devices in one page of `List`.
-pub const LIST_PAGE: usize = 100;
+/// With the longest names they fit into one frame.
+pub const LIST_PAGE: usize = 64;
 
 /// Kinds that `enroll` makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

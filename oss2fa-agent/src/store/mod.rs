@@ -94,7 +94,12 @@ impl Store {
             Some(connection) => connection,
             None => open::reader(&self.path)?,
         };
-        let result = query(&connection);
+        // One transaction: one state of the store, and its locks are taken once.
+        let result = connection.unchecked_transaction().map_err(StoreError::from).and_then(|transaction| {
+            let result = query(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        });
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < IDLE_READERS {
             readers.push(connection);

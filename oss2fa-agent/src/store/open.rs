@@ -77,11 +77,14 @@ pub fn open(
 /// # Errors
 /// As [`open`].
 pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
-    if !path.exists() {
-        return Err(StoreError::File {
-            path: path.to_owned(),
-            what: "there is no store here yet: the agent makes it when it first starts".to_owned(),
-        });
+    if let Err(error) = fs::metadata(path) {
+        let what = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "there is no store here yet: the agent makes it when it first starts".to_owned()
+            }
+            _ => format!("the store cannot be reached: {error}"),
+        };
+        return Err(StoreError::File { path: path.to_owned(), what });
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     schema::check_applied(&connection, path)?;

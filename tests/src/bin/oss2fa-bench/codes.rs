@@ -15,8 +15,7 @@ pub(crate) fn codes(first: usize, count: usize) -> Vec<String> {
         .output()
         .expect("oathtool");
     assert!(made.status.success(), "oathtool failed");
-    let codes: Vec<String> =
-        String::from_utf8(made.stdout).unwrap().lines().map(str::to_owned).collect();
+    let codes: Vec<String> = String::from_utf8(made.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(codes.len(), count);
     codes
 }

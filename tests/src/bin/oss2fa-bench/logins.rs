@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use oss2fa_tests::Host;
 
 use crate::codes::{SECRET_BASE32, SECRET_HEX, codes};
@@ -40,13 +40,15 @@ pub(crate) fn measure(report: &mut Report) {
     let many = host(&[USER.to_owned()], MANY);
     let host = host(&[USER.to_owned()], 0);
     stacks(&host, &many);
-    let codes = codes(0, LOGINS);
+    let codes = codes(1, LOGINS);
     let socket_of_many = many.socket();
     let mut times: Vec<Vec<f64>> = WAYS.iter().map(|_| Vec::with_capacity(LOGINS)).collect();
     // Into the world of the host: a program that enters it first would be measured, too. The path
     // of the other host's socket leads there through /proc.
     assert!(socket_of_many.exists());
     let world = fs::File::open(host.mount_namespace()).unwrap();
+    // The harness has threads, and only a thread with a root and a working folder of its own may move.
+    unshare(CloneFlags::CLONE_FS).expect("leaving the other threads' root");
     setns(world, CloneFlags::CLONE_NEWNS).expect("entering the host's world");
     for (round, code) in codes.iter().enumerate() {
         for (way, times) in WAYS.iter().zip(&mut times) {
@@ -69,7 +71,12 @@ pub(crate) fn measure(report: &mut Report) {
         "times",
         Bound::AtLeast(20.0),
     );
-    report.add("ours with 100,000 users, against ours with 1", medians[4] / medians[1], "ratio", Bound::AtMost(1.1));
+    report.add(
+        "ours with 100,000 users, against ours with 1",
+        medians[4] / medians[1],
+        "ratio",
+        Bound::AtMost(1.1),
+    );
 }
 
 fn stacks(host: &Host, many: &Host) {
@@ -81,7 +88,7 @@ fn stacks(host: &Host, many: &Host) {
     host.write("/etc/pam.d/google", &stack("pam_google_authenticator.so secret=/var/lib/google user=root"));
     // As google-authenticator itself writes it for a counter-based device.
     let google = host.path("/var/lib/google");
-    fs::write(&google, format!("{SECRET_BASE32}\n\" HOTP_COUNTER 0\n\" WINDOW_SIZE 17\n")).unwrap();
+    fs::write(&google, format!("{SECRET_BASE32}\n\" HOTP_COUNTER 1\n\" WINDOW_SIZE 17\n")).unwrap();
     fs::set_permissions(&google, Permissions::from_mode(0o400)).unwrap();
     let line = |user: &str| format!("HOTP\t{user}\t-\t{SECRET_HEX}\n");
     let mut all = String::new();

@@ -32,7 +32,9 @@ impl Report {
             Bound::AtLeast(least) => (Some(format!("at least {least}")), value >= least),
             Bound::None => (None, true),
         };
-        self.0.push(Row { name: name.into(), value, unit, bound, holds });
+        let name = name.into();
+        eprintln!("  {name}: {value:.2} {unit}");
+        self.0.push(Row { name, value, unit, bound, holds });
     }
 
     pub(crate) fn holds(&self) -> bool {
