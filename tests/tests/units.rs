@@ -94,8 +94,7 @@ fn sshd_reads_the_drop_in_as_it_is_meant() {
     };
 
     // Below the include, as in Debian's sshd_config, stands what would undo it; the first value wins.
-    let contrary =
-        "PasswordAuthentication yes\nKbdInteractiveAuthentication no\nAuthenticationMethods password\nUsePAM no\n";
+    let contrary = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\nAuthenticationMethods password\nUsePAM no\n";
     let in_force = settings(&format!("Include {}\n{contrary}", drop_in.display()));
     for line in [
         "usepam yes",
