@@ -8,9 +8,9 @@ set -eu
 # To compile the module (libpam) and SQLite, which is bundled as C.
 build="build-essential pkg-config libpam0g-dev"
 # The programs that people log in through, and an independent generator of codes.
-login="openssh-server openssh-client sudo iproute2 oathtool expect python3 python3-pexpect"
+login="openssh-server openssh-client sudo iproute2 oathtool expect python3 python3-pexpect python3-pyotp"
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
-harness="pamtester libpam-wrapper strace zbar-tools python3-pyotp"
+harness="pamtester libpam-wrapper strace zbar-tools faketime gdb"
 # What the benchmark measures against, and what `import` reads files of.
 peers="libpam-google-authenticator libpam-oath"
 # The package: dpkg-shlibdeps, its linter, a Debian to install it in, the checks of the units.

@@ -56,12 +56,20 @@ pub struct Host {
     world: World,
 }
 
+impl Plan {
+    /// A host whose agent runs on its defaults, without what tests add.
+    #[must_use]
+    pub fn by_default() -> Self {
+        Self::default()
+    }
+}
+
 impl Host {
     /// Begins the sentence.
     #[expect(clippy::new_ret_no_self, reason = "tests read as a sentence that ends with `start`")]
     #[must_use]
     pub fn new() -> Plan {
-        Plan::default()
+        Plan::by_default()
             .set("agent.log_level", "trace")
             .set("policy.totp_skew", i64::try_from(SKEW).unwrap())
             .set("agent.login_timeout", 20)

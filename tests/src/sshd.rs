@@ -70,6 +70,8 @@ impl<'w> SshdPlan<'w> {
             let mut command = world.program(&words).command();
             let mut server = command.stdin(Stdio::null()).spawn().unwrap();
             if listens(&mut server, port) {
+                let key = world.read(&format!("{FOLDER}/host.pub"));
+                world.write(&format!("{FOLDER}/known_hosts"), &format!("[127.0.0.1]:{port} {key}"));
                 return Sshd { world, server, port };
             }
         }
@@ -111,8 +113,8 @@ impl Sshd<'_> {
         let key = format!("{FOLDER}/key_{user}");
         let mut all = vec!["/usr/bin/ssh", "-F", "/dev/null", "-p", &port];
         for option in [
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            "UserKnownHostsFile=/etc/ssh/test/known_hosts",
             "GlobalKnownHostsFile=/dev/null",
             "IdentitiesOnly=yes",
             "ConnectTimeout=20",

@@ -31,6 +31,7 @@ pub struct Token {
     /// The step or counter of the next code.
     pub position: u64,
     generator: Generator,
+    skew: u64,
 }
 
 /// How far ahead of the clock a TOTP code may be taken: the harness runs agents with this skew, so
@@ -67,11 +68,29 @@ impl Token {
             period,
             position: counter,
             generator: Generator::Oathtool,
+            skew: SKEW,
         };
         if token.kind == "totp" {
-            token.position = token.step_now() - SKEW + 1;
+            token.position = token.earliest();
         }
         token
+    }
+
+    /// The same device at an agent with another `totp_skew`, of at least 1.
+    #[must_use]
+    pub fn at_skew(mut self, skew: u64) -> Self {
+        self.skew = skew;
+        if self.kind == "totp" {
+            self.position = self.earliest();
+        }
+        self
+    }
+
+    // The earliest step that an agent still takes, also if the period ends on the way to it.
+    fn earliest(&self) -> u64 {
+        let left = self.period - unix_time() % self.period;
+        let late = u64::from(left < 4);
+        self.step_now() + late - self.skew
     }
 
     /// The same device, its codes made by the other program.
@@ -100,8 +119,8 @@ impl Token {
     /// and only when those are used up the clock is waited for.
     pub fn next_code(&mut self) -> String {
         if self.kind == "totp" {
-            self.position = self.position.max(self.step_now() + 1 - SKEW);
-            while self.position > self.step_now() + SKEW {
+            self.position = self.position.max(self.earliest());
+            while self.position > self.step_now() + self.skew {
                 thread::sleep(Duration::from_millis(200));
             }
         }
