@@ -88,6 +88,9 @@ install: ## what `make build` built, below DESTDIR and PREFIX; changes no login
 	install -m 0644 config/pam.d/* $(DOC)/examples/pam.d/
 	install -m 0644 config/sshd_config.d/* $(DOC)/examples/sshd_config.d/
 	install -m 0644 packaging/pam-configs/README.md $(DOC)/pam-auth-update.md
+	$(if $(DESTDIR),,@echo "Next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload &&"; \
+	echo "systemctl enable --now oss2fa-agent.socket, then oss2fa-agent enroll totp --user NAME. The stacks that"; \
+	echo "ask for a code are in $(DOC)/examples; nothing asks for one until you copy them.")
 
 .PHONY: clean
 clean: ## removes everything that was built

@@ -57,6 +57,9 @@ fn under_systemd_the_hardened_agent_serves_the_shipped_stacks() {
     host.run("systemctl reload oss2fa-agent").expect_ok("a reload");
     let kept = host.run("oss2fa-agent list --user ferris --json").expect_ok("list");
     assert!(kept.contains("active"), "{kept}");
+    // The audit reaches the journal through /dev/log, out of the private /dev and network.
+    let audit = host.run("journalctl --no-pager -o cat -t oss2fa-agent").expect_ok("journalctl");
+    assert!(audit.contains("event=accepted user=\"ferris\" service=\"sshd\""), "{audit}");
     let refused = host.journal("oss2fa-agent");
     assert!(
         !refused.contains("Operation not permitted"),
