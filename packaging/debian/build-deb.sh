@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 version=${1:-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)-1}
 folder=${2:-target/debian}
 build_dir=${BUILD_DIR:-target/release}
-maintainer="${DEBFULLNAME:-OSS2FA packaging} <${DEBEMAIL:-packaging@oss2fa.org}>"
+maintainer="${DEBFULLNAME:-OSS2FA packaging} <${DEBEMAIL:-packaging@oss2fa.invalid}>"
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}"
 export SOURCE_DATE_EPOCH
 umask 022
@@ -32,7 +32,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 
-make --no-print-directory -s install DESTDIR="$root" PREFIX=/usr BUILD_DIR="$build_dir" \
+env -u MAKEFLAGS -u MFLAGS make --no-print-directory -s install DESTDIR="$root" PREFIX=/usr BUILD_DIR="$build_dir" \
     UNIT_DIR=/lib/systemd/system >&2
 # What Debian's own packages leave out: it is of no use once linked.
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/usr/bin/oss2fa-agent" \
