@@ -77,19 +77,18 @@ impl Locks<'_> {
     /// # Errors
     /// Those of SQLite.
     pub fn are_closed(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<bool, StoreError> {
-        if self.is_locked(connection, Scope::Source(self.source))? {
-            return Ok(true);
-        }
+        // Each counter is looked at, also where one has decided already: one that the clock has left
+        // behind is mended when it is seen, and must not begin its pause after that of another.
+        let source_closed = self.is_locked(connection, Scope::Source(self.source))?;
         let known = self.is_known(connection)?;
+        let mut kinds_closed = !kinds.is_empty();
         for kind in kinds {
-            let closed = self
-                .is_locked(connection, Scope::UserKindSource(self.account, *kind, self.source))?
-                || (!known && self.is_locked(connection, Scope::UserKind(self.account, *kind))?);
-            if !closed {
-                return Ok(false);
-            }
+            let from_here =
+                self.is_locked(connection, Scope::UserKindSource(self.account, *kind, self.source))?;
+            let from_anywhere = self.is_locked(connection, Scope::UserKind(self.account, *kind))?;
+            kinds_closed &= from_here || (from_anywhere && !known);
         }
-        Ok(!kinds.is_empty())
+        Ok(source_closed || kinds_closed)
     }
 
     /// Counts a failed try with a code that could have been of `kinds`.
@@ -145,10 +144,9 @@ impl Locks<'_> {
         if until > longest {
             connection
                 .prepare_cached(
-                    "UPDATE lock SET locked_until = ?4, last_failure_at = ?5
-                     WHERE account = ?1 AND kind = ?2 AND source = ?3",
+                    "UPDATE lock SET locked_until = ?1, last_failure_at = ?2 WHERE locked_until > ?1",
                 )?
-                .execute(params![account, kind, source, longest.cast_signed(), self.now.cast_signed()])?;
+                .execute(params![longest.cast_signed(), self.now.cast_signed()])?;
         }
         Ok(true)
     }
@@ -178,7 +176,11 @@ impl Locks<'_> {
             failures.cast_unsigned().saturating_sub(scope.leaked(idle))
         };
         let failures = kept.saturating_add(1);
-        let until = self.now + self.pause(failures, scope);
+        // No pause is no time at all: "until now" would be one as soon as the clock is set back.
+        let until = match self.pause(failures, scope) {
+            0 => 0,
+            pause => self.now.saturating_add(pause),
+        };
         connection
             .prepare_cached(
                 "INSERT INTO lock (account, kind, source, failures, last_failure_at, locked_until)
