@@ -154,6 +154,8 @@ pub fn append(
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (seq, before) = last.map_or((1, GENESIS.to_vec()), |(seq, chain)| (seq + 1, chain));
+    // A number that was ever given is not given again: a tail that was cut off leaves a gap.
+    let seq = seq.max(highest(connection)? + 1);
     let mut entry = AuditEntry {
         seq: seq.cast_unsigned(),
         at: context.now,
@@ -233,11 +235,7 @@ pub fn verify(
             progress(count);
         }
     }
-    // AUTOINCREMENT remembers the highest number ever given: a tail that was cut off shows.
-    let highest: Option<i64> = connection
-        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |row| row.get(0))
-        .optional()?;
-    if highest.unwrap_or(0).cast_unsigned() != count {
+    if highest(connection)?.cast_unsigned() != count {
         return Ok(AuditVerdict::Broken { at: count + 1, what: "the newest events are missing".to_owned() });
     }
     Ok(AuditVerdict::Whole { events: count, chain: short(&before) })
@@ -255,6 +253,15 @@ pub fn events_after(connection: &Connection, seq: u64, limit: usize) -> Result<V
     )?;
     let entries = statement.query_map(params![seq.cast_signed(), limit], entry_of)?;
     Ok(entries.collect::<Result<_, _>>()?)
+}
+
+// AUTOINCREMENT remembers the highest number ever given.
+fn highest(connection: &Connection) -> Result<i64, StoreError> {
+    let highest = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(highest.unwrap_or(0))
 }
 
 fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<AuditEntry> {
