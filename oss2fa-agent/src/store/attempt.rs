@@ -143,7 +143,7 @@ fn spend(
         .ok_or(StoreError::Corrupt("a position beyond every counter"))?;
     let now = now.cast_signed();
     let rows = match (verified.kind(), purpose) {
-        (FactorKind::RecoveryCode, _) => {
+        (FactorKind::RecoveryCode, Purpose::Login | Purpose::Change) => {
             let rows = connection
                 .prepare_cached(
                     "UPDATE recovery_code SET used_at = ?3
@@ -152,11 +152,15 @@ fn spend(
                                    WHERE id = ?1 AND account = ?4 AND status = 'active')",
                 )?
                 .execute(params![device.0, position, now, account.0])?;
-            connection
-                .prepare_cached("UPDATE device SET last_used_at = ?2 WHERE id = ?1")?
-                .execute(params![device.0, now])?;
+            if rows == 1 {
+                connection
+                    .prepare_cached("UPDATE device SET last_used_at = ?2 WHERE id = ?1")?
+                    .execute(params![device.0, now])?;
+            }
             rows
         }
+        // It proves no device, and has no clock to be found again.
+        (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. }) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

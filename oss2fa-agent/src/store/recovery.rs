@@ -56,29 +56,34 @@ pub fn add_scratch_codes(
         )?
         .query_row([account.0], |row| row.get(0))
         .optional()?;
-    let device = match current {
-        Some(id) => DeviceId(id),
-        None => new_set(connection, account, now)?,
-    };
-    let mut added = 0;
+    let mut current = current.map(DeviceId);
+    let (mut there, mut added) = (None, 0);
     for code in codes {
         let digest = keys.recovery_digest(account.0, code.expose_canonical());
-        let seen: bool = connection
+        let seen: Option<i64> = connection
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM recovery_code WHERE digest = ?2
+                "SELECT device FROM recovery_code WHERE digest = ?2
                      AND device IN (SELECT id FROM device WHERE account = ?1)
-                     AND (used_at IS NOT NULL OR device = ?3))",
+                     AND (used_at IS NOT NULL OR device = ?3) LIMIT 1",
             )?
-            .query_row(params![account.0, digest.as_slice(), device.0], |row| row.get(0))?;
-        if seen {
+            .query_row(params![account.0, digest.as_slice(), current.map(|id| id.0)], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = seen {
+            there = there.or(Some(DeviceId(id)));
             continue;
         }
+        // Only now: a set without a code would be a device that lets nobody in.
+        let device = match current {
+            Some(device) => device,
+            None => *current.insert(new_set(connection, account, now)?),
+        };
         let next: i64 = connection
             .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM recovery_code WHERE device = ?1")?
             .query_row([device.0], |row| row.get(0))?;
         insert(connection, keys, account, device, next.cast_unsigned(), code)?;
         added += 1;
     }
+    let device = current.or(there).ok_or(StoreError::Corrupt("an import of no codes"))?;
     Ok((device, added))
 }
 
