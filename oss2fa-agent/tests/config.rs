@@ -41,10 +41,10 @@ fn documented_keys() -> Vec<(String, String, String)> {
         let line = line.strip_prefix("# ").unwrap_or(line).split("   #").next().unwrap_or_default();
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.to_owned();
-        } else if let Some((key, value)) = line.split_once(" = ") {
-            if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-                keys.push((section.clone(), key.to_owned(), value.to_owned()));
-            }
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.push((section.clone(), key.to_owned(), value.to_owned()));
         }
     }
     keys

@@ -1,0 +1,102 @@
+//! Changes that are committed together: what fails fails alone, and what is answered is on disk.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use oss2fa_agent::admin::OtpKind;
+use oss2fa_agent::store::device::Vouched;
+use oss2fa_agent::store::writer::EventSink;
+use oss2fa_agent::store::{AuditEntry, AuditVerdict, Event, StoreError};
+
+use super::audit::verdict;
+use super::world::*;
+
+/// Holds the writer up at its first event until it is let go.
+struct Gate {
+    reached: Sender<()>,
+    open: Receiver<()>,
+    kept: Kept,
+}
+
+impl EventSink for Gate {
+    fn event(&mut self, entry: &AuditEntry) {
+        if entry.seq == 1 {
+            self.reached.send(()).unwrap();
+            self.open.recv().unwrap();
+        }
+        self.kept.event(entry);
+    }
+}
+
+#[test]
+fn what_fails_takes_nothing_of_its_group_along() {
+    let world = World::new();
+    let ((reached, is_reached), (open, is_open)) = (channel(), channel());
+    let gate = Gate { reached, open: is_open, kept: world.events.clone() };
+    let store = world.try_open_with(Box::new(gate)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let note = |detail: &str| store.note(context(&store, "ferris"), Event::Exported, detail.to_owned());
+    let enroll = |who: &str| {
+        store.enroll(
+            context(&store, who),
+            user(who),
+            OtpKind::Totp,
+            name("phone"),
+            Default::default(),
+            Vouched::No,
+        )
+    };
+    // The second enrolment of the group gets no bytes for its seal: a row of it is there already.
+    let calls = world.random.calls();
+    world.random.fail_at(calls + 3);
+    let first = note("first");
+    let group = async {
+        let waiting = async { tokio::join!(note("a"), enroll("ferris"), enroll("corro"), note("b")) };
+        let letting_go = async {
+            // All four are queued by now.
+            is_reached.recv().unwrap();
+            open.send(()).unwrap();
+        };
+        tokio::join!(biased; waiting, letting_go).0
+    };
+    let (first, (a, ferris, corro, b)) = runtime.block_on(async { tokio::join!(biased; first, group) });
+    first.unwrap();
+    a.unwrap();
+    assert!(ferris.unwrap().is_some());
+    assert!(matches!(corro, Err(StoreError::Random(_))));
+    b.unwrap();
+    drop(store);
+    assert_eq!(world.events.words(), ["exported", "exported", "enrolled", "exported"]);
+    assert_eq!(world.number("SELECT count(*) FROM device"), 1);
+    assert_eq!(world.number("SELECT count(*) FROM account WHERE name = 'corro'"), 0);
+    assert!(matches!(verdict(&world), AuditVerdict::Whole { events: 4, .. }));
+}
+
+#[tokio::test]
+async fn what_is_answered_can_be_read_by_others() {
+    let world = World::new();
+    let store = world.open();
+    for number in 1..=20 {
+        store.note(context(&store, "ferris"), Event::Exported, String::new()).await.unwrap();
+        assert_eq!(world.number("SELECT max(seq) FROM audit"), number);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_told_to_everybody_and_leaves_nothing() {
+    let world = World::new();
+    let store = world.open();
+    owner(&store, "ferris", OtpKind::Totp).await;
+    // Fails where the audit is written, after the code was spent.
+    world.tamper("CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT raise(ROLLBACK, 'no'); END");
+    let notes = || store.note(context(&store, "ferris"), Event::Exported, String::new());
+    let verified = evidence(&store, "ferris", &totp(BEGIN), oss2fa_agent::store::Purpose::Login);
+    let kinds = [oss2fa_core::verdict::FactorKind::Totp];
+    let attempt =
+        attempt(&store, "ferris", &from("192.0.2.1"), &kinds, verified, oss2fa_agent::store::Purpose::Login);
+    let (one, judged, other) = tokio::join!(notes(), store.judge(attempt, LIMITS), notes());
+    assert!(one.is_err() && judged.is_err() && other.is_err(), "{one:?} {judged:?} {other:?}");
+    world.tamper("DROP TRIGGER no");
+    // The writer goes on, and the code was not spent.
+    assert!(matches!(login(&store, "ferris", &totp(BEGIN)).await, Said::Admitted(_)));
+    assert_eq!(world.events.words(), ["imported", "accepted"]);
+}

@@ -1,0 +1,15 @@
+//! The store, verb by verb: what it grants, what it refuses, and what it leaves on disk.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it likes")]
+
+mod audit;
+mod concurrency;
+mod groups;
+mod lock_rules;
+mod locks;
+mod opening;
+mod randomness;
+mod recovery;
+mod removal;
+mod sealing;
+mod spending;
+mod world;
