@@ -2,6 +2,8 @@
 
 mod admin;
 mod connection;
+#[cfg(test)]
+mod fault_tests;
 mod live;
 mod login;
 mod peer;
