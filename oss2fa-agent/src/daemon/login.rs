@@ -23,7 +23,8 @@ use crate::store::{self, Admitted, Attempt, Context, Device, Purpose, Verdict};
 const PROMPT: &str = "Verification code: ";
 
 const REFUSED: &str = "That code was not accepted. A code works once and for a short time: wait for the \
-next one, or use a recovery code. After several wrong codes there is a pause; it ends by itself, and an \
+next one, or use a recovery code.\n\
+After several wrong codes there is a pause; it ends by itself, and an \
 administrator of this host can end it at once.";
 
 const UNAVAILABLE: &str = "The second factor could not be checked on this host. Ask its administrator: \
