@@ -41,7 +41,7 @@ fn one_code_lets_one_in() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(owner(&store, "ferris", OtpKind::Totp));
     one_of(&all_at_once(&store, &totp(BEGIN)));
-    assert_eq!(world.events.words().iter().filter(|word| *word == "accepted").count(), 1);
+    assert_eq!(world.words().iter().filter(|word| *word == "accepted").count(), 1);
 
     let world = World::new();
     let store = world.open();

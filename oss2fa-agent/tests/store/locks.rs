@@ -50,7 +50,7 @@ async fn after_the_free_tries_a_right_code_is_refused_too_and_not_spent() {
     assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN - 30)).await, Said::Admitted(id), "one is left");
     lock(&store, "ferris", &here, TOTP).await;
     assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
-    assert_eq!(world.events.last().event, "locked");
+    assert_eq!(world.newest().event, "locked");
     let elsewhere = from("192.0.2.2");
     assert_eq!(hit(&store, "ferris", &elsewhere, &totp(BEGIN)).await, Said::Admitted(id), "it was not spent");
 }

@@ -8,6 +8,7 @@ mod lock_rules;
 mod locks;
 mod opening;
 mod randomness;
+mod reading;
 mod recovery;
 mod removal;
 mod sealing;

@@ -50,7 +50,7 @@ async fn an_enrolment_without_random_bytes_makes_no_device() {
         store.import(context(&store, "ferris"), user("ferris"), name("phone"), otp(OtpKind::Totp, 0)).await;
     assert!(matches!(imported, Err(StoreError::Random(_))));
     assert_eq!(world.number("SELECT count(*) FROM device"), 1);
-    assert_eq!(world.events.words(), ["enrolled"]);
+    assert_eq!(world.words(), ["enrolled"]);
 }
 
 #[tokio::test]

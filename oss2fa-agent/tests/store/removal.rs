@@ -42,7 +42,7 @@ async fn nobody_removes_or_renames_a_device_of_somebody_else() {
     assert!(!store.remove_unless_last(context.clone(), other, id).await.unwrap());
     assert!(!store.rename(context, other, id, name("mine")).await.unwrap());
     assert_eq!(device(&store, "ferris", id).name.as_str(), "phone");
-    assert_eq!(world.events.words(), ["imported"; 3], "an event of what did not happen");
+    assert_eq!(world.words(), ["imported"; 3], "an event of what did not happen");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_time_based_code_is_good_once_and_older_ones_never() {
     world.later(30);
     assert_eq!(login(&store, "ferris", &totp(BEGIN + 30)).await, Said::Refused, "used ahead of time");
     assert_eq!(
-        world.events.words(),
+        world.words(),
         ["imported", "accepted", "refused", "refused", "accepted", "refused", "refused"]
     );
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use nix::unistd::{getegid, geteuid};
@@ -87,23 +88,6 @@ impl Random for Rehearsed {
 #[derive(Clone, Default)]
 pub(crate) struct Kept(Arc<Mutex<Vec<AuditEntry>>>);
 
-impl Kept {
-    /// The words of the events so far.
-    pub(crate) fn words(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().map(|entry| entry.event.clone()).collect()
-    }
-
-    /// The oldest event.
-    pub(crate) fn first(&self) -> AuditEntry {
-        self.0.lock().unwrap().first().unwrap().clone()
-    }
-
-    /// The newest event.
-    pub(crate) fn last(&self) -> AuditEntry {
-        self.0.lock().unwrap().last().unwrap().clone()
-    }
-}
-
 impl EventSink for Kept {
     fn event(&mut self, entry: &AuditEntry) {
         self.0.lock().unwrap().push(entry.clone());
@@ -184,6 +168,30 @@ impl World {
             Ok(_) => "opened".to_owned(),
             Err(error) => error.to_string().replace(&self.folder.path().display().to_string(), "FOLDER"),
         }
+    }
+
+    /// The events that went to the system log, once all that are in the store have gone there: that
+    /// happens just after the answer.
+    pub(crate) fn logged(&self) -> Vec<AuditEntry> {
+        let began = Instant::now();
+        loop {
+            let kept = self.events.0.lock().unwrap().clone();
+            if kept.len() as i64 >= self.number("SELECT count(*) FROM audit") {
+                return kept;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "an event did not get to the system log");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The words of the events so far.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.logged().into_iter().map(|entry| entry.event).collect()
+    }
+
+    /// The newest event.
+    pub(crate) fn newest(&self) -> AuditEntry {
+        self.logged().pop().unwrap()
     }
 
     /// A change behind the store's back, as somebody with the file in hand can make.
