@@ -330,13 +330,13 @@ impl Drop for Host {
     #[expect(clippy::print_stderr, reason = "the log of the daemon belongs to the report of a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.log();
-            let from = log.char_indices().rev().nth(12_000).map_or(0, |(at, _)| at);
-            eprintln!(
-                "---- the agent's log ----\n{}\n---- syslog ----\n{}",
-                &log[from..],
-                self.syslog.text()
-            );
+            let (log, syslog) = (self.log(), self.syslog.text());
+            eprintln!("---- the agent's log ----\n{}\n---- syslog ----\n{}", end_of(&log), end_of(&syslog));
         }
     }
+}
+
+fn end_of(log: &str) -> &str {
+    let from = log.char_indices().rev().nth(6_000).map_or(0, |(at, _)| at);
+    &log[from..]
 }
