@@ -104,6 +104,10 @@ async fn a_store_that_others_could_read_or_write_is_refused() {
     let world = used().await;
     set_mode(&world.path(), 0o644);
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store has mode 0644, so others than its owner could read or change it. Mend it with: chmod 0600 FOLDER/agent.db");
+    for mode in [0o604, 0o601] {
+        set_mode(&world.path(), mode);
+        assert!(world.refusal().contains(&format!("has mode {mode:04o}")), "{mode:o}");
+    }
     set_mode(&world.path(), 0o620);
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store has mode 0620, so others than its owner could read or change it. Mend it with: chmod 0600 FOLDER/agent.db");
 }

@@ -43,6 +43,19 @@ async fn a_secret_does_not_open_in_another_row() {
 }
 
 #[tokio::test]
+async fn secrets_of_one_account_do_not_change_places() {
+    let world = World::new();
+    let store = world.open();
+    let mine = owner(&store, "ferris", OtpKind::Totp).await;
+    let (other, _) = pending(&store, "ferris", oss2fa_agent::store::device::Vouched::Yes).await;
+    world.tamper(&format!(
+        "UPDATE device SET sealed = (SELECT sealed FROM device WHERE id = {mine}) WHERE id = {other}"
+    ));
+    assert!(matches!(device(&store, "ferris", other).secret(store.keys()), Err(StoreError::Seal(_))));
+    assert!(device(&store, "ferris", mine).secret(store.keys()).is_ok());
+}
+
+#[tokio::test]
 async fn a_device_that_was_given_to_another_account_does_not_open() {
     let world = World::new();
     let store = world.open();

@@ -113,6 +113,27 @@ async fn a_resynchronised_counter_does_not_go_back() {
 }
 
 #[tokio::test]
+async fn evidence_of_two_codes_is_good_once_too() {
+    let world = World::new();
+    let store = world.open();
+    let id = owner(&store, "ferris", OtpKind::Hotp).await;
+    let [first, second] = [20, 21].map(hotp);
+    // Both find the device before either is judged.
+    let (one, other) = [(), ()]
+        .map(|()| {
+            let found =
+                device(&store, "ferris", id).resync(store.keys(), first.expose(), second.expose(), BEGIN);
+            let verified = found.unwrap().map(|(verified, _)| verified);
+            assert!(verified.is_some());
+            let kinds = [oss2fa_core::verdict::FactorKind::Hotp];
+            attempt(&store, "ferris", &from("192.0.2.1"), &kinds, verified, Purpose::Resync { drift: 0 })
+        })
+        .into();
+    assert_eq!(Said::from(store.judge(one, LIMITS).await.unwrap()), Said::Admitted(id));
+    assert_eq!(Said::from(store.judge(other, LIMITS).await.unwrap()), Said::Refused);
+}
+
+#[tokio::test]
 async fn a_device_whose_clock_is_wrong_is_found_again_and_stays_found() {
     let world = World::new();
     let store = world.open();
