@@ -134,8 +134,11 @@ impl Token {
     pub fn wrong_code(&self) -> String {
         let here = if self.kind == "totp" { self.step_now() } else { self.position };
         let near = self.codes(here.saturating_sub(15), 40);
+        // Digits that stand in no log by accident, as six zeros would.
+        let ends = 10_u64.pow(self.digits);
         let width = self.digits as usize;
-        (0..100).map(|n| format!("{n:0width$}")).find(|code| !near.contains(code)).unwrap()
+        let candidates = (0..100).map(|n| format!("{:0width$}", (27_182_818 + n * 104_729) % ends));
+        candidates.into_iter().find(|code| !near.contains(code)).unwrap()
     }
 
     /// The codes of so many steps or counters in a row (oathtool).
