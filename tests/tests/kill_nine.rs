@@ -1,6 +1,7 @@
 //! Kill -9 on the agent in the middle of logins and enrolments, 200 times.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a failure is a panic in tests, in their helpers too"
 )]

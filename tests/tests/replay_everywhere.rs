@@ -1,5 +1,4 @@
 //! A code at or below the last accepted step is refused on every path, whatever happened in between.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_tests::Factor::{Hotp, Totp};
 use oss2fa_tests::{Host, Pam, Plan, Token, stack};
