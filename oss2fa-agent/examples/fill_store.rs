@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use data_encoding::BASE32_NOPAD;
 use oss2fa_agent::admin::{ImportResult, Imported, OtpKind};
 use oss2fa_agent::config::Config;
@@ -16,6 +16,8 @@ use oss2fa_agent::store::writer::EventSink;
 use oss2fa_agent::store::{AuditEntry, Context, Store, master_key};
 use oss2fa_core::ids::{DeviceName, UserName};
 use oss2fa_core::secret::SecretText;
+
+const THREADS: u32 = 64;
 
 struct NoLog;
 
@@ -32,35 +34,38 @@ fn main() -> anyhow::Result<()> {
     let master = master_key::find(&config.store.master_key, owner, None)?;
     drop_to(owner, &config.agent.user)?;
     let system = Arc::new(System);
-    let store = Arc::new(Store::open(&config.store, master, owner, system.clone(), system, Box::new(NoLog))?);
-    tokio::runtime::Builder::new_current_thread().build()?.block_on(fill(&store, count.parse()?))
+    let store = Store::open(&config.store, master, owner, system.clone(), system, Box::new(NoLog))?;
+    fill(&store, count.parse()?)
 }
 
-async fn fill(store: &Arc<Store>, count: u32) -> anyhow::Result<()> {
-    let mut under_way = tokio::task::JoinSet::new();
-    for number in 0..count {
-        let (store, what) = (Arc::clone(store), secret()?);
-        under_way.spawn(async move {
-            let user = UserName::from_directory(&format!("u{number:06}"))?;
-            let context = Context {
-                now: store.now(),
-                user: user.as_str().to_owned(),
-                service: "fill".to_owned(),
-                source: String::new(),
-            };
-            match store.import(context, user, DeviceName::new("filled")?, what).await? {
-                ImportResult::Imported(_) => anyhow::Ok(()),
-                other => bail!("not imported: {other:?}"),
-            }
-        });
-        if under_way.len() >= 1000 {
-            under_way.join_next().await.context("a task")???;
-        }
+/// Several threads, so that their users share commits.
+fn fill(store: &Store, count: u32) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..THREADS)
+            .map(|part| {
+                scope.spawn(move || {
+                    (0..count)
+                        .filter(|number| number % THREADS == part)
+                        .try_for_each(|number| one(store, number))
+                })
+            })
+            .collect();
+        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
+}
+
+fn one(store: &Store, number: u32) -> anyhow::Result<()> {
+    let user = UserName::from_directory(&format!("u{number:06}"))?;
+    let context = Context {
+        now: store.now(),
+        user: user.as_str().to_owned(),
+        service: "fill".to_owned(),
+        source: String::new(),
+    };
+    match store.import(context, user, DeviceName::new("filled")?, secret()?)? {
+        ImportResult::Imported(_) => Ok(()),
+        other => bail!("not imported: {other:?}"),
     }
-    while let Some(done) = under_way.join_next().await {
-        done??;
-    }
-    Ok(())
 }
 
 fn secret() -> anyhow::Result<Imported> {

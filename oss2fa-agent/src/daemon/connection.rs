@@ -1,17 +1,22 @@
 //! One connection: frames in, frames out, and its first frame, which says what it is for.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
 use oss2fa_core::wire::{Decoder, FrameError, ModuleMessage, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use crate::admin::Request;
 
 /// Bytes that one read takes; a login's frames are far shorter.
 const CHUNK: usize = 2048;
+
+/// How long a peer may leave what it is sent unread.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The first frame: of a login, or of the command line.
 #[derive(Debug, Deserialize)]
@@ -23,11 +28,13 @@ pub(super) enum Opening {
     Admin(Box<Request>),
 }
 
-/// The other end went away, or does not speak the protocol.
+/// The other end went away, is too late, or does not speak the protocol.
 #[derive(Debug, Error)]
 pub(super) enum Broken {
     #[error("the peer has gone")]
     Gone,
+    #[error("the peer took too long")]
+    Late,
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error(transparent)]
@@ -41,12 +48,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::default() }
+    pub(super) fn new(stream: UnixStream) -> Result<Self, Broken> {
+        stream.set_write_timeout(Some(SEND_PATIENCE))?;
+        Ok(Self { stream, decoder: Decoder::default() })
     }
 
     /// The next whole message.
-    pub(super) async fn receive<M: DeserializeOwned>(&mut self) -> Result<M, Broken> {
+    pub(super) fn receive<M: DeserializeOwned>(&mut self, deadline: Instant) -> Result<M, Broken> {
         let mut buffer = Zeroizing::new([0; CHUNK]);
         loop {
             if let Some(message) = self.decoder.next()? {
@@ -54,17 +62,27 @@ impl Connection {
             }
             // Refuses an announced length beyond the cap before anything of the body is kept.
             self.decoder.missing()?;
-            let read = self.stream.read(buffer.as_mut_slice()).await?;
-            let bytes = buffer.get(..read).unwrap_or_default();
-            if bytes.is_empty() {
-                return Err(Broken::Gone);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Broken::Late);
             }
-            self.decoder.push(bytes);
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(buffer.as_mut_slice()) {
+                Ok(0) => return Err(Broken::Gone),
+                Ok(read) => self.decoder.push(buffer.get(..read).unwrap_or_default()),
+                Err(error) => match error.kind() {
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                        return Err(Broken::Late);
+                    }
+                    std::io::ErrorKind::Interrupted => {}
+                    _ => return Err(error.into()),
+                },
+            }
         }
     }
 
-    pub(super) async fn send<M: Serialize>(&mut self, message: &M) -> Result<(), Broken> {
+    pub(super) fn send<M: Serialize>(&mut self, message: &M) -> Result<(), Broken> {
         let bytes = Zeroizing::new(encode(message)?);
-        Ok(self.stream.write_all(&bytes).await?)
+        Ok(self.stream.write_all(&bytes)?)
     }
 }

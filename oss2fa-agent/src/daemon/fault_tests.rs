@@ -1,14 +1,15 @@
 //! A user directory or a store that fails: every path that would have let somebody pass refuses.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{getegid, geteuid};
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::{AccountAnswer, AgentMessage, Conversation, Echo, Login, Outcome, Start};
 use tempfile::TempDir;
-use tokio::net::UnixStream;
 
 use super::connection::Connection;
 use super::live::Live;
@@ -94,70 +95,65 @@ fn who(rhost: Option<&str>) -> Login {
     }
 }
 
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
 impl Daemon {
     fn break_store(&self, sql: &str) {
         rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap().execute_batch(sql).unwrap();
     }
 
     /// How a login ends that nobody answers.
-    async fn authenticates(&self, caller: Caller, login: Login) -> Outcome {
+    fn authenticates(&self, caller: Caller, login: Login) -> Outcome {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (mut ours, mut theirs) = (Connection::new(ours), Connection::new(theirs));
+        let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
-        let serve = login::authenticate(&self.live, &mut ours, caller, start);
-        let listen = async {
-            loop {
-                match theirs.receive().await.unwrap() {
-                    AgentMessage::Done { outcome } => return outcome,
-                    AgentMessage::Tell { .. } => {}
-                    other => panic!("{other:?}"),
-                }
+        // Its answers fit into the socket's buffer: it ends before anybody reads.
+        login::authenticate(&self.live, &mut ours, caller, start).unwrap();
+        loop {
+            match theirs.receive(soon()).unwrap() {
+                AgentMessage::Done { outcome } => return outcome,
+                AgentMessage::Tell { .. } => {}
+                other => panic!("{other:?}"),
             }
-        };
-        let (served, outcome) = tokio::join!(serve, listen);
-        served.unwrap();
-        outcome
+        }
     }
 
     /// What the account phase hears: an answer, or that there is none.
-    async fn accounts(&self, caller: Caller, login: Login) -> Result<AccountAnswer, Outcome> {
+    fn accounts(&self, caller: Caller, login: Login) -> Result<AccountAnswer, Outcome> {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (mut ours, mut theirs) = (Connection::new(ours), Connection::new(theirs));
-        let serve = login::account(&self.live, &mut ours, caller, login);
-        let listen = async {
-            loop {
-                match theirs.receive().await.unwrap() {
-                    AgentMessage::Account { answer } => return Ok(answer),
-                    AgentMessage::Done { outcome } => return Err(outcome),
-                    AgentMessage::Tell { .. } => {}
-                    other => panic!("{other:?}"),
-                }
+        let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
+        login::account(&self.live, &mut ours, caller, login).unwrap();
+        loop {
+            match theirs.receive(soon()).unwrap() {
+                AgentMessage::Account { answer } => return Ok(answer),
+                AgentMessage::Done { outcome } => return Err(outcome),
+                AgentMessage::Tell { .. } => {}
+                other => panic!("{other:?}"),
             }
-        };
-        let (served, heard) = tokio::join!(serve, listen);
-        served.unwrap();
-        heard
+        }
     }
 
-    async fn refusal(&self, caller: Caller, request: Request) -> RefusalCode {
-        match admin::answer(&self.live, caller, request).await {
+    fn refusal(&self, caller: Caller, request: Request) -> RefusalCode {
+        match admin::answer(&self.live, caller, request) {
             Response::Refused(refused) => refused.code,
             other => panic!("{other:?}"),
         }
     }
 }
 
-#[tokio::test]
-async fn a_healthy_directory_lets_pass_whom_policy_lets_pass() {
+#[test]
+fn a_healthy_directory_lets_pass_whom_policy_lets_pass() {
     let daemon = daemon(Ldap::Healthy, LAX);
     for rhost in [None, Some("192.0.2.1")] {
-        assert_eq!(daemon.authenticates(Caller::Root, who(rhost)).await, Outcome::Skipped);
-        assert_eq!(daemon.accounts(Caller::Root, who(rhost)).await, Ok(AccountAnswer::NotRequired));
+        assert_eq!(daemon.authenticates(Caller::Root, who(rhost)), Outcome::Skipped);
+        assert_eq!(daemon.accounts(Caller::Root, who(rhost)), Ok(AccountAnswer::NotRequired));
     }
 }
 
-#[tokio::test]
-async fn a_directory_that_fails_lets_nobody_pass() {
+#[test]
+fn a_directory_that_fails_lets_nobody_pass() {
     let faults = [
         Ldap::NoUsers,
         Ldap::NoGroup("wheel"),
@@ -169,48 +165,48 @@ async fn a_directory_that_fails_lets_nobody_pass() {
         let daemon = daemon(fault, LAX);
         for caller in [Caller::Root, Caller::User(UID)] {
             for rhost in [None, Some("198.51.100.1"), Some("192.0.2.1")] {
-                assert_eq!(daemon.authenticates(caller, who(rhost)).await, Outcome::Unavailable);
-                assert_eq!(daemon.accounts(caller, who(rhost)).await, Err(Outcome::Unavailable));
+                assert_eq!(daemon.authenticates(caller, who(rhost)), Outcome::Unavailable);
+                assert_eq!(daemon.accounts(caller, who(rhost)), Err(Outcome::Unavailable));
             }
         }
     }
 }
 
-#[tokio::test]
-async fn an_exempt_group_that_nobody_knows_exempts_nobody() {
+#[test]
+fn an_exempt_group_that_nobody_knows_exempts_nobody() {
     let config = LAX.replace("\"skip\"", "\"deny\"");
     let daemon = daemon(Ldap::Lost("robots"), &config);
-    assert_eq!(daemon.authenticates(Caller::Root, who(None)).await, Outcome::NotEnrolled);
-    assert_eq!(daemon.accounts(Caller::Root, who(None)).await, Ok(AccountAnswer::Required));
+    assert_eq!(daemon.authenticates(Caller::Root, who(None)), Outcome::NotEnrolled);
+    assert_eq!(daemon.accounts(Caller::Root, who(None)), Ok(AccountAnswer::Required));
 }
 
-#[tokio::test]
-async fn a_network_is_skipped_for_a_login_that_root_vouches_for() {
+#[test]
+fn a_network_is_skipped_for_a_login_that_root_vouches_for() {
     let config = LAX.replace("\"skip\"", "\"deny\"").replace("\"robots\"", "");
     let daemon = daemon(Ldap::Healthy, &config);
     let near = || who(Some("192.0.2.1"));
-    assert_eq!(daemon.authenticates(Caller::Root, near()).await, Outcome::Skipped);
+    assert_eq!(daemon.authenticates(Caller::Root, near()), Outcome::Skipped);
     // Who is not root writes the remote host into its own PAM handle.
-    assert_eq!(daemon.authenticates(Caller::User(UID), near()).await, Outcome::NotEnrolled);
-    assert_eq!(daemon.accounts(Caller::User(UID), near()).await, Ok(AccountAnswer::Required));
+    assert_eq!(daemon.authenticates(Caller::User(UID), near()), Outcome::NotEnrolled);
+    assert_eq!(daemon.accounts(Caller::User(UID), near()), Ok(AccountAnswer::Required));
     // And asks for nobody else.
-    assert_eq!(daemon.authenticates(Caller::User(UID + 1), near()).await, Outcome::Unavailable);
-    assert_eq!(daemon.accounts(Caller::User(UID + 1), near()).await, Err(Outcome::Refused));
+    assert_eq!(daemon.authenticates(Caller::User(UID + 1), near()), Outcome::Unavailable);
+    assert_eq!(daemon.accounts(Caller::User(UID + 1), near()), Err(Outcome::Refused));
 }
 
-#[tokio::test]
-async fn a_store_that_cannot_be_read_lets_nobody_pass() {
+#[test]
+fn a_store_that_cannot_be_read_lets_nobody_pass() {
     for damage in ["DROP TABLE account", "DROP TABLE audit"] {
         let daemon = daemon(Ldap::Healthy, LAX);
         daemon.break_store(damage);
-        assert_eq!(daemon.authenticates(Caller::Root, who(None)).await, Outcome::Unavailable, "{damage}");
-        let heard = daemon.accounts(Caller::Root, who(None)).await;
+        assert_eq!(daemon.authenticates(Caller::Root, who(None)), Outcome::Unavailable, "{damage}");
+        let heard = daemon.accounts(Caller::Root, who(None));
         assert_eq!(heard, Err(Outcome::Unavailable), "{damage}");
     }
 }
 
-#[tokio::test]
-async fn no_request_gets_past_a_directory_that_fails() {
+#[test]
+fn no_request_gets_past_a_directory_that_fails() {
     let daemon = daemon(Ldap::NoUsers, "");
     let user = || "ferris".to_owned();
     let code = || SecretText::new("123456".to_owned());
@@ -248,11 +244,11 @@ async fn no_request_gets_past_a_directory_that_fails() {
     ];
     for request in requests().into_iter().chain(roots) {
         let asked = format!("{request:?}");
-        assert_eq!(daemon.refusal(Caller::Root, request).await, RefusalCode::Unavailable, "{asked}");
+        assert_eq!(daemon.refusal(Caller::Root, request), RefusalCode::Unavailable, "{asked}");
     }
     for request in requests() {
         let asked = format!("{request:?}");
-        assert_eq!(daemon.refusal(Caller::User(UID), request).await, RefusalCode::Unavailable, "{asked}");
+        assert_eq!(daemon.refusal(Caller::User(UID), request), RefusalCode::Unavailable, "{asked}");
     }
     let [users, devices, ..] = daemon.live.store.counts().unwrap();
     assert_eq!((users, devices), (0, 0));

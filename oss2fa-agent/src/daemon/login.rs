@@ -1,13 +1,13 @@
 //! A login: performs what the session wants, until it ends.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use oss2fa_core::session::{Effect, Event, Finish, Judgement, Refusal, Script, Session, Standing};
 use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
 };
-use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Broken, Connection};
 use super::live::Live;
@@ -42,8 +42,8 @@ struct Case {
 }
 
 /// Serves one auth phase.
-pub(super) async fn authenticate(
-    live: &Arc<Live>,
+pub(super) fn authenticate(
+    live: &Live,
     connection: &mut Connection,
     caller: Caller,
     start: Start,
@@ -64,34 +64,34 @@ pub(super) async fn authenticate(
     loop {
         let mut event = None;
         for effect in effects {
-            match login.perform(effect).await? {
+            match login.perform(effect)? {
                 Next::Nothing => {}
                 Next::Event(next) => event = Some(next),
                 Next::Over => return Ok(()),
             }
         }
         // A session that asks for nothing more has ended; if it did not say so, nobody gets in.
-        let Some(event) = event else { return login.end(Outcome::Unavailable).await };
+        let Some(event) = event else { return login.end(Outcome::Unavailable) };
         (session, effects) = session.step(event);
     }
 }
 
 /// Serves one account phase: must this user have a second factor here?
-pub(super) async fn account(
-    live: &Arc<Live>,
+pub(super) fn account(
+    live: &Live,
     connection: &mut Connection,
     caller: Caller,
     login: Login,
 ) -> Result<(), Broken> {
     let config = live.config();
     let source = source(caller, &login);
-    let answer = match look_up(live, &config, caller, &login).await {
+    let answer = match look_up(live, &config, caller, &login) {
         Ok(Some(case)) => match (case.account, case.decision) {
             (None, _) => Err(Outcome::UserUnknown),
             (Some(account), Decision::Skip(reason)) => {
                 let context = Context::new(live.store.now(), &account.name, &login.service, &source);
                 let detail = format!("account phase: {}", words(&reason));
-                match live.store.note(context, store::Event::Skipped, detail).await {
+                match live.store.note(context, store::Event::Skipped, detail) {
                     Ok(()) => Ok(AccountAnswer::NotRequired),
                     Err(error) => {
                         tracing::error!(code = "audit", %error, "a bypass that cannot be audited is refused");
@@ -101,7 +101,7 @@ pub(super) async fn account(
             }
             (Some(account), Decision::MustProve | Decision::NotEnrolled) => {
                 let context = Context::new(live.store.now(), &account.name, &login.service, &source);
-                note(live, context, store::Event::AccountRefused, String::new()).await;
+                note(live, context, store::Event::AccountRefused, String::new());
                 Ok(AccountAnswer::Required)
             }
         },
@@ -113,11 +113,11 @@ pub(super) async fn account(
             if answer == AccountAnswer::Required
                 && config.policy.rules(&login.service).messages(&login.service) == Messages::Show
             {
-                connection.send(&AgentMessage::Tell { text: DisplayText::new(ACCOUNT_REFUSED) }).await?;
+                connection.send(&AgentMessage::Tell { text: DisplayText::new(ACCOUNT_REFUSED) })?;
             }
-            connection.send(&AgentMessage::Account { answer }).await
+            connection.send(&AgentMessage::Account { answer })
         }
-        Err(outcome) => connection.send(&AgentMessage::Done { outcome }).await,
+        Err(outcome) => connection.send(&AgentMessage::Done { outcome }),
     }
 }
 
@@ -128,7 +128,7 @@ enum Next {
 }
 
 struct Serving<'a> {
-    live: &'a Arc<Live>,
+    live: &'a Live,
     connection: &'a mut Connection,
     caller: Caller,
     source: Source,
@@ -158,39 +158,39 @@ impl Serving<'_> {
         }
     }
 
-    async fn perform(&mut self, effect: Effect<Admitted>) -> Result<Next, Broken> {
+    fn perform(&mut self, effect: Effect<Admitted>) -> Result<Next, Broken> {
         match effect {
-            Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up().await))),
+            Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up()))),
             Effect::Tell(text) => {
-                self.connection.send(&AgentMessage::Tell { text }).await?;
+                self.connection.send(&AgentMessage::Tell { text })?;
                 Ok(Next::Nothing)
             }
             Effect::Ask(echo, text) => {
-                self.connection.send(&AgentMessage::Ask { echo, text }).await?;
-                let answer = timeout_at(self.deadline, self.connection.receive()).await;
-                Ok(Next::Event(match answer {
-                    Err(_) => Event::Expired,
-                    Ok(Ok(ModuleMessage::Answer { text })) => Event::Answered(text),
-                    Ok(Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_))) => Event::HungUp,
-                    Ok(Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_))) => Event::Expired,
-                    Ok(Err(Broken::Frame(error))) => return Err(error.into()),
+                self.connection.send(&AgentMessage::Ask { echo, text })?;
+                Ok(Next::Event(match self.connection.receive(self.deadline) {
+                    Ok(ModuleMessage::Answer { text }) => Event::Answered(text),
+                    Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_)) => Event::HungUp,
+                    Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => {
+                        Event::Expired
+                    }
+                    Err(Broken::Frame(error)) => return Err(error.into()),
                 }))
             }
-            Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(code.expose()).await))),
+            Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(code.expose())))),
             Effect::Finish(finish) => {
-                self.finish(finish).await?;
+                self.finish(finish)?;
                 Ok(Next::Over)
             }
         }
     }
 
-    async fn look_up(&mut self) -> Standing {
-        match look_up(self.live, &self.config, self.caller, &self.login).await {
+    fn look_up(&mut self) -> Standing {
+        match look_up(self.live, &self.config, self.caller, &self.login) {
             Err(()) => Standing::Unavailable,
             Ok(None) => {
                 let context = self.context_of_stranger();
                 let detail = format!("uid {} asked for another account", self.caller.uid());
-                note(self.live, context, store::Event::NotAllowed, detail).await;
+                note(self.live, context, store::Event::NotAllowed, detail);
                 Standing::Unavailable
             }
             Ok(Some(case)) => {
@@ -206,13 +206,13 @@ impl Serving<'_> {
         }
     }
 
-    async fn judge(&self, code: &str) -> Judgement<Admitted> {
+    fn judge(&self, code: &str) -> Judgement<Admitted> {
         let Some(Case { account: Some(account), devices, .. }) = &self.case else {
             return Judgement::Unavailable;
         };
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
         let rules = self.config.policy.rules(&self.login.service);
-        let held = hold(self.live, devices, &rules.factors, code, self.config.policy.totp_skew).await;
+        let held = hold(self.live, devices, &rules.factors, code, self.config.policy.totp_skew);
         let verdict = match held {
             Ok(held) => {
                 let attempt = Attempt {
@@ -224,7 +224,7 @@ impl Serving<'_> {
                     verified: held.verified,
                     purpose: Purpose::Login,
                 };
-                self.live.store.judge(attempt, self.config.locks).await
+                self.live.store.judge(attempt, self.config.locks)
             }
             Err(error) => Err(error),
         };
@@ -239,38 +239,38 @@ impl Serving<'_> {
         }
     }
 
-    async fn finish(&mut self, finish: Finish<Admitted>) -> Result<(), Broken> {
+    fn finish(&mut self, finish: Finish<Admitted>) -> Result<(), Broken> {
         let outcome = match finish {
             // The only place that lets somebody in: it takes the store's evidence.
             Finish::Admitted(Admitted { .. }) => Outcome::Verified,
-            Finish::Skipped => self.skipped().await,
+            Finish::Skipped => self.skipped(),
             Finish::Refused(Refusal::Answer) => Outcome::Refused,
             Finish::Refused(Refusal::Locked) => Outcome::Locked,
             Finish::Refused(Refusal::Unknown) => {
                 let context = self.context_of_stranger();
-                note(self.live, context, store::Event::Refused, "no such user".to_owned()).await;
+                note(self.live, context, store::Event::Refused, "no such user".to_owned());
                 Outcome::UserUnknown
             }
             Finish::Refused(Refusal::NotEnrolled) => {
                 if let Some(context) = self.context() {
-                    note(self.live, context, store::Event::NotEnrolled, String::new()).await;
+                    note(self.live, context, store::Event::NotEnrolled, String::new());
                 }
                 Outcome::NotEnrolled
             }
             Finish::Refused(Refusal::Unavailable) => Outcome::Unavailable,
             Finish::Gone => return Ok(()),
         };
-        self.end(outcome).await
+        self.end(outcome)
     }
 
     // A bypass is audited before it happens, or it does not happen.
-    async fn skipped(&self) -> Outcome {
+    fn skipped(&self) -> Outcome {
         let (Some(context), Some(Case { decision: Decision::Skip(reason), .. })) =
             (self.context(), &self.case)
         else {
             return Outcome::Unavailable;
         };
-        match self.live.store.note(context, store::Event::Skipped, words(reason)).await {
+        match self.live.store.note(context, store::Event::Skipped, words(reason)) {
             Ok(()) => Outcome::Skipped,
             Err(error) => {
                 tracing::error!(code = "audit", %error, "a bypass that cannot be audited is refused");
@@ -294,8 +294,8 @@ impl Serving<'_> {
         Some(Context::new(self.live.store.now(), &account.name, &self.login.service, &self.source))
     }
 
-    async fn end(&mut self, outcome: Outcome) -> Result<(), Broken> {
-        self.connection.send(&AgentMessage::Done { outcome }).await
+    fn end(&mut self, outcome: Outcome) -> Result<(), Broken> {
+        self.connection.send(&AgentMessage::Done { outcome })
     }
 }
 
@@ -315,32 +315,20 @@ fn words(reason: &SkipReason) -> String {
     }
 }
 
-async fn note(live: &Live, context: Context, event: store::Event, detail: String) {
-    if let Err(error) = live.store.note(context, event, detail).await {
+fn note(live: &Live, context: Context, event: store::Event, detail: String) {
+    if let Err(error) = live.store.note(context, event, detail) {
         tracing::error!(code = "audit", %error, "an event could not be written to the audit");
     }
 }
 
 // `Ok(None)` where the caller may not ask for this user. The reason of an `Err` is in the log.
-async fn look_up(
-    live: &Arc<Live>,
-    config: &Arc<Config>,
-    caller: Caller,
-    login: &Login,
-) -> Result<Option<Case>, ()> {
-    let (live, config, login) = (Arc::clone(live), Arc::clone(config), login.clone());
-    let found = tokio::task::spawn_blocking(move || look_up_blocking(&live, &config, caller, &login)).await;
-    found.unwrap_or_else(|error| Err(error.to_string())).map_err(|error| {
+fn look_up(live: &Live, config: &Config, caller: Caller, login: &Login) -> Result<Option<Case>, ()> {
+    find(live, config, caller, login).map_err(|error| {
         tracing::error!(code = "look_up", %error, "a login is refused: who must do what could not be found out");
     })
 }
 
-fn look_up_blocking(
-    live: &Live,
-    config: &Config,
-    caller: Caller,
-    login: &Login,
-) -> Result<Option<Case>, String> {
+fn find(live: &Live, config: &Config, caller: Caller, login: &Login) -> Result<Option<Case>, String> {
     let account = live.directory.account(&login.user).map_err(|error| error.to_string())?;
     let Some(account) = account else {
         return Ok((caller == Caller::Root).then(|| Case {

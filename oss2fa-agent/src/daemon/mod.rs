@@ -2,6 +2,7 @@
 
 mod admin;
 mod connection;
+mod converse;
 #[cfg(test)]
 mod fault_tests;
 mod live;
@@ -11,5 +12,6 @@ mod proof;
 mod socket;
 mod start;
 mod syslog;
+mod workers;
 
 pub use start::{ServeError, ServeOptions, serve};

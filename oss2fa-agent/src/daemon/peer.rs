@@ -1,9 +1,10 @@
 //! Who is at the other end, as the kernel says.
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::UnixStream;
+use nix::sys::socket::{getsockopt, sockopt};
 
 /// Connections of one uid that is not root.
 const MOST_OF_ONE_UID: usize = 24;
@@ -22,8 +23,8 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    pub(super) fn of(stream: &UnixStream) -> std::io::Result<Self> {
-        let uid = stream.peer_cred()?.uid();
+    pub(super) fn of(stream: &UnixStream) -> nix::Result<Self> {
+        let uid = getsockopt(stream, sockopt::PeerCredentials)?.uid();
         Ok(if uid == 0 { Self::Root } else { Self::User(uid) })
     }
 

@@ -1,7 +1,5 @@
 //! Holding a code against the devices of a user. Pure but for the store's keys: nothing is spent here.
 
-use std::sync::Arc;
-
 use oss2fa_core::factor::recovery_code;
 use oss2fa_core::verdict::{FactorKind, Verified};
 
@@ -19,8 +17,8 @@ pub(super) struct Held {
 }
 
 /// Holds `code` against each active device of an allowed kind that it could be of.
-pub(super) async fn hold(
-    live: &Arc<Live>,
+pub(super) fn hold(
+    live: &Live,
     devices: &[Device],
     allowed: &[FactorKind],
     code: &str,
@@ -39,7 +37,7 @@ pub(super) async fn hold(
             continue;
         }
         held.verified = match device.kind {
-            FactorKind::RecoveryCode => recovery(live, device, code).await?,
+            FactorKind::RecoveryCode => recovery(live, device, code)?,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {
@@ -52,12 +50,9 @@ pub(super) async fn hold(
     Ok(held)
 }
 
-async fn recovery(live: &Arc<Live>, device: &Device, code: &str) -> Result<Option<Verified>, StoreError> {
+fn recovery(live: &Live, device: &Device, code: &str) -> Result<Option<Verified>, StoreError> {
     let Some(code) = recovery_code::canonical(code) else { return Ok(None) };
     let presented = live.store.keys().recovery_digest(device.account.0, code.expose_canonical());
-    let (there, id) = (Arc::clone(live), device.id);
-    let stored = tokio::task::spawn_blocking(move || there.store.unused_codes(id))
-        .await
-        .map_err(|_| StoreError::Closed)??;
+    let stored = live.store.unused_codes(device.id)?;
     Ok(recovery_code::check(device.id, &presented, &stored))
 }

@@ -15,8 +15,11 @@ use crate::source::Source;
 /// A counter that has not grown for so long starts anew.
 const FORGOTTEN_AFTER: u64 = 24 * 3600;
 
-/// Seconds after which a counter that many people share loses one failure.
-const LEAK: u64 = 300;
+/// Seconds after which the counter of a source, which many people may share, loses one failure.
+const SOURCE_LEAK: u64 = 300;
+
+/// The same for the counter of a user, which strangers fill: so many guesses an hour go on for ever.
+const USER_LEAK: u64 = 3600;
 
 /// How long a source stays known to an account.
 const KNOWN_FOR: u64 = 30 * 24 * 3600;
@@ -52,7 +55,8 @@ impl<'a> Scope<'a> {
     fn leaked(self, idle: u64) -> u64 {
         match self {
             Self::UserKindSource(..) => 0,
-            Self::Source(_) | Self::UserKind(..) => idle / LEAK,
+            Self::Source(_) => idle / SOURCE_LEAK,
+            Self::UserKind(..) => idle / USER_LEAK,
         }
     }
 }
@@ -80,13 +84,12 @@ impl Locks<'_> {
         // Each counter is looked at, also where one has decided already: one that the clock has left
         // behind is mended when it is seen, and must not begin its pause after that of another.
         let source_closed = self.is_locked(connection, Scope::Source(self.source))?;
-        let known = self.is_known(connection)?;
         let mut kinds_closed = !kinds.is_empty();
         for kind in kinds {
             let from_here =
                 self.is_locked(connection, Scope::UserKindSource(self.account, *kind, self.source))?;
             let from_anywhere = self.is_locked(connection, Scope::UserKind(self.account, *kind))?;
-            kinds_closed &= from_here || (from_anywhere && !known);
+            kinds_closed &= from_here || (from_anywhere && !self.is_known(connection)?);
         }
         Ok(source_closed || kinds_closed)
     }

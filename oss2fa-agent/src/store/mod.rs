@@ -1,4 +1,4 @@
-//! The store of one host: SQLite in WAL mode, synced before each answer; one writer, readers beside it.
+//! The store of one host: SQLite in WAL mode, synced before each answer; one writer at a time, readers beside it.
 //!
 //! Methods are verbs of the domain, each atomic. Where a verb decides, the row count of one
 //! conditional update is the verdict ([`attempt`]).
@@ -11,13 +11,14 @@ pub mod keys;
 pub mod lock;
 pub mod master_key;
 pub mod open;
+mod readers;
 pub mod recovery;
 pub mod schema;
 mod verbs;
 pub mod writer;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -32,18 +33,15 @@ use crate::config::{Config, StoreConfig};
 use crate::outside::{Clock, Random};
 use keys::Keys;
 use master_key::Found;
+use readers::Readers;
 use writer::{EventSink, Writer};
-
-/// Connections that are kept for reading while nobody reads.
-const IDLE_READERS: usize = 2;
 
 /// The store of one host.
 pub struct Store {
-    path: PathBuf,
     keys: Arc<Keys>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
     writer: Writer,
 }
 
@@ -61,17 +59,12 @@ impl Store {
         sink: Box<dyn EventSink>,
     ) -> Result<Self, StoreError> {
         let (connection, keys) = open::open(config, master, owner, random.as_ref(), clock.now())?;
-        let writer = Writer::start(connection, sink).map_err(|error| StoreError::File {
-            path: config.path.clone(),
-            what: format!("the writer thread cannot be started: {error}"),
-        })?;
         Ok(Self {
-            path: config.path.clone(),
             keys: Arc::new(keys),
             random,
             clock,
-            readers: Mutex::new(Vec::new()),
-            writer,
+            readers: Readers::of(&config.path),
+            writer: Writer::new(connection, sink),
         })
     }
 
@@ -87,24 +80,13 @@ impl Store {
         self.clock.now()
     }
 
-    // Blocks: to be called where blocking is allowed.
     fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open::reader(&self.path)?,
-        };
+        let reader = self.readers.take()?;
         // One transaction: one state of the store, and its locks are taken once.
-        let result = connection.unchecked_transaction().map_err(StoreError::from).and_then(|transaction| {
-            let result = query(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        });
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < IDLE_READERS {
-            readers.push(connection);
-        }
-        result
+        let transaction = reader.connection()?.unchecked_transaction()?;
+        let result = query(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening the database: file modes, pragmas, migrations, keys.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
@@ -12,6 +13,10 @@ use super::master_key::{Found, Owner};
 use super::schema;
 use crate::config::{MasterKeySource, StoreConfig};
 use crate::outside::Random;
+
+/// Length of the write-ahead log at which SQLite brings it into the database (1000 pages of 4 KiB with
+/// their headers), and some more.
+const LOG_LENGTH: u64 = 1100 * (4096 + 24);
 
 /// Makes the store's folder where it is missing, owned by the agent's user and closed to others.
 ///
@@ -69,6 +74,7 @@ pub fn open(
             });
         }
     };
+    lay_out_log(path)?;
     Ok((connection, Keys::derive(&data)?))
 }
 
@@ -143,6 +149,29 @@ fn new_data_key(
         params![master.wrap(&data, random)?, now.cast_signed()],
     )?;
     Ok(data)
+}
+
+// SQLite writes over the log from its beginning again and again. Where the file has its full length from
+// the start, a sync writes the data alone; where it grows, the file system's own books as well, which
+// takes several times as long. What follows the last valid frame is no part of the log.
+fn lay_out_log(path: &Path) -> Result<(), StoreError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let failed = |error: std::io::Error| StoreError::File {
+        path: Path::new(&log).to_owned(),
+        what: format!("the store's log cannot be laid out: {error}"),
+    };
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+        .open(&log)
+        .map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let missing = LOG_LENGTH.saturating_sub(length);
+    std::io::copy(&mut std::io::repeat(0).take(missing), &mut file).map_err(failed)?;
+    file.sync_all().map_err(failed)
 }
 
 fn wrong_key(config: &StoreConfig) -> StoreError {

@@ -52,7 +52,7 @@ const MOST_DEVICES: usize = 32;
 const PENDING_FOR: u64 = 24 * 3600;
 
 impl Store {
-    /// What is known of `user`. Blocks.
+    /// What is known of `user`.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -72,7 +72,7 @@ impl Store {
         })
     }
 
-    /// The unused codes of a set. Blocks.
+    /// The unused codes of a set.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -80,7 +80,7 @@ impl Store {
         self.read(|connection| recovery::unused(connection, device))
     }
 
-    /// One page of everybody's devices, with the codes that are left in sets of recovery codes. Blocks.
+    /// One page of everybody's devices, with the codes that are left in sets of recovery codes.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -105,7 +105,7 @@ impl Store {
         })
     }
 
-    /// Users that have or had a device, active devices, locks, newest audit event. Blocks.
+    /// Users that have or had a device, active devices, locks, newest audit event.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -130,29 +130,25 @@ impl Store {
     ///
     /// # Errors
     /// A [`StoreError`]: the try has no verdict, which is a refusal.
-    pub async fn judge(&self, attempt: Attempt, limits: LockLimits) -> Result<Verdict, StoreError> {
+    pub fn judge(&self, attempt: Attempt, limits: LockLimits) -> Result<Verdict, StoreError> {
         let (keys, now) = (Arc::clone(&self.keys), self.now());
-        self.writer
-            .run(move |connection, events| judge(connection, &keys, events, &limits, attempt, now))
-            .await
+        self.writer.run(move |connection, events| judge(connection, &keys, events, &limits, attempt, now))
     }
 
     /// Writes an event that changes nothing else.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn note(&self, context: Context, event: Event, detail: String) -> Result<(), StoreError> {
+    pub fn note(&self, context: Context, event: Event, detail: String) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.keys);
-        self.writer
-            .run(move |connection, events| append(connection, &keys, events, &context, event, &detail))
-            .await
+        self.writer.run(move |connection, events| append(connection, &keys, events, &context, event, &detail))
     }
 
     /// Makes a device that waits for its first code. `None` where the user has too many already.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn enroll(
+    pub fn enroll(
         &self,
         context: Context,
         user: UserName,
@@ -162,41 +158,39 @@ impl Store {
         vouched: Vouched,
     ) -> Result<Option<Enrollment>, StoreError> {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer
-            .run(move |connection, events| {
-                let account = device::account_for(connection, &user)?;
-                device::drop_stale(connection, account, context.now.saturating_sub(PENDING_FOR))?;
-                let present = device::devices(connection, account)?;
-                let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
-                if present.len() >= MOST_DEVICES || pending >= MOST_PENDING {
-                    return Ok(None);
-                }
-                let mut bytes = zeroize::Zeroizing::new(vec![0; parameters.algorithm.secret_length()]);
-                random.fill(&mut bytes)?;
-                let secret = SecretBytes::new(std::mem::take(&mut bytes));
-                let new = NewDevice {
-                    kind: kind.into(),
-                    name: &name,
-                    secret: &secret,
-                    parameters,
-                    next_position: 0,
-                    drift: 0,
-                    status: DeviceStatus::Pending,
-                    vouched,
-                };
-                let device = device::add(connection, &keys, random.as_ref(), account, &new, context.now)?;
-                let detail = format!("{} device={device}", FactorKind::from(kind));
-                append(connection, &keys, events, &context, Event::Enrolled, &detail)?;
-                Ok(Some(Enrollment { device, secret }))
-            })
-            .await
+        self.writer.run(move |connection, events| {
+            let account = device::account_for(connection, &user)?;
+            device::drop_stale(connection, account, context.now.saturating_sub(PENDING_FOR))?;
+            let present = device::devices(connection, account)?;
+            let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
+            if present.len() >= MOST_DEVICES || pending >= MOST_PENDING {
+                return Ok(None);
+            }
+            let mut bytes = zeroize::Zeroizing::new(vec![0; parameters.algorithm.secret_length()]);
+            random.fill(&mut bytes)?;
+            let secret = SecretBytes::new(std::mem::take(&mut bytes));
+            let new = NewDevice {
+                kind: kind.into(),
+                name: &name,
+                secret: &secret,
+                parameters,
+                next_position: 0,
+                drift: 0,
+                status: DeviceStatus::Pending,
+                vouched,
+            };
+            let device = device::add(connection, &keys, random.as_ref(), account, &new, context.now)?;
+            let detail = format!("{} device={device}", FactorKind::from(kind));
+            append(connection, &keys, events, &context, Event::Enrolled, &detail)?;
+            Ok(Some(Enrollment { device, secret }))
+        })
     }
 
     /// Takes over a device or scratch codes of another system.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn import(
+    pub fn import(
         &self,
         context: Context,
         user: UserName,
@@ -204,95 +198,85 @@ impl Store {
         what: Imported,
     ) -> Result<ImportResult, StoreError> {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer
-            .run(move |connection, events| {
-                let account = device::account_for(connection, &user)?;
-                let result = match what {
-                    Imported::Otp { kind, secret, parameters, next_position, drift } => {
-                        let Some(secret) = base32(&secret) else {
-                            return Ok(ImportResult::Refused("the secret is not base32".to_owned()));
-                        };
-                        if next_position > MAX_POSITION {
-                            return Ok(ImportResult::Refused("the counter is too large".to_owned()));
-                        }
-                        let kind = FactorKind::from(kind);
-                        let fingerprint = keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
-                        if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
-                            return Ok(ImportResult::AlreadyThere(there));
-                        }
-                        let new = NewDevice {
-                            kind,
-                            name: &name,
-                            secret: &secret,
-                            parameters,
-                            next_position,
-                            drift,
-                            status: DeviceStatus::Active,
-                            vouched: Vouched::Yes,
-                        };
-                        device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
+        self.writer.run(move |connection, events| {
+            let account = device::account_for(connection, &user)?;
+            let result = match what {
+                Imported::Otp { kind, secret, parameters, next_position, drift } => {
+                    let Some(secret) = base32(&secret) else {
+                        return Ok(ImportResult::Refused("the secret is not base32".to_owned()));
+                    };
+                    if next_position > MAX_POSITION {
+                        return Ok(ImportResult::Refused("the counter is too large".to_owned()));
                     }
-                    Imported::ScratchCodes { codes } => {
-                        let codes: Option<Vec<_>> =
-                            codes.iter().map(|code| recovery_code::canonical(code.expose())).collect();
-                        let Some(codes) = codes.filter(|codes| !codes.is_empty()) else {
-                            return Ok(ImportResult::Refused("a scratch code is not 8 digits".to_owned()));
-                        };
-                        let (device, added) =
-                            recovery::add_scratch_codes(connection, &keys, account, &codes, context.now)?;
-                        if added == 0 {
-                            return Ok(ImportResult::AlreadyThere(device));
-                        }
-                        device
+                    let kind = FactorKind::from(kind);
+                    let fingerprint = keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
+                    if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
+                        return Ok(ImportResult::AlreadyThere(there));
                     }
-                };
-                append(connection, &keys, events, &context, Event::Imported, &format!("device={result}"))?;
-                Ok(ImportResult::Imported(result))
-            })
-            .await
+                    let new = NewDevice {
+                        kind,
+                        name: &name,
+                        secret: &secret,
+                        parameters,
+                        next_position,
+                        drift,
+                        status: DeviceStatus::Active,
+                        vouched: Vouched::Yes,
+                    };
+                    device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
+                }
+                Imported::ScratchCodes { codes } => {
+                    let codes: Option<Vec<_>> =
+                        codes.iter().map(|code| recovery_code::canonical(code.expose())).collect();
+                    let Some(codes) = codes.filter(|codes| !codes.is_empty()) else {
+                        return Ok(ImportResult::Refused("a scratch code is not 8 digits".to_owned()));
+                    };
+                    let (device, added) =
+                        recovery::add_scratch_codes(connection, &keys, account, &codes, context.now)?;
+                    if added == 0 {
+                        return Ok(ImportResult::AlreadyThere(device));
+                    }
+                    device
+                }
+            };
+            append(connection, &keys, events, &context, Event::Imported, &format!("device={result}"))?;
+            Ok(ImportResult::Imported(result))
+        })
     }
 
     /// Replaces the recovery codes.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn replace_recovery_codes(
+    pub fn replace_recovery_codes(
         &self,
         context: Context,
         user: UserName,
     ) -> Result<Vec<SecretText>, StoreError> {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer
-            .run(move |connection, events| {
-                let account = device::account_for(connection, &user)?;
-                let codes = recovery::replace(connection, &keys, random.as_ref(), account, context.now)?;
-                append(connection, &keys, events, &context, Event::RecoveryCodes, "")?;
-                Ok(codes)
-            })
-            .await
+        self.writer.run(move |connection, events| {
+            let account = device::account_for(connection, &user)?;
+            let codes = recovery::replace(connection, &keys, random.as_ref(), account, context.now)?;
+            append(connection, &keys, events, &context, Event::RecoveryCodes, "")?;
+            Ok(codes)
+        })
     }
 
     /// Removes a device. `false` where there is none.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn remove(
-        &self,
-        context: Context,
-        account: AccountId,
-        device: DeviceId,
-    ) -> Result<bool, StoreError> {
+    pub fn remove(&self, context: Context, account: AccountId, device: DeviceId) -> Result<bool, StoreError> {
         self.change(context, Event::Removed, format!("device={device}"), move |connection| {
             device::remove(connection, account, device)
         })
-        .await
     }
 
     /// Removes a device, unless it is the last with which the user can log in. `false` where it is.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn remove_unless_last(
+    pub fn remove_unless_last(
         &self,
         context: Context,
         account: AccountId,
@@ -301,14 +285,13 @@ impl Store {
         self.change(context, Event::Removed, format!("device={device}"), move |connection| {
             device::remove_unless_last(connection, account, device)
         })
-        .await
     }
 
     /// Gives a device another name. `false` where there is none.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn rename(
+    pub fn rename(
         &self,
         context: Context,
         account: AccountId,
@@ -318,33 +301,30 @@ impl Store {
         self.change(context, Event::Renamed, format!("device={device}"), move |connection| {
             device::rename(connection, account, device, &name)
         })
-        .await
     }
 
     /// Removes all devices, and that the user was ever enrolled.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn forget(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
+    pub fn forget(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
         self.change(context, Event::Forgotten, String::new(), move |connection| {
             device::forget(connection, account).map(|()| true)
         })
-        .await
     }
 
     /// Releases the locks of a user.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn unlock(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
+    pub fn unlock(&self, context: Context, account: AccountId) -> Result<bool, StoreError> {
         self.change(context, Event::Unlocked, String::new(), move |connection| {
             lock::release(connection, account).map(|()| true)
         })
-        .await
     }
 
     // A change and its audit event; no event where nothing changed.
-    async fn change(
+    fn change(
         &self,
         context: Context,
         event: Event,
@@ -352,15 +332,13 @@ impl Store {
         verb: impl FnOnce(&Connection) -> Result<bool, StoreError> + Send + 'static,
     ) -> Result<bool, StoreError> {
         let keys = Arc::clone(&self.keys);
-        self.writer
-            .run(move |connection, events| {
-                let changed = verb(connection)?;
-                if changed {
-                    append(connection, &keys, events, &context, event, &detail)?;
-                }
-                Ok(changed)
-            })
-            .await
+        self.writer.run(move |connection, events| {
+            let changed = verb(connection)?;
+            if changed {
+                append(connection, &keys, events, &context, event, &detail)?;
+            }
+            Ok(changed)
+        })
     }
 }
 

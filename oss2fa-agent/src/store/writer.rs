@@ -1,14 +1,15 @@
-//! The one writer: a thread that takes jobs from a queue and commits them in groups.
+//! One writer at a time: whoever finds nobody writing commits, for itself and for all who have queued.
 //!
-//! A job's answer goes out after its commit, never before. A job that fails is rolled back alone; a
-//! commit that fails is told to every job in the group.
+//! A job's answer is given after its commit, never before. Nobody waits for another thread to be woken
+//! while the store is idle; under load, those who come during a commit share the next one. A job that
+//! fails is rolled back alone; a commit that fails is told to every job of its group.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::audit::AuditEntry;
 use super::error::StoreError;
@@ -17,7 +18,7 @@ use super::error::StoreError;
 const GROUP: usize = 256;
 
 type Completion = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Job = Box<dyn FnOnce(&Connection, &mut Vec<AuditEntry>) -> (bool, Completion) + Send>;
+type Work = Box<dyn FnOnce(&Connection, &mut Vec<AuditEntry>) -> (Keep, Completion) + Send>;
 
 /// Takes committed audit events to the system log.
 pub trait EventSink: Send {
@@ -25,71 +26,108 @@ pub trait EventSink: Send {
     fn event(&mut self, entry: &AuditEntry);
 }
 
-/// The sending half; the thread ends when the last of these is gone.
+/// The place where jobs queue.
 pub struct Writer {
-    queue: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    queue: Mutex<Queue>,
+    desk: Mutex<Desk>,
+}
+
+struct Desk {
+    connection: Connection,
+    sink: Box<dyn EventSink>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Job>,
+    somebody_writes: bool,
+}
+
+struct Job {
+    work: Work,
+    turn: SyncSender<Turn>,
+}
+
+/// What somebody who waits is told.
+enum Turn {
+    /// Your job is done; its result is there.
+    Done,
+    /// Your job is the next: write, for yourself and those behind you.
+    Write,
+}
+
+/// Whether a job's changes stay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Changes,
+    Nothing,
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub fn start(connection: Connection, sink: Box<dyn EventSink>) -> std::io::Result<Self> {
-        let (queue, jobs) = channel();
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || run(&connection, &jobs, sink))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    /// Writes through `connection`, and tells `sink` what has happened.
+    #[must_use]
+    pub fn new(connection: Connection, sink: Box<dyn EventSink>) -> Self {
+        Self { queue: Mutex::default(), desk: Mutex::new(Desk { connection, sink }) }
     }
 
-    /// Queues a job and waits until it is durable.
+    /// Does a job, and returns when it is durable.
     ///
     /// # Errors
     /// The job's own, [`StoreError::Commit`], or [`StoreError::Closed`].
-    pub async fn run<T, J>(&self, job: J) -> Result<T, StoreError>
+    pub fn run<T, J>(&self, job: J) -> Result<T, StoreError>
     where
         T: Send + 'static,
         J: FnOnce(&Connection, &mut Vec<AuditEntry>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (answer, wait) = oneshot::channel();
-        let boxed: Job = Box::new(move |connection, events| {
-            let result = catch_unwind(AssertUnwindSafe(|| job(connection, events)))
+        let result = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&result);
+        let work: Work = Box::new(move |connection, events| {
+            let done = catch_unwind(AssertUnwindSafe(|| job(connection, events)))
                 .unwrap_or(Err(StoreError::Corrupt("a store job panicked")));
-            let keep = result.is_ok();
+            let keep = if done.is_ok() { Keep::Changes } else { Keep::Nothing };
             let complete: Completion = Box::new(move |committed| {
-                // Nobody may be waiting any more; the change stands all the same.
-                let _ = answer.send(committed.map_err(StoreError::Commit).and(result));
+                *lock(&place) = Some(committed.map_err(StoreError::Commit).and(done));
             });
             (keep, complete)
         });
-        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(boxed).map_err(|_| StoreError::Closed)?;
-        wait.await.unwrap_or(Err(StoreError::Closed))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let (turn, my_turn) = sync_channel(1);
+        let mine = {
+            let mut queue = lock(&self.queue);
+            queue.waiting.push_back(Job { work, turn });
+            !std::mem::replace(&mut queue.somebody_writes, true)
+        };
+        if mine || matches!(my_turn.recv(), Ok(Turn::Write)) {
+            let _hand_over = HandOver(self);
+            self.write_group();
         }
+        lock(&result).take().unwrap_or(Err(StoreError::Closed))
     }
-}
 
-fn run(connection: &Connection, jobs: &Receiver<Job>, mut sink: Box<dyn EventSink>) {
-    while let Ok(first) = jobs.recv() {
+    fn write_group(&self) {
+        let mut desk = lock(&self.desk);
+        let Desk { connection, sink } = &mut *desk;
+        let group: Vec<Job> = {
+            let mut queue = lock(&self.queue);
+            let size = queue.waiting.len().min(GROUP);
+            queue.waiting.drain(..size).collect()
+        };
         let mut events = Vec::new();
-        let mut completions = Vec::new();
-        let group = begin(connection).and_then(|()| {
-            one(connection, first, &mut events, &mut completions)?;
-            while completions.len() < GROUP {
-                let Ok(next) = jobs.try_recv() else { break };
-                one(connection, next, &mut events, &mut completions)?;
+        let mut completions = Vec::with_capacity(group.len());
+        let mut turns = Vec::with_capacity(group.len());
+        let mut committed = execute(connection, "BEGIN IMMEDIATE").map(|()| End::Commit);
+        let alone = group.len() == 1;
+        for Job { work, turn } in group {
+            turns.push(turn);
+            if committed.is_ok() {
+                committed = if alone {
+                    only(connection, work, &mut events, &mut completions)
+                } else {
+                    one_of_many(connection, work, &mut events, &mut completions)
+                };
             }
-            connection.prepare_cached("COMMIT")?.execute([])
-        });
-        let verdict = group.map(|_| ()).map_err(|error| error.to_string());
+        }
+        let verdict =
+            committed.and_then(|end| execute(connection, end.statement())).map_err(|error| error.to_string());
         if let Err(error) = &verdict {
             tracing::error!(code = "store_commit", %error, "the store could not commit");
             // After a failed commit the transaction may still be open.
@@ -99,31 +137,84 @@ fn run(connection: &Connection, jobs: &Receiver<Job>, mut sink: Box<dyn EventSin
         for complete in completions {
             complete(verdict.clone());
         }
+        for turn in turns {
+            // Whoever writes does not read its own.
+            let _ = turn.try_send(Turn::Done);
+        }
         for entry in &events {
             sink.event(entry);
         }
     }
 }
 
-fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
+/// Passes the pen on when its holder is done, also where it panicked.
+struct HandOver<'a>(&'a Writer);
+
+impl Drop for HandOver<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0.queue);
+        match queue.waiting.front() {
+            Some(next) => drop(next.turn.try_send(Turn::Write)),
+            None => queue.somebody_writes = false,
+        }
+    }
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy)]
+enum End {
+    Commit,
+    RollBack,
+}
+
+impl End {
+    fn statement(self) -> &'static str {
+        match self {
+            Self::Commit => "COMMIT",
+            Self::RollBack => "ROLLBACK",
+        }
+    }
+}
+
+fn only(
+    connection: &Connection,
+    work: Work,
+    events: &mut Vec<AuditEntry>,
+    completions: &mut Vec<Completion>,
+) -> rusqlite::Result<End> {
+    let (keep, complete) = work(connection, events);
+    completions.push(complete);
+    if keep == Keep::Nothing {
+        events.clear();
+        return Ok(End::RollBack);
+    }
+    Ok(End::Commit)
 }
 
 // The savepoint keeps the failure of one job from the others of its group.
-fn one(
+fn one_of_many(
     connection: &Connection,
-    job: Job,
+    work: Work,
     events: &mut Vec<AuditEntry>,
     completions: &mut Vec<Completion>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<End> {
     let before = events.len();
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let (keep, complete) = job(connection, events);
+    execute(connection, "SAVEPOINT job")?;
+    let (keep, complete) = work(connection, events);
     completions.push(complete);
-    if !keep {
+    if keep == Keep::Nothing {
         events.truncate(before);
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        execute(connection, "ROLLBACK TO job")?;
     }
-    connection.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(())
+    execute(connection, "RELEASE job")?;
+    Ok(End::Commit)
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+// A panic elsewhere leaves nothing half done in what these locks hold.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -30,21 +30,17 @@ proptest! {
         tries in prop::collection::vec(wrong(), 1..LIMITS.free_attempts_per_user as usize),
         known in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let world = World::new();
-            let store = world.open();
-            let id = owner(&store, "ferris", OtpKind::Totp).await;
-            let home = from("192.0.2.1");
-            if known {
-                assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN - 30)).await, Said::Admitted(id));
-            }
-            for wrong in tries {
-                world.later(wrong.pause);
-                miss(&store, "ferris", &from(&format!("198.51.100.{}", wrong.source)), &wrong.kinds).await;
-            }
-            assert_eq!(hit(&store, "ferris", &home, &totp(store.now())).await, Said::Admitted(id));
-            Ok::<_, TestCaseError>(())
-        })?;
+        let world = World::new();
+        let store = world.open();
+        let id = owner(&store, "ferris", OtpKind::Totp);
+        let home = from("192.0.2.1");
+        if known {
+            assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN - 30)), Said::Admitted(id));
+        }
+        for wrong in tries {
+            world.later(wrong.pause);
+            miss(&store, "ferris", &from(&format!("198.51.100.{}", wrong.source)), &wrong.kinds);
+        }
+        assert_eq!(hit(&store, "ferris", &home, &totp(store.now())), Said::Admitted(id));
     }
 }

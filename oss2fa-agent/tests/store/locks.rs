@@ -12,278 +12,268 @@ use super::world::*;
 const TOTP: &[FactorKind] = &[FactorKind::Totp];
 const HOTP: &[FactorKind] = &[FactorKind::Hotp];
 
-pub(crate) async fn miss(store: &Store, who: &str, source: &Source, kinds: &[FactorKind]) -> Said {
-    miss_within(store, who, source, kinds, LIMITS).await
+pub(crate) fn miss(store: &Store, who: &str, source: &Source, kinds: &[FactorKind]) -> Said {
+    miss_within(store, who, source, kinds, LIMITS)
 }
 
-async fn miss_within(
-    store: &Store,
-    who: &str,
-    source: &Source,
-    kinds: &[FactorKind],
-    limits: LockLimits,
-) -> Said {
+fn miss_within(store: &Store, who: &str, source: &Source, kinds: &[FactorKind], limits: LockLimits) -> Said {
     let attempt = attempt(store, who, source, kinds, None, Purpose::Login);
-    store.judge(attempt, limits).await.unwrap().into()
+    store.judge(attempt, limits).unwrap().into()
 }
 
-pub(crate) async fn hit(store: &Store, who: &str, source: &Source, code: &SecretText) -> Said {
-    present(store, who, source, code, Purpose::Login).await
+pub(crate) fn hit(store: &Store, who: &str, source: &Source, code: &SecretText) -> Said {
+    present(store, who, source, code, Purpose::Login)
 }
 
 /// Wrong codes until there is a pause.
-async fn lock(store: &Store, who: &str, source: &Source, kinds: &[FactorKind]) {
+fn lock(store: &Store, who: &str, source: &Source, kinds: &[FactorKind]) {
     for _ in 0..LIMITS.free_attempts {
-        assert_eq!(miss(store, who, source, kinds).await, Said::Refused);
+        assert_eq!(miss(store, who, source, kinds), Said::Refused);
     }
 }
 
-#[tokio::test]
-async fn after_the_free_tries_a_right_code_is_refused_too_and_not_spent() {
+#[test]
+fn after_the_free_tries_a_right_code_is_refused_too_and_not_spent() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
     for _ in 1..LIMITS.free_attempts {
-        miss(&store, "ferris", &here, TOTP).await;
+        miss(&store, "ferris", &here, TOTP);
     }
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN - 30)).await, Said::Admitted(id), "one is left");
-    lock(&store, "ferris", &here, TOTP).await;
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN - 30)), Said::Admitted(id), "one is left");
+    lock(&store, "ferris", &here, TOTP);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Locked);
     assert_eq!(world.newest().event, "locked");
     let elsewhere = from("192.0.2.2");
-    assert_eq!(hit(&store, "ferris", &elsewhere, &totp(BEGIN)).await, Said::Admitted(id), "it was not spent");
+    assert_eq!(hit(&store, "ferris", &elsewhere, &totp(BEGIN)), Said::Admitted(id), "it was not spent");
 }
 
-#[tokio::test]
-async fn another_source_another_kind_and_another_user_are_not_kept_out() {
+#[test]
+fn another_source_another_kind_and_another_user_are_not_kept_out() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
-    let counter = owner(&store, "ferris", OtpKind::Hotp).await;
-    let other = owner(&store, "corro", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    let counter = owner(&store, "ferris", OtpKind::Hotp);
+    let other = owner(&store, "corro", OtpKind::Totp);
     let here = from("192.0.2.1");
-    lock(&store, "ferris", &here, TOTP).await;
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
-    assert_eq!(hit(&store, "ferris", &here, &hotp(0)).await, Said::Admitted(counter), "another kind");
-    assert_eq!(hit(&store, "ferris", &from("192.0.2.2"), &totp(BEGIN)).await, Said::Admitted(id));
-    assert_eq!(hit(&store, "corro", &here, &totp(BEGIN + 30)).await, Said::Admitted(other), "another user");
+    lock(&store, "ferris", &here, TOTP);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &hotp(0)), Said::Admitted(counter), "another kind");
+    assert_eq!(hit(&store, "ferris", &from("192.0.2.2"), &totp(BEGIN)), Said::Admitted(id));
+    assert_eq!(hit(&store, "corro", &here, &totp(BEGIN + 30)), Said::Admitted(other), "another user");
 }
 
-#[tokio::test]
-async fn a_wrong_code_counts_for_each_kind_that_it_could_be_of() {
+#[test]
+fn a_wrong_code_counts_for_each_kind_that_it_could_be_of() {
     let world = World::new();
     let store = world.open();
-    owner(&store, "ferris", OtpKind::Totp).await;
+    owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
     let both = [FactorKind::Totp, FactorKind::Hotp];
-    lock(&store, "ferris", &here, &both).await;
-    assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Locked);
-    assert_eq!(miss(&store, "ferris", &here, HOTP).await, Said::Locked);
-    assert_eq!(miss(&store, "ferris", &here, &[FactorKind::RecoveryCode]).await, Said::Refused);
+    lock(&store, "ferris", &here, &both);
+    assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Locked);
+    assert_eq!(miss(&store, "ferris", &here, HOTP), Said::Locked);
+    assert_eq!(miss(&store, "ferris", &here, &[FactorKind::RecoveryCode]), Said::Refused);
 }
 
-#[tokio::test]
-async fn pauses_double_and_have_an_end() {
+#[test]
+fn pauses_double_and_have_an_end() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
-    lock(&store, "ferris", &here, TOTP).await;
+    lock(&store, "ferris", &here, TOTP);
     for pause in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600] {
         world.later(pause - 1);
-        assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Locked, "{pause}");
+        assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Locked, "{pause}");
         world.later(1);
-        assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Refused, "{pause}");
+        assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Refused, "{pause}");
     }
     // By themselves, and a right code counts again.
     world.later(3600);
     let now = store.now();
-    assert_eq!(hit(&store, "ferris", &here, &totp(now)).await, Said::Admitted(id));
+    assert_eq!(hit(&store, "ferris", &here, &totp(now)), Said::Admitted(id));
 }
 
-#[tokio::test]
-async fn tries_during_a_pause_do_not_make_it_longer() {
+#[test]
+fn tries_during_a_pause_do_not_make_it_longer() {
     let world = World::new();
     let store = world.open();
-    owner(&store, "ferris", OtpKind::Totp).await;
+    owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
-    lock(&store, "ferris", &here, TOTP).await;
+    lock(&store, "ferris", &here, TOTP);
     for _ in 0..100 {
-        assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Locked);
+        assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Locked);
     }
     world.later(30);
-    assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Refused);
+    assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Refused);
 }
 
-#[tokio::test]
-async fn a_success_begins_anew() {
+#[test]
+fn a_success_begins_anew() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
     for _ in 0..3 {
         for _ in 1..LIMITS.free_attempts {
-            assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Refused);
+            assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Refused);
         }
         let now = store.now();
-        assert_eq!(hit(&store, "ferris", &here, &totp(now)).await, Said::Admitted(id));
+        assert_eq!(hit(&store, "ferris", &here, &totp(now)), Said::Admitted(id));
         world.later(30);
     }
 }
 
-#[tokio::test]
-async fn a_pause_survives_a_restart() {
+#[test]
+fn a_pause_survives_a_restart() {
     let world = World::new();
     let store = world.open();
-    owner(&store, "ferris", OtpKind::Totp).await;
+    owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
-    lock(&store, "ferris", &here, TOTP).await;
+    lock(&store, "ferris", &here, TOTP);
     drop(store);
     let store = world.open();
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Locked);
     assert_eq!(store.counts().unwrap()[2], 1);
     world.later(30);
     assert_eq!(store.counts().unwrap()[2], 0);
-    assert!(matches!(hit(&store, "ferris", &here, &totp(BEGIN + 30)).await, Said::Admitted(_)));
+    assert!(matches!(hit(&store, "ferris", &here, &totp(BEGIN + 30)), Said::Admitted(_)));
 }
 
-#[tokio::test]
-async fn one_source_has_so_many_tries_for_all_users_together() {
+#[test]
+fn one_source_has_so_many_tries_for_all_users_together() {
     let world = World::new();
     let store = world.open();
     let there = from("203.0.113.9");
     for number in 0..LIMITS.free_attempts_per_source {
         let who = format!("user{number}");
-        pending(&store, &who, oss2fa_agent::store::device::Vouched::No).await;
-        assert_eq!(miss(&store, &who, &there, TOTP).await, Said::Refused, "{number}");
+        pending(&store, &who, oss2fa_agent::store::device::Vouched::No);
+        assert_eq!(miss(&store, &who, &there, TOTP), Said::Refused, "{number}");
     }
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
-    assert_eq!(hit(&store, "ferris", &there, &totp(BEGIN)).await, Said::Locked);
-    assert_eq!(hit(&store, "ferris", &from("203.0.113.10"), &totp(BEGIN)).await, Said::Admitted(id));
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    assert_eq!(hit(&store, "ferris", &there, &totp(BEGIN)), Said::Locked);
+    assert_eq!(hit(&store, "ferris", &from("203.0.113.10"), &totp(BEGIN)), Said::Admitted(id));
     // What has the shape of no code counts for the source, too.
     let odd = from("203.0.113.11");
     for _ in 0..LIMITS.free_attempts_per_source {
-        assert_eq!(miss(&store, "ferris", &odd, &[]).await, Said::Refused);
+        assert_eq!(miss(&store, "ferris", &odd, &[]), Said::Refused);
     }
-    assert_eq!(miss(&store, "ferris", &odd, &[]).await, Said::Locked);
+    assert_eq!(miss(&store, "ferris", &odd, &[]), Said::Locked);
 }
 
-#[tokio::test]
-async fn many_sources_together_close_an_account_to_strangers_only() {
+#[test]
+fn many_sources_together_close_an_account_to_strangers_only() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let home = from("192.0.2.1");
-    assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN)).await, Said::Admitted(id));
+    assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN)), Said::Admitted(id));
     for number in 0..LIMITS.free_attempts_per_user {
         let stranger = from(&format!("198.51.{}.{}", number / 200, number % 200));
-        assert_eq!(miss(&store, "ferris", &stranger, TOTP).await, Said::Refused, "{number}");
+        assert_eq!(miss(&store, "ferris", &stranger, TOTP), Said::Refused, "{number}");
     }
     world.later(10);
-    assert_eq!(miss(&store, "ferris", &from("203.0.113.1"), TOTP).await, Said::Locked, "one more stranger");
-    assert_eq!(miss(&store, "ferris", &from("203.0.113.1"), HOTP).await, Said::Refused, "another kind");
+    assert_eq!(miss(&store, "ferris", &from("203.0.113.1"), TOTP), Said::Locked, "one more stranger");
+    assert_eq!(miss(&store, "ferris", &from("203.0.113.1"), HOTP), Said::Refused, "another kind");
     world.later(20 - 1);
-    assert_eq!(
-        hit(&store, "ferris", &home, &totp(BEGIN + 30)).await,
-        Said::Admitted(id),
-        "the owner at home"
-    );
+    assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN + 30)), Said::Admitted(id), "the owner at home");
 }
 
-#[tokio::test]
-async fn a_source_is_known_for_a_month() {
+#[test]
+fn a_source_is_known_for_a_month() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let home = from("192.0.2.1");
-    assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN)).await, Said::Admitted(id));
+    assert_eq!(hit(&store, "ferris", &home, &totp(BEGIN)), Said::Admitted(id));
     let tight = LockLimits { free_attempts_per_user: 1, ..LIMITS };
     for (days, expected) in [(29, Said::Refused), (2, Said::Locked)] {
         world.later(days * 24 * 3600);
-        assert_eq!(miss_within(&store, "ferris", &from("198.51.100.1"), TOTP, tight).await, Said::Refused);
-        assert_eq!(miss_within(&store, "ferris", &home, TOTP, tight).await, expected, "{days}");
+        assert_eq!(miss_within(&store, "ferris", &from("198.51.100.1"), TOTP, tight), Said::Refused);
+        assert_eq!(miss_within(&store, "ferris", &home, TOTP, tight), expected, "{days}");
     }
 }
 
-#[tokio::test]
-async fn what_many_share_forgets_slowly_and_everything_is_forgotten_after_a_day() {
+#[test]
+fn what_many_share_forgets_slowly_and_everything_is_forgotten_after_a_day() {
     let world = World::new();
     let store = world.open();
-    owner(&store, "ferris", OtpKind::Totp).await;
+    owner(&store, "ferris", OtpKind::Totp);
     let tight = LockLimits { free_attempts: 100, free_attempts_per_source: 3, ..LIMITS };
     let here = from("192.0.2.1");
     for _ in 0..20 {
         // One failure leaks away before the next comes: this can go on.
-        assert_eq!(miss_within(&store, "ferris", &here, TOTP, tight).await, Said::Refused);
+        assert_eq!(miss_within(&store, "ferris", &here, TOTP, tight), Said::Refused);
         world.later(300);
     }
     let own = LockLimits { free_attempts: 3, ..LIMITS };
     let there = from("192.0.2.2");
     for _ in 0..3 {
-        assert_eq!(miss_within(&store, "ferris", &there, TOTP, own).await, Said::Refused);
+        assert_eq!(miss_within(&store, "ferris", &there, TOTP, own), Said::Refused);
         world.later(3600);
     }
-    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own).await, Said::Refused);
+    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own), Said::Refused);
     world.later(59);
-    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own).await, Said::Locked, "no leak for one's own");
+    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own), Said::Locked, "no leak for one's own");
     world.later(24 * 3600 + 1);
     for _ in 0..3 {
-        assert_eq!(miss_within(&store, "ferris", &there, TOTP, own).await, Said::Refused);
+        assert_eq!(miss_within(&store, "ferris", &there, TOTP, own), Said::Refused);
     }
-    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own).await, Said::Locked);
+    assert_eq!(miss_within(&store, "ferris", &there, TOTP, own), Said::Locked);
 }
 
-#[tokio::test]
-async fn a_clock_that_was_set_back_does_not_lock_for_ever() {
+#[test]
+fn a_clock_that_was_set_back_does_not_lock_for_ever() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
     let future = BEGIN + 10 * 365 * 24 * 3600;
     world.at(future);
-    lock(&store, "ferris", &here, TOTP).await;
+    lock(&store, "ferris", &here, TOTP);
     world.at(BEGIN);
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Locked);
     world.later(LIMITS.longest_pause - 1);
     let code = totp(store.now());
-    assert_eq!(hit(&store, "ferris", &here, &code).await, Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &code), Said::Locked);
     world.later(1);
-    assert_eq!(hit(&store, "ferris", &here, &totp(store.now())).await, Said::Admitted(id));
+    assert_eq!(hit(&store, "ferris", &here, &totp(store.now())), Said::Admitted(id));
 }
 
-#[tokio::test]
-async fn a_clock_that_was_set_back_locks_nobody_who_was_not_locked() {
+#[test]
+fn a_clock_that_was_set_back_locks_nobody_who_was_not_locked() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
     world.later(3600);
-    assert_eq!(miss(&store, "ferris", &here, TOTP).await, Said::Refused);
+    assert_eq!(miss(&store, "ferris", &here, TOTP), Said::Refused);
     world.at(BEGIN);
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Admitted(id));
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Admitted(id));
 }
 
-#[tokio::test]
-async fn root_releases_what_a_user_is_locked_by() {
+#[test]
+fn root_releases_what_a_user_is_locked_by() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let here = from("192.0.2.1");
-    lock(&store, "ferris", &here, TOTP).await;
+    lock(&store, "ferris", &here, TOTP);
     for number in 0..LIMITS.free_attempts_per_source {
         let who = format!("user{number}");
-        pending(&store, &who, oss2fa_agent::store::device::Vouched::No).await;
-        miss(&store, &who, &here, TOTP).await;
+        pending(&store, &who, oss2fa_agent::store::device::Vouched::No);
+        miss(&store, &who, &here, TOTP);
     }
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Locked);
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Locked);
     let context = context(&store, "ferris");
-    assert!(store.unlock(context, account(&store, "ferris")).await.unwrap());
-    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)).await, Said::Admitted(id));
+    assert!(store.unlock(context, account(&store, "ferris")).unwrap());
+    assert_eq!(hit(&store, "ferris", &here, &totp(BEGIN)), Said::Admitted(id));
 }
 
-#[tokio::test]
-async fn addresses_of_one_subscriber_are_one_source_and_names_are_none() {
+#[test]
+fn addresses_of_one_subscriber_are_one_source_and_names_are_none() {
     for (one, other) in [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
         ("192.0.2.1", "::ffff:192.0.2.1"),

@@ -10,9 +10,9 @@ use oss2fa_agent::admin::OtpKind;
 use super::world::*;
 
 /// A store with a device in it, closed.
-async fn used() -> World {
+fn used() -> World {
     let world = World::new();
-    owner(&world.open(), "ferris", OtpKind::Totp).await;
+    owner(&world.open(), "ferris", OtpKind::Totp);
     world
 }
 
@@ -20,9 +20,9 @@ fn set_mode(path: &std::path::Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-#[tokio::test]
-async fn what_is_made_on_the_first_start_is_closed_to_others() {
-    let world = used().await;
+#[test]
+fn what_is_made_on_the_first_start_is_closed_to_others() {
+    let world = used();
     let _store = world.open();
     for file in fs::read_dir(world.folder.path()).unwrap() {
         let file = file.unwrap();
@@ -35,9 +35,9 @@ async fn what_is_made_on_the_first_start_is_closed_to_others() {
     assert_eq!(fs::read_to_string(world.key()).unwrap(), key);
 }
 
-#[tokio::test]
-async fn a_key_that_others_could_read_is_refused() {
-    let world = used().await;
+#[test]
+fn a_key_that_others_could_read_is_refused() {
+    let world = used();
     set_mode(&world.key(), 0o640);
     insta::assert_snapshot!(world.refusal(), @"FOLDER/master.key: the master key has mode 0640, so others than its owner could read it. Mend it with: chmod 0600 FOLDER/master.key");
     set_mode(&world.key(), 0o604);
@@ -46,35 +46,35 @@ async fn a_key_that_others_could_read_is_refused() {
     assert_eq!(world.refusal(), "opened");
 }
 
-#[tokio::test]
-async fn a_key_of_somebody_else_is_refused() {
+#[test]
+fn a_key_of_somebody_else_is_refused() {
     if !geteuid().is_root() {
         return;
     }
-    let world = used().await;
+    let world = used();
     chown(world.key(), Some(4321), None).unwrap();
     insta::assert_snapshot!(world.refusal(), @"FOLDER/master.key: the master key belongs to uid 4321, not to root or to the agent's user (uid 0). Whoever that is may have read it: make a new store, or chown it if you are sure");
 }
 
-#[tokio::test]
-async fn another_key_is_the_wrong_key() {
-    let world = used().await;
+#[test]
+fn another_key_is_the_wrong_key() {
+    let world = used();
     fs::write(world.key(), format!("{}\n", "ab".repeat(32))).unwrap();
     insta::assert_snapshot!(world.refusal(), @"the master key FOLDER/master.key does not open the store FOLDER/agent.db: it is not the key that this store was made with. Restore the right key");
 }
 
-#[tokio::test]
-async fn what_is_no_key_is_refused() {
-    let world = used().await;
+#[test]
+fn what_is_no_key_is_refused() {
+    let world = used();
     for text in ["", "\n", "ab", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &"ab".repeat(200)] {
         fs::write(world.key(), text).unwrap();
         assert_eq!(world.refusal(), "FOLDER/master.key: the master key is not 32 bytes in hexadecimal");
     }
 }
 
-#[tokio::test]
-async fn a_store_without_its_key_is_refused_and_gets_no_new_one() {
-    let world = used().await;
+#[test]
+fn a_store_without_its_key_is_refused_and_gets_no_new_one() {
+    let world = used();
     let key = fs::read(world.key()).unwrap();
     fs::remove_file(world.key()).unwrap();
     insta::assert_snapshot!(world.refusal(), @"FOLDER/master.key: the master key is missing, and the store FOLDER/agent.db was made with one. Restore the key from where you keep it; without it no device works");
@@ -84,9 +84,9 @@ async fn a_store_without_its_key_is_refused_and_gets_no_new_one() {
     assert_eq!(world.refusal(), "opened");
 }
 
-#[tokio::test]
-async fn a_key_that_is_no_file_is_refused_at_once() {
-    let world = used().await;
+#[test]
+fn a_key_that_is_no_file_is_refused_at_once() {
+    let world = used();
     let elsewhere = world.folder.path().join("elsewhere");
     fs::rename(world.key(), &elsewhere).unwrap();
     symlink(&elsewhere, world.key()).unwrap();
@@ -99,9 +99,9 @@ async fn a_key_that_is_no_file_is_refused_at_once() {
     insta::assert_snapshot!(world.refusal(), @"FOLDER/master.key: the master key is not a regular file");
 }
 
-#[tokio::test]
-async fn a_store_that_others_could_read_or_write_is_refused() {
-    let world = used().await;
+#[test]
+fn a_store_that_others_could_read_or_write_is_refused() {
+    let world = used();
     set_mode(&world.path(), 0o644);
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store has mode 0644, so others than its owner could read or change it. Mend it with: chmod 0600 FOLDER/agent.db");
     for mode in [0o604, 0o601] {
@@ -112,19 +112,19 @@ async fn a_store_that_others_could_read_or_write_is_refused() {
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store has mode 0620, so others than its owner could read or change it. Mend it with: chmod 0600 FOLDER/agent.db");
 }
 
-#[tokio::test]
-async fn a_store_of_somebody_else_is_refused() {
+#[test]
+fn a_store_of_somebody_else_is_refused() {
     if !geteuid().is_root() {
         return;
     }
-    let world = used().await;
+    let world = used();
     chown(world.path(), Some(4321), None).unwrap();
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store belongs to uid 4321, not to the agent's user");
 }
 
-#[tokio::test]
-async fn a_store_that_is_no_file_is_refused() {
-    let world = used().await;
+#[test]
+fn a_store_that_is_no_file_is_refused() {
+    let world = used();
     let elsewhere = world.folder.path().join("elsewhere");
     fs::rename(world.path(), &elsewhere).unwrap();
     symlink(&elsewhere, world.path()).unwrap();
@@ -140,18 +140,18 @@ async fn a_store_that_is_no_file_is_refused() {
     insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store is not a regular file");
 }
 
-#[tokio::test]
-async fn what_is_no_database_is_refused_and_left_alone() {
-    let world = used().await;
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let world = used();
     let noise = "This is not a database, but somebody's notes. ".repeat(100);
     fs::write(world.path(), &noise).unwrap();
     assert!(world.refusal().contains("file is not a database"), "{}", world.refusal());
     assert_eq!(fs::read_to_string(world.path()).unwrap(), noise);
 }
 
-#[tokio::test]
-async fn a_newer_store_is_refused_and_left_as_it_is() {
-    let world = used().await;
+#[test]
+fn a_newer_store_is_refused_and_left_as_it_is() {
+    let world = used();
     world.tamper("INSERT INTO migration VALUES ('0002_later', x'00', 0)");
     insta::assert_snapshot!(world.refusal(), @"the store FOLDER/agent.db was written by a newer release (it has the migration 0002_later, which this release does not know). Install that release again, or restore a backup of this one");
     assert_eq!(world.number("SELECT count(*) FROM device"), 1);
@@ -159,16 +159,16 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
     assert_eq!(world.refusal(), "opened");
 }
 
-#[tokio::test]
-async fn a_migration_that_was_edited_is_refused() {
-    let world = used().await;
+#[test]
+fn a_migration_that_was_edited_is_refused() {
+    let world = used();
     world.tamper("UPDATE migration SET checksum = zeroblob(32)");
     insta::assert_snapshot!(world.refusal(), @"the migration 0001_first of the store FOLDER/agent.db is not the one of this release: the database or the program was tampered with, or is an unreleased build");
 }
 
-#[tokio::test]
-async fn what_is_written_is_synced_and_what_was_deleted_is_wiped() {
-    let world = used().await;
+#[test]
+fn what_is_written_is_synced_and_what_was_deleted_is_wiped() {
+    let world = used();
     let reader = oss2fa_agent::store::open::reader(&world.path()).unwrap();
     let text = |pragma: &str| reader.query_row(pragma, [], |row| row.get::<_, String>(0)).unwrap();
     let number = |pragma: &str| reader.query_row(pragma, [], |row| row.get::<_, i64>(0)).unwrap();

@@ -24,12 +24,12 @@ fn a_first_start_without_random_bytes_leaves_no_key() {
     }
 }
 
-#[tokio::test]
-async fn an_enrolment_without_random_bytes_makes_no_device() {
+#[test]
+fn an_enrolment_without_random_bytes_makes_no_device() {
     let world = World::new();
     let store = world.open();
     let begin = world.random.calls();
-    pending(&store, "corro", Vouched::Yes).await;
+    pending(&store, "corro", Vouched::Yes);
     let calls = world.random.calls() - begin;
     assert_eq!(calls, 2, "the secret and the nonce of its seal");
     for call in 0..calls {
@@ -42,28 +42,28 @@ async fn an_enrolment_without_random_bytes_makes_no_device() {
             Default::default(),
             Vouched::Yes,
         );
-        assert!(matches!(made.await, Err(StoreError::Random(_))), "call {call}");
+        assert!(matches!(made, Err(StoreError::Random(_))), "call {call}");
         assert!(store.account_view(&user("ferris")).unwrap().account.is_none(), "call {call}");
     }
     world.random.fail_at(world.random.calls());
     let imported =
-        store.import(context(&store, "ferris"), user("ferris"), name("phone"), otp(OtpKind::Totp, 0)).await;
+        store.import(context(&store, "ferris"), user("ferris"), name("phone"), otp(OtpKind::Totp, 0));
     assert!(matches!(imported, Err(StoreError::Random(_))));
     assert_eq!(world.number("SELECT count(*) FROM device"), 1);
     assert_eq!(world.words(), ["enrolled"]);
 }
 
-#[tokio::test]
-async fn a_set_of_recovery_codes_is_whole_or_the_old_one_stays() {
+#[test]
+fn a_set_of_recovery_codes_is_whole_or_the_old_one_stays() {
     let world = World::new();
     let store = world.open();
-    let old = store.replace_recovery_codes(context(&store, "ferris"), user("ferris")).await.unwrap();
+    let old = store.replace_recovery_codes(context(&store, "ferris"), user("ferris")).unwrap();
     for call in 0..10 {
         world.random.fail_at(world.random.calls() + call);
-        let new = store.replace_recovery_codes(context(&store, "ferris"), user("ferris")).await;
+        let new = store.replace_recovery_codes(context(&store, "ferris"), user("ferris"));
         assert!(matches!(new, Err(StoreError::Random(_))), "call {call}");
     }
     let devices = store.account_view(&user("ferris")).unwrap().devices;
     assert!(devices.len() == 1 && devices[0].status == DeviceStatus::Active);
-    assert_eq!(login(&store, "ferris", &old[9]).await, Said::Admitted(devices[0].id));
+    assert_eq!(login(&store, "ferris", &old[9]), Said::Admitted(devices[0].id));
 }

@@ -13,17 +13,17 @@ use oss2fa_core::ids::DeviceId;
 
 use super::world::*;
 
-#[tokio::test]
-async fn devices_of_everybody_come_in_pages() {
+#[test]
+fn devices_of_everybody_come_in_pages() {
     let world = World::new();
     let store = world.open();
     let mut made = Vec::new();
     for who in ["a", "b", "c"] {
-        made.push((who.to_owned(), owner(&store, who, OtpKind::Totp).await));
+        made.push((who.to_owned(), owner(&store, who, OtpKind::Totp)));
     }
     let removed = made.remove(1);
-    store.remove(context(&store, "b"), account(&store, "b"), removed.1).await.unwrap();
-    store.replace_recovery_codes(context(&store, "c"), user("c")).await.unwrap();
+    store.remove(context(&store, "b"), account(&store, "b"), removed.1).unwrap();
+    store.replace_recovery_codes(context(&store, "c"), user("c")).unwrap();
     let page = |after, limit| store.page(after, limit).unwrap();
     let all = page(DeviceId(0), 10);
     let listed: Vec<_> = all.iter().take(2).map(|(user, device, _)| (user.clone(), device.id)).collect();
@@ -34,42 +34,38 @@ async fn devices_of_everybody_come_in_pages() {
     assert_eq!(page(made[0].1, 1)[0].1.id, made[1].1, "the page after it");
 }
 
-#[tokio::test]
-async fn counts_are_of_what_holds() {
+#[test]
+fn counts_are_of_what_holds() {
     let world = World::new();
     let store = world.open();
     assert_eq!(store.counts().unwrap(), [0; 4]);
-    pending(&store, "a", Vouched::No).await;
-    let id = owner(&store, "b", OtpKind::Totp).await;
+    pending(&store, "a", Vouched::No);
+    let id = owner(&store, "b", OtpKind::Totp);
     assert_eq!(store.counts().unwrap(), [1, 1, 0, 2], "users, devices, locks, events");
-    store.remove(context(&store, "b"), account(&store, "b"), id).await.unwrap();
+    store.remove(context(&store, "b"), account(&store, "b"), id).unwrap();
     assert_eq!(store.counts().unwrap(), [1, 0, 0, 3], "who was enrolled once is counted");
-    store.forget(context(&store, "b"), account(&store, "b")).await.unwrap();
+    store.forget(context(&store, "b"), account(&store, "b")).unwrap();
     assert_eq!(store.counts().unwrap(), [0, 0, 0, 4]);
 }
 
-#[tokio::test]
-async fn a_name_can_be_changed() {
+#[test]
+fn a_name_can_be_changed() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
+    let id = owner(&store, "ferris", OtpKind::Totp);
     let owned = account(&store, "ferris");
-    assert!(store.rename(context(&store, "ferris"), owned, id, name("new phone")).await.unwrap());
+    assert!(store.rename(context(&store, "ferris"), owned, id, name("new phone")).unwrap());
     assert_eq!(device(&store, "ferris", id).name.as_str(), "new phone");
-    assert_eq!(
-        login(&store, "ferris", &totp(BEGIN)).await,
-        Said::Admitted(id),
-        "the seal is not of the name"
-    );
+    assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Admitted(id), "the seal is not of the name");
     assert_eq!(world.words(), ["imported", "renamed", "accepted"]);
 }
 
-#[tokio::test]
-async fn a_backup_of_a_running_store_knows_what_was_used() {
+#[test]
+fn a_backup_of_a_running_store_knows_what_was_used() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "ferris", OtpKind::Totp).await;
-    assert_eq!(login(&store, "ferris", &totp(BEGIN)).await, Said::Admitted(id));
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Admitted(id));
     let (path, key) = (world.path(), world.key());
     let text = format!("[store]\npath = \"{}\"\nmaster_key = \"{}\"\n", path.display(), key.display());
     let config = Config::parse(Path::new("/agent.toml"), &text).unwrap();
@@ -85,8 +81,8 @@ async fn a_backup_of_a_running_store_knows_what_was_used() {
     }
     fs::rename(&target, world.path()).unwrap();
     let store = world.open();
-    assert_eq!(login(&store, "ferris", &totp(BEGIN)).await, Said::Refused);
-    assert_eq!(login(&store, "ferris", &totp(BEGIN + 30)).await, Said::Admitted(id));
+    assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Refused);
+    assert_eq!(login(&store, "ferris", &totp(BEGIN + 30)), Said::Admitted(id));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use oss2fa_agent::store::{Purpose, StoreError};
 
 use super::world::*;
 
-#[tokio::test]
-async fn a_row_that_was_changed_does_not_open() {
+#[test]
+fn a_row_that_was_changed_does_not_open() {
     for change in [
         "UPDATE device SET digits = 8",
         "UPDATE device SET period = 60",
@@ -19,35 +19,35 @@ async fn a_row_that_was_changed_does_not_open() {
     ] {
         let world = World::new();
         let store = world.open();
-        let id = owner(&store, "ferris", OtpKind::Totp).await;
+        let id = owner(&store, "ferris", OtpKind::Totp);
         assert!(device(&store, "ferris", id).secret(store.keys()).is_ok());
         world.tamper(change);
         let error = device(&store, "ferris", id).check(store.keys(), totp(BEGIN).expose(), 1, BEGIN);
         assert!(matches!(error, Err(StoreError::Seal(number)) if number == id.0), "{change}");
-        assert_eq!(login(&store, "ferris", &totp(BEGIN)).await, Said::Refused, "{change}");
+        assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Refused, "{change}");
     }
 }
 
-#[tokio::test]
-async fn a_secret_does_not_open_in_another_row() {
+#[test]
+fn a_secret_does_not_open_in_another_row() {
     let world = World::new();
     let store = world.open();
-    let mine = owner(&store, "corro", OtpKind::Totp).await;
-    let (theirs, _) = pending(&store, "ferris", oss2fa_agent::store::device::Vouched::Yes).await;
+    let mine = owner(&store, "corro", OtpKind::Totp);
+    let (theirs, _) = pending(&store, "ferris", oss2fa_agent::store::device::Vouched::Yes);
     // Mallory's own secret in the victim's row.
     world.tamper(&format!(
         "UPDATE device SET status = 'active', sealed = (SELECT sealed FROM device WHERE id = {mine}) WHERE id = {theirs}"
     ));
     assert!(matches!(device(&store, "ferris", theirs).secret(store.keys()), Err(StoreError::Seal(_))));
-    assert_eq!(login(&store, "ferris", &totp(BEGIN)).await, Said::Refused);
+    assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Refused);
 }
 
-#[tokio::test]
-async fn secrets_of_one_account_do_not_change_places() {
+#[test]
+fn secrets_of_one_account_do_not_change_places() {
     let world = World::new();
     let store = world.open();
-    let mine = owner(&store, "ferris", OtpKind::Totp).await;
-    let (other, _) = pending(&store, "ferris", oss2fa_agent::store::device::Vouched::Yes).await;
+    let mine = owner(&store, "ferris", OtpKind::Totp);
+    let (other, _) = pending(&store, "ferris", oss2fa_agent::store::device::Vouched::Yes);
     world.tamper(&format!(
         "UPDATE device SET sealed = (SELECT sealed FROM device WHERE id = {mine}) WHERE id = {other}"
     ));
@@ -55,20 +55,20 @@ async fn secrets_of_one_account_do_not_change_places() {
     assert!(device(&store, "ferris", mine).secret(store.keys()).is_ok());
 }
 
-#[tokio::test]
-async fn a_device_that_was_given_to_another_account_does_not_open() {
+#[test]
+fn a_device_that_was_given_to_another_account_does_not_open() {
     let world = World::new();
     let store = world.open();
-    let id = owner(&store, "corro", OtpKind::Totp).await;
-    import(&store, "ferris", otp(OtpKind::Hotp, 0)).await;
+    let id = owner(&store, "corro", OtpKind::Totp);
+    import(&store, "ferris", otp(OtpKind::Hotp, 0));
     let victim = account(&store, "ferris");
     world.tamper(&format!("UPDATE device SET account = {} WHERE id = {id}", victim.0));
     assert!(matches!(device(&store, "ferris", id).secret(store.keys()), Err(StoreError::Seal(_))));
     assert!(evidence(&store, "ferris", &totp(BEGIN), Purpose::Login).is_none());
 }
 
-#[tokio::test]
-async fn a_value_that_no_release_writes_is_an_error_and_no_default() {
+#[test]
+fn a_value_that_no_release_writes_is_an_error_and_no_default() {
     for change in [
         "UPDATE device SET digits = 5",
         "UPDATE device SET period = 0",
@@ -76,17 +76,17 @@ async fn a_value_that_no_release_writes_is_an_error_and_no_default() {
     ] {
         let world = World::new();
         let store = world.open();
-        owner(&store, "ferris", OtpKind::Totp).await;
+        owner(&store, "ferris", OtpKind::Totp);
         world.tamper(change);
         assert!(store.account_view(&user("ferris")).is_err(), "{change}");
     }
 }
 
-#[tokio::test]
-async fn the_file_shows_no_secret() {
+#[test]
+fn the_file_shows_no_secret() {
     let world = World::new();
     let store = world.open();
-    owner(&store, "ferris", OtpKind::Totp).await;
+    owner(&store, "ferris", OtpKind::Totp);
     drop(store);
     let secret = data_encoding::BASE32.decode(SECRET.as_bytes()).unwrap();
     for file in std::fs::read_dir(world.folder.path()).unwrap() {

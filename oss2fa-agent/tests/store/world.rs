@@ -263,24 +263,23 @@ pub(crate) fn otp(kind: OtpKind, next_position: u64) -> Imported {
     Imported::Otp { kind, secret, parameters: OtpParameters::default(), next_position, drift: 0 }
 }
 
-pub(crate) async fn import(store: &Store, who: &str, what: Imported) -> ImportResult {
-    store.import(context(store, who), user(who), name("phone"), what).await.unwrap()
+pub(crate) fn import(store: &Store, who: &str, what: Imported) -> ImportResult {
+    store.import(context(store, who), user(who), name("phone"), what).unwrap()
 }
 
 /// An active device with [`SECRET`].
-pub(crate) async fn owner(store: &Store, who: &str, kind: OtpKind) -> DeviceId {
-    match import(store, who, otp(kind, 0)).await {
+pub(crate) fn owner(store: &Store, who: &str, kind: OtpKind) -> DeviceId {
+    match import(store, who, otp(kind, 0)) {
         ImportResult::Imported(device) => device,
         other => panic!("{other:?}"),
     }
 }
 
 /// A device that waits for its first code, and its secret in base32.
-pub(crate) async fn pending(store: &Store, who: &str, vouched: Vouched) -> (DeviceId, String) {
+pub(crate) fn pending(store: &Store, who: &str, vouched: Vouched) -> (DeviceId, String) {
     let parameters = OtpParameters::default();
     let made = store
         .enroll(context(store, who), user(who), OtpKind::Totp, name("phone"), parameters, vouched)
-        .await
         .unwrap()
         .unwrap();
     (made.device, BASE32_NOPAD.encode(made.secret.expose()))
@@ -328,7 +327,7 @@ pub(crate) fn attempt(
 }
 
 /// A try with a code for a purpose, as the daemon makes it.
-pub(crate) async fn present(
+pub(crate) fn present(
     store: &Store,
     who: &str,
     source: &Source,
@@ -340,10 +339,10 @@ pub(crate) async fn present(
         devices.iter().filter(|device| device.fits(code.expose())).map(|device| device.kind).collect();
     kinds.dedup();
     let verified = evidence(store, who, code, purpose);
-    store.judge(attempt(store, who, source, &kinds, verified, purpose), LIMITS).await.unwrap().into()
+    store.judge(attempt(store, who, source, &kinds, verified, purpose), LIMITS).unwrap().into()
 }
 
 /// A login from a place of the owner's.
-pub(crate) async fn login(store: &Store, who: &str, code: &SecretText) -> Said {
-    present(store, who, &from("192.0.2.1"), code, Purpose::Login).await
+pub(crate) fn login(store: &Store, who: &str, code: &SecretText) -> Said {
+    present(store, who, &from("192.0.2.1"), code, Purpose::Login)
 }

@@ -1,12 +1,10 @@
 //! Who may ask for what: the peer's uid, the policy, and a fresh code where devices are changed.
 
-use std::sync::Arc;
-
 use oss2fa_core::ids::UserName;
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
 
-use super::refusal::{blocking, refused, unavailable};
+use super::refusal::{refused, unavailable};
 use super::subject::Subject;
 use super::{Answer, Desk};
 use crate::admin::RefusalCode;
@@ -21,8 +19,8 @@ use crate::store::{Attempt, Context, Event, Purpose, Verdict};
 impl Desk<'_> {
     /// The user that is meant, where this caller may ask for them. Users need `verb` to be allowed;
     /// `None` stands for what is theirs in any case, or root's alone.
-    pub(super) async fn subject(&self, user: &str, verb: Option<SelfService>) -> Answer<Subject> {
-        let account = self.account(user).await?;
+    pub(super) fn subject(&self, user: &str, verb: Option<SelfService>) -> Answer<Subject> {
+        let account = self.account(user)?;
         let allowed = match (&account, self.caller) {
             (_, Caller::Root) => true,
             (Some(account), caller) => caller.may_act_for(account.uid),
@@ -30,7 +28,7 @@ impl Desk<'_> {
         };
         // The same words whether there is such a user or not.
         if !allowed {
-            self.note_not_allowed(user).await;
+            self.note_not_allowed(user);
             return Err(refused(
                 RefusalCode::NotAllowed,
                 "only root may do that for another user".to_owned(),
@@ -52,46 +50,39 @@ impl Desk<'_> {
                     .to_owned(),
             ));
         }
-        let (live, name) = (Arc::clone(self.live), account.name.clone());
-        let view = blocking(move || live.store.account_view(&name)).await?;
+        let view = self.live.store.account_view(&account.name).map_err(|error| unavailable(&error))?;
         Ok(Subject { account, view })
     }
 
-    pub(super) async fn account(&self, user: &str) -> Answer<Option<Account>> {
-        let (live, user) = (Arc::clone(self.live), user.to_owned());
-        let found = tokio::task::spawn_blocking(move || live.directory.account(&user)).await;
-        match found {
-            Ok(Ok(account)) => Ok(account),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(error) => Err(unavailable(&error)),
-        }
+    pub(super) fn account(&self, user: &str) -> Answer<Option<Account>> {
+        self.live.directory.account(user).map_err(|error| unavailable(&error))
     }
 
-    pub(super) async fn only_root(&self, what: &str, instead: &str) -> Answer<()> {
+    pub(super) fn only_root(&self, what: &str, instead: &str) -> Answer<()> {
         if self.caller == Caller::Root {
             return Ok(());
         }
-        self.note_not_allowed("").await;
+        self.note_not_allowed("");
         Err(refused(
             RefusalCode::NotAllowed,
             format!("only root may {what}. {instead}").trim_end().to_owned(),
         ))
     }
 
-    pub(super) async fn note_not_allowed(&self, user: &str) {
+    pub(super) fn note_not_allowed(&self, user: &str) {
         let context = Context {
             now: self.live.store.now(),
             user: clean(user),
             service: "cli".to_owned(),
             source: Source::of_uid(self.caller.uid()).as_str().to_owned(),
         };
-        if let Err(error) = self.live.store.note(context, Event::NotAllowed, String::new()).await {
+        if let Err(error) = self.live.store.note(context, Event::NotAllowed, String::new()) {
             tracing::error!(code = "audit", %error, "an event could not be written to the audit");
         }
     }
 
     /// Root stands behind its own requests; a user who has a device shows a fresh code of it.
-    pub(super) async fn vouch(&self, subject: &Subject, proof: Option<SecretText>) -> Answer<Vouched> {
+    pub(super) fn vouch(&self, subject: &Subject, proof: Option<SecretText>) -> Answer<Vouched> {
         if self.caller == Caller::Root {
             return Ok(Vouched::Yes);
         }
@@ -104,19 +95,18 @@ impl Desk<'_> {
                 "a change of your devices needs a fresh code of one of them".to_owned(),
             ));
         };
-        let held = self.hold(subject, &proof).await?;
-        self.judge(subject, held, Purpose::Change).await?;
+        let held = self.hold(subject, &proof)?;
+        self.judge(subject, held, Purpose::Change)?;
         Ok(Vouched::Yes)
     }
 
-    pub(super) async fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
+    pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
         let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
         hold(self.live, &subject.view.devices, &all, code.expose(), self.config.policy.totp_skew)
-            .await
             .map_err(|error| unavailable(&error))
     }
 
-    pub(super) async fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
+    pub(super) fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
         let wrong = || {
             refused(
                 RefusalCode::CodeRefused,
@@ -134,7 +124,7 @@ impl Desk<'_> {
             verified: held.verified,
             purpose,
         };
-        match self.live.store.judge(attempt, self.config.locks).await {
+        match self.live.store.judge(attempt, self.config.locks) {
             Ok(Verdict::Admitted(_)) => Ok(()),
             Ok(Verdict::Refused) => Err(wrong()),
             Ok(Verdict::Locked) => Err(refused(
@@ -149,26 +139,21 @@ impl Desk<'_> {
         }
     }
 
-    pub(super) async fn is_exempt(&self, account: &Account) -> Answer<bool> {
-        let rules = self.config.policy.base().clone();
-        let (live, account) = (Arc::clone(self.live), account.clone());
-        let in_any = move |groups: &[String]| -> Result<bool, DirectoryError> {
-            for group in groups {
-                if live.directory.membership(&account, group)? == Membership::Member {
-                    return Ok(true);
-                }
+    pub(super) fn is_exempt(&self, account: &Account) -> Answer<bool> {
+        let rules = self.config.policy.base();
+        let exempt = self
+            .is_in_any(account, &rules.exempt_groups)
+            .and_then(|exempt| Ok(exempt && !self.is_in_any(account, &rules.required_groups)?));
+        exempt.map_err(|error| unavailable(&error))
+    }
+
+    fn is_in_any(&self, account: &Account, groups: &[String]) -> Result<bool, DirectoryError> {
+        for group in groups {
+            if self.live.directory.membership(account, group)? == Membership::Member {
+                return Ok(true);
             }
-            Ok(false)
-        };
-        let found = tokio::task::spawn_blocking(move || {
-            Ok::<_, DirectoryError>(in_any(&rules.exempt_groups)? && !in_any(&rules.required_groups)?)
-        })
-        .await;
-        match found {
-            Ok(Ok(exempt)) => Ok(exempt),
-            Ok(Err(error)) => Err(unavailable(&error)),
-            Err(error) => Err(unavailable(&error)),
         }
+        Ok(false)
     }
 
     pub(super) fn context(&self, user: &UserName) -> Context {

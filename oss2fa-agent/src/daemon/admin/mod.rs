@@ -12,7 +12,7 @@ use oss2fa_core::otpauth::Provisioning;
 use oss2fa_core::secret::{SecretBytes, SecretText};
 use oss2fa_core::verdict::FactorKind;
 
-use self::refusal::{bad_request, blocking, last_factor, refused, unavailable, unknown_device};
+use self::refusal::{bad_request, last_factor, refused, unavailable, unknown_device};
 use self::subject::Subject;
 use super::live::Live;
 use super::peer::Caller;
@@ -23,12 +23,12 @@ use crate::admin::{
 };
 use crate::config::Config;
 use crate::policy::SelfService;
-use crate::store::{Event, Purpose};
+use crate::store::{Device, Event, Purpose, StoreError};
 
 /// Answers one request.
-pub(super) async fn answer(live: &Arc<Live>, caller: Caller, request: Request) -> Response {
+pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
     let desk = Desk { live, caller, config: live.config() };
-    match desk.handle(request).await {
+    match desk.handle(request) {
         Ok(response) => response,
         Err(refused) => Response::Refused(refused),
     }
@@ -37,35 +37,33 @@ pub(super) async fn answer(live: &Arc<Live>, caller: Caller, request: Request) -
 type Answer<T> = Result<T, Refused>;
 
 struct Desk<'a> {
-    live: &'a Arc<Live>,
+    live: &'a Live,
     caller: Caller,
     config: Arc<Config>,
 }
 
 impl Desk<'_> {
-    async fn handle(&self, request: Request) -> Answer<Response> {
+    fn handle(&self, request: Request) -> Answer<Response> {
         match request {
             Request::Enroll { user, kind, name, parameters, proof } => {
-                self.enroll(&user, kind, name, parameters, proof).await
+                self.enroll(&user, kind, name, parameters, proof)
             }
-            Request::Confirm { user, device, code } => self.confirm(&user, device, &code).await,
-            Request::List { user, after } => self.list(user.as_deref(), after).await,
-            Request::Remove { user, device, proof } => self.remove(&user, device, proof).await,
-            Request::Forget { user } => self.forget(&user).await,
-            Request::Rename { user, device, name } => self.rename(&user, device, name).await,
-            Request::RecoveryCodes { user, proof } => self.recovery_codes(&user, proof).await,
-            Request::Resync { user, device, first, second } => {
-                self.resync(&user, device, &first, &second).await
-            }
-            Request::Unlock { user } => self.unlock(&user).await,
-            Request::Verify { user, code } => self.verify(&user, &code).await,
-            Request::Import { entries } => self.import(entries).await,
-            Request::Export { user, device } => self.export(&user, device).await,
-            Request::Status {} => self.status().await,
+            Request::Confirm { user, device, code } => self.confirm(&user, device, &code),
+            Request::List { user, after } => self.list(user.as_deref(), after),
+            Request::Remove { user, device, proof } => self.remove(&user, device, proof),
+            Request::Forget { user } => self.forget(&user),
+            Request::Rename { user, device, name } => self.rename(&user, device, name),
+            Request::RecoveryCodes { user, proof } => self.recovery_codes(&user, proof),
+            Request::Resync { user, device, first, second } => self.resync(&user, device, &first, &second),
+            Request::Unlock { user } => self.unlock(&user),
+            Request::Verify { user, code } => self.verify(&user, &code),
+            Request::Import { entries } => self.import(entries),
+            Request::Export { user, device } => self.export(&user, device),
+            Request::Status {} => self.status(),
         }
     }
 
-    async fn enroll(
+    fn enroll(
         &self,
         user: &str,
         kind: OtpKind,
@@ -73,8 +71,8 @@ impl Desk<'_> {
         parameters: OtpParameters,
         proof: Option<SecretText>,
     ) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Enroll)).await?;
-        let vouched = self.vouch(&subject, proof).await?;
+        let subject = self.subject(user, Some(SelfService::Enroll))?;
+        let vouched = self.vouch(&subject, proof)?;
         let name = match name {
             Some(name) => name,
             None => DeviceName::new(FactorKind::from(kind).as_str()).map_err(|bad| bad_request(&bad))?,
@@ -84,7 +82,6 @@ impl Desk<'_> {
             .live
             .store
             .enroll(self.context(&user), user.clone(), kind, name, parameters, vouched)
-            .await
             .map_err(|error| unavailable(&error))?;
         let Some(made) = made else {
             return Err(refused(
@@ -103,8 +100,8 @@ impl Desk<'_> {
         }))
     }
 
-    async fn confirm(&self, user: &str, device: DeviceId, code: &SecretText) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Enroll)).await?;
+    fn confirm(&self, user: &str, device: DeviceId, code: &SecretText) -> Answer<Response> {
+        let subject = self.subject(user, Some(SelfService::Enroll))?;
         let pending = subject.device(device)?;
         if pending.status != DeviceStatus::Pending {
             return Err(refused(
@@ -116,44 +113,47 @@ impl Desk<'_> {
             .check(self.live.store.keys(), code.expose(), self.config.policy.totp_skew, self.live.store.now())
             .map_err(|error| unavailable(&error))?;
         let held = Held { kinds: vec![pending.kind], verified };
-        self.judge(&subject, held, Purpose::Confirm(device)).await?;
-        self.shown(user, device).await
+        self.judge(&subject, held, Purpose::Confirm(device))?;
+        self.shown(user, device)
     }
 
-    async fn list(&self, user: Option<&str>, after: Option<DeviceId>) -> Answer<Response> {
+    fn list(&self, user: Option<&str>, after: Option<DeviceId>) -> Answer<Response> {
         let Some(user) = user else {
-            self.only_root("list everybody's devices", "Name yourself with --user.").await?;
-            return self.list_all(after).await;
+            self.only_root("list everybody's devices", "Name yourself with --user.")?;
+            return self.list_all(after);
         };
-        let subject = self.subject(user, Some(SelfService::List)).await?;
-        Ok(Response::Devices { devices: self.views(&subject).await?, more: More::No })
+        let subject = self.subject(user, Some(SelfService::List))?;
+        Ok(Response::Devices { devices: self.views(&subject)?, more: More::No })
     }
 
-    async fn list_all(&self, after: Option<DeviceId>) -> Answer<Response> {
-        let live = Arc::clone(self.live);
-        let page = blocking(move || live.store.page(after.unwrap_or(DeviceId(0)), LIST_PAGE + 1)).await?;
+    fn list_all(&self, after: Option<DeviceId>) -> Answer<Response> {
+        let page = self
+            .live
+            .store
+            .page(after.unwrap_or(DeviceId(0)), LIST_PAGE + 1)
+            .map_err(|error| unavailable(&error))?;
         let more = if page.len() > LIST_PAGE { More::Yes } else { More::No };
         let devices =
             page.into_iter().take(LIST_PAGE).map(|(user, device, left)| device.view(&user, left)).collect();
         Ok(Response::Devices { devices, more })
     }
 
-    async fn remove(&self, user: &str, device: DeviceId, proof: Option<SecretText>) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Remove)).await?;
+    fn remove(&self, user: &str, device: DeviceId, proof: Option<SecretText>) -> Answer<Response> {
+        let subject = self.subject(user, Some(SelfService::Remove))?;
         let found = subject.device(device)?;
         let (account, name) = (found.account, subject.account.name.clone());
         let by_owner = matches!(self.caller, Caller::User(_));
         if by_owner && found.status == DeviceStatus::Active {
             // Asked before the code is spent: it would be spent for nothing.
-            if subject.is_last(device) && !self.is_exempt(&subject.account).await? {
+            if subject.is_last(device) && !self.is_exempt(&subject.account)? {
                 return Err(last_factor(&name));
             }
-            self.vouch(&subject, proof).await?;
+            self.vouch(&subject, proof)?;
         }
-        let removed = if by_owner && !self.is_exempt(&subject.account).await? {
-            self.live.store.remove_unless_last(self.context(&name), account, device).await
+        let removed = if by_owner && !self.is_exempt(&subject.account)? {
+            self.live.store.remove_unless_last(self.context(&name), account, device)
         } else {
-            self.live.store.remove(self.context(&name), account, device).await
+            self.live.store.remove(self.context(&name), account, device)
         };
         match removed {
             Ok(true) => Ok(Response::Done {}),
@@ -163,30 +163,30 @@ impl Desk<'_> {
         }
     }
 
-    async fn forget(&self, user: &str) -> Answer<Response> {
-        self.only_root("forget a user", "").await?;
-        let subject = self.subject(user, None).await?;
+    fn forget(&self, user: &str) -> Answer<Response> {
+        self.only_root("forget a user", "")?;
+        let subject = self.subject(user, None)?;
         let name = &subject.account.name;
         let Some(account) = subject.view.account else {
             return Err(refused(RefusalCode::UnknownDevice, format!("{name} was never enrolled here")));
         };
-        self.live.store.forget(self.context(name), account).await.map_err(|error| unavailable(&error))?;
+        self.live.store.forget(self.context(name), account).map_err(|error| unavailable(&error))?;
         Ok(Response::Done {})
     }
 
-    async fn rename(&self, user: &str, device: DeviceId, name: DeviceName) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Rename)).await?;
+    fn rename(&self, user: &str, device: DeviceId, name: DeviceName) -> Answer<Response> {
+        let subject = self.subject(user, Some(SelfService::Rename))?;
         let account = subject.device(device)?.account;
         let context = self.context(&subject.account.name);
-        match self.live.store.rename(context, account, device, name).await {
-            Ok(true) => self.shown(user, device).await,
+        match self.live.store.rename(context, account, device, name) {
+            Ok(true) => self.shown(user, device),
             Ok(false) => Err(unknown_device(&subject.account.name, device)),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
-    async fn recovery_codes(&self, user: &str, proof: Option<SecretText>) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Enroll)).await?;
+    fn recovery_codes(&self, user: &str, proof: Option<SecretText>) -> Answer<Response> {
+        let subject = self.subject(user, Some(SelfService::Enroll))?;
         let name = subject.account.name.clone();
         if !subject.has_otp() && matches!(self.caller, Caller::User(_)) {
             return Err(refused(
@@ -196,61 +196,60 @@ impl Desk<'_> {
                 ),
             ));
         }
-        self.vouch(&subject, proof).await?;
-        let codes = self.live.store.replace_recovery_codes(self.context(&name), name.clone()).await;
+        self.vouch(&subject, proof)?;
+        let codes = self.live.store.replace_recovery_codes(self.context(&name), name.clone());
         Ok(Response::RecoveryCodes { codes: codes.map_err(|error| unavailable(&error))? })
     }
 
-    async fn resync(
+    fn resync(
         &self,
         user: &str,
         device: DeviceId,
         first: &SecretText,
         second: &SecretText,
     ) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::List)).await?;
+        let subject = self.subject(user, Some(SelfService::List))?;
         let found = subject.device(device)?;
         let matched = found
             .resync(self.live.store.keys(), first.expose(), second.expose(), self.live.store.now())
             .map_err(|error| unavailable(&error))?;
         let (verified, drift) = matched.map_or((None, 0), |(verified, drift)| (Some(verified), drift));
         let held = Held { kinds: vec![found.kind], verified };
-        self.judge(&subject, held, Purpose::Resync { drift }).await?;
-        self.shown(user, device).await
+        self.judge(&subject, held, Purpose::Resync { drift })?;
+        self.shown(user, device)
     }
 
-    async fn unlock(&self, user: &str) -> Answer<Response> {
-        self.only_root("release locks", "They also release by themselves.").await?;
-        let subject = self.subject(user, None).await?;
+    fn unlock(&self, user: &str) -> Answer<Response> {
+        self.only_root("release locks", "They also release by themselves.")?;
+        let subject = self.subject(user, None)?;
         if let Some(account) = subject.view.account {
             let context = self.context(&subject.account.name);
-            self.live.store.unlock(context, account).await.map_err(|error| unavailable(&error))?;
+            self.live.store.unlock(context, account).map_err(|error| unavailable(&error))?;
         }
         Ok(Response::Done {})
     }
 
-    async fn verify(&self, user: &str, code: &SecretText) -> Answer<Response> {
-        let subject = self.subject(user, None).await?;
-        let held = self.hold(&subject, code).await?;
-        self.judge(&subject, held, Purpose::Login).await?;
+    fn verify(&self, user: &str, code: &SecretText) -> Answer<Response> {
+        let subject = self.subject(user, None)?;
+        let held = self.hold(&subject, code)?;
+        self.judge(&subject, held, Purpose::Login)?;
         Ok(Response::Done {})
     }
 
-    async fn import(&self, entries: Vec<ImportEntry>) -> Answer<Response> {
-        self.only_root("import devices", "").await?;
+    fn import(&self, entries: Vec<ImportEntry>) -> Answer<Response> {
+        self.only_root("import devices", "")?;
         if entries.len() > IMPORT_BATCH {
             return Err(bad_request(&format!("at most {IMPORT_BATCH} entries at a time")));
         }
         let mut report = Vec::with_capacity(entries.len());
         for ImportEntry { user, name, what } in entries {
-            let result = match self.account(&user).await? {
+            let result = match self.account(&user)? {
                 None => ImportResult::UnknownUser,
                 Some(account) => {
                     let context = self.context(&account.name);
                     self.live
                         .store
                         .import(context, account.name, name, what)
-                        .await
                         .map_err(|error| unavailable(&error))?
                 }
             };
@@ -259,9 +258,9 @@ impl Desk<'_> {
         Ok(Response::Imported { report })
     }
 
-    async fn export(&self, user: &str, device: DeviceId) -> Answer<Response> {
-        self.only_root("export a secret", "").await?;
-        let subject = self.subject(user, None).await?;
+    fn export(&self, user: &str, device: DeviceId) -> Answer<Response> {
+        self.only_root("export a secret", "")?;
+        let subject = self.subject(user, None)?;
         let found = subject.device(device)?;
         if found.kind == FactorKind::RecoveryCode {
             return Err(bad_request(&"recovery codes are stored hashed and cannot be exported"));
@@ -270,15 +269,15 @@ impl Desk<'_> {
         let name = &subject.account.name;
         let context = self.context(name);
         let detail = format!("device={device}");
-        self.live.store.note(context, Event::Exported, detail).await.map_err(|error| unavailable(&error))?;
+        self.live.store.note(context, Event::Exported, detail).map_err(|error| unavailable(&error))?;
         let uri = provisioning(found.kind, name, secret, found.parameters, found.next_position());
         Ok(Response::Exported { provisioning_uri: uri })
     }
 
-    async fn status(&self) -> Answer<Response> {
-        self.only_root("see the agent's status", "").await?;
-        let live = Arc::clone(self.live);
-        let [users, devices, locks, audit_events] = blocking(move || live.store.counts()).await?;
+    fn status(&self) -> Answer<Response> {
+        self.only_root("see the agent's status", "")?;
+        let counts = self.live.store.counts().map_err(|error| unavailable(&error))?;
+        let [users, devices, locks, audit_events] = counts;
         Ok(Response::Status(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.live.store.now().saturating_sub(self.live.started_at),
@@ -293,9 +292,9 @@ impl Desk<'_> {
         }))
     }
 
-    async fn shown(&self, user: &str, device: DeviceId) -> Answer<Response> {
-        let subject = self.subject(user, None).await?;
-        let views = self.views(&subject).await?;
+    fn shown(&self, user: &str, device: DeviceId) -> Answer<Response> {
+        let subject = self.subject(user, None)?;
+        let views = self.views(&subject)?;
         views
             .into_iter()
             .find(|view| view.device == device)
@@ -303,22 +302,17 @@ impl Desk<'_> {
             .ok_or_else(|| unknown_device(&subject.account.name, device))
     }
 
-    async fn views(&self, subject: &Subject) -> Answer<Vec<DeviceView>> {
-        let (live, devices) = (Arc::clone(self.live), subject.view.devices.clone());
-        let user = subject.account.name.clone();
-        blocking(move || {
-            devices
-                .iter()
-                .map(|device| {
-                    let left = match device.kind {
-                        FactorKind::RecoveryCode => Some(live.store.unused_codes(device.id)?.len() as u64),
-                        FactorKind::Totp | FactorKind::Hotp => None,
-                    };
-                    Ok(device.view(user.as_str(), left))
-                })
-                .collect()
-        })
-        .await
+    fn views(&self, subject: &Subject) -> Answer<Vec<DeviceView>> {
+        let user = subject.account.name.as_str();
+        let view = |device: &Device| {
+            let left = match device.kind {
+                FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
+                FactorKind::Totp | FactorKind::Hotp => None,
+            };
+            Ok(device.view(user, left))
+        };
+        let views: Result<_, StoreError> = subject.view.devices.iter().map(view).collect();
+        views.map_err(|error| unavailable(&error))
     }
 }
 

@@ -2,20 +2,7 @@
 
 use oss2fa_core::ids::{DeviceId, UserName};
 
-use super::Answer;
 use crate::admin::{RefusalCode, Refused};
-use crate::store::StoreError;
-
-/// Runs a query of the store where blocking is allowed.
-pub(super) async fn blocking<T: Send + 'static>(
-    query: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Answer<T> {
-    match tokio::task::spawn_blocking(query).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(unavailable(&error)),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
 
 pub(super) fn refused(code: RefusalCode, message: String) -> Refused {
     Refused { code, message }

@@ -46,6 +46,7 @@ pub(crate) fn measure(report: &mut Report) {
     // Into the world of the host: a program that enters it first would be measured, too. The path
     // of the other host's socket leads there through /proc.
     assert!(socket_of_many.exists());
+    let home = fs::File::open("/proc/thread-self/ns/mnt").unwrap();
     let world = fs::File::open(host.mount_namespace()).unwrap();
     // The harness has threads, and only a thread with a root and a working folder of its own may move.
     unshare(CloneFlags::CLONE_FS).expect("leaving the other threads' root");
@@ -58,6 +59,8 @@ pub(crate) fn measure(report: &mut Report) {
             eprintln!("  {} of {LOGINS} rounds", round + 1);
         }
     }
+    // Out again: the host ends everything that is in its world.
+    setns(home, CloneFlags::CLONE_NEWNS).expect("leaving the host's world");
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     for (way, median) in WAYS.iter().zip(&medians) {
         report.add(format!("pamtester, {}", way.name), *median, "ms", Bound::None);
