@@ -120,6 +120,8 @@ pub struct Session {
 enum State {
     LookingUp,
     Asking { known: Known },
+    // A front end that shows prompts alone (sudo) has the way to enrol as a prompt.
+    TellingHowToEnroll,
     Judging,
     Over,
 }
@@ -143,6 +145,7 @@ impl Session {
     pub fn step<E>(mut self, event: Event<E>) -> (Self, Vec<Effect<E>>) {
         let effects = match (self.state, event) {
             (State::Over, _) => Vec::new(),
+            (State::TellingHowToEnroll, _) => self.finish(Finish::Refused(Refusal::NotEnrolled)),
             (_, Event::HungUp) => self.finish(Finish::Gone),
             (_, Event::Expired) => self.refuse(Refusal::Answer),
             (State::LookingUp, Event::Found(standing)) => self.found(standing),
@@ -172,12 +175,24 @@ impl Session {
         let known = match standing {
             Standing::MustProve => Known::Yes,
             Standing::Unknown => Known::No,
-            Standing::NotEnrolled => return self.refuse(Refusal::NotEnrolled),
+            Standing::NotEnrolled => return self.not_enrolled(),
             Standing::Skip => return self.finish(Finish::Skipped),
             Standing::Unavailable => return self.refuse(Refusal::Unavailable),
         };
         self.state = State::Asking { known };
         vec![Effect::Ask(self.script.echo, self.script.prompt.clone())]
+    }
+
+    // A user who is to enrol must learn how, also where messages are not shown.
+    fn not_enrolled<E>(&mut self) -> Vec<Effect<E>> {
+        match self.script.conversation {
+            Conversation::Messages => self.refuse(Refusal::NotEnrolled),
+            Conversation::PromptsOnly => {
+                self.state = State::TellingHowToEnroll;
+                let prompt = format!("{}\nPress Enter: ", self.script.how_to_enroll.as_str());
+                vec![Effect::Ask(Echo::Off, DisplayText::new(&prompt))]
+            }
+        }
     }
 
     fn refuse<E>(&mut self, refusal: Refusal) -> Vec<Effect<E>> {

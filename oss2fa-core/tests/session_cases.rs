@@ -104,7 +104,7 @@ fn run(file: &str, at_least: usize) {
 
 #[test]
 fn logins() {
-    run(include_str!("cases/login.toml"), 18);
+    run(include_str!("cases/login.toml"), 20);
 }
 
 #[test]
