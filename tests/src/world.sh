@@ -63,4 +63,6 @@ for round in 1 2 3 4 5; do
 done
 cd /
 umount -l "$base/dev" 2>/dev/null || true
+# With what a test has mounted below them.
+umount -lR /var/lib /run 2>/dev/null || true
 rm -rf "$base"

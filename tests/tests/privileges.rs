@@ -190,12 +190,17 @@ fn sigterm_finishes_the_login_under_way() {
     assert!(matches!(login.receive::<AgentMessage>().unwrap(), AgentMessage::Ask { .. }));
     host.with_agent(|agent| agent.signal(SIGTERM));
     std::thread::sleep(Duration::from_millis(200));
-    assert!(Dialogue::open(&host.socket()).is_err(), "nobody new is let in");
+    let newcomer = Dialogue::open(&host.socket());
     let code = SecretText::new(host.code("ferris"));
     login.send(&ModuleMessage::Answer { text: code }).unwrap();
     let AgentMessage::Done { outcome } = login.receive().unwrap() else { panic!("no outcome") };
     assert_eq!(outcome, Outcome::Verified);
     assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(10))), Some(0));
+    if let Ok(mut newcomer) = newcomer {
+        let told =
+            newcomer.send(&start("ferris", "shown", None)).and_then(|()| newcomer.receive::<AgentMessage>());
+        assert!(told.is_err(), "nobody new is served: {told:?}");
+    }
     host.syslog().wait_for("event=stopped");
 }
 
