@@ -11,7 +11,7 @@ use oss2fa_core::wire::{Conversation, Echo};
 pub const DEFAULT_SOCKET: &str = "/run/oss2fa/agent.sock";
 
 /// How long a login may take unless `timeout=` says otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(130);
 
 /// Longest `socket=`, in bytes: `sun_path` without its final zero (unix(7)).
 const MAX_SOCKET: usize = 107;
@@ -195,7 +195,7 @@ mod tests {
     fn without_arguments_the_defaults_hold() {
         let options = parse(&[], Phase::Auth).unwrap();
         assert_eq!(options.socket, Path::new("/run/oss2fa/agent.sock"));
-        assert_eq!(options.timeout, Duration::from_secs(60));
+        assert_eq!(options.timeout, Duration::from_secs(130));
         assert_eq!(options.prompt, None);
         assert_eq!(options.echo, Echo::Off);
         assert_eq!(options.conversation, Conversation::Messages);

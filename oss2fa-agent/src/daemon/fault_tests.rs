@@ -253,3 +253,27 @@ fn no_request_gets_past_a_directory_that_fails() {
     let [users, devices, ..] = daemon.live.store.counts().unwrap();
     assert_eq!((users, devices), (0, 0));
 }
+
+#[test]
+fn a_device_that_only_waits_is_none_where_its_kind_alone_would_count() {
+    let config = "[policy.service.sshd]\nfactors = [\"totp\"]\n";
+    let daemon = daemon(Ldap::Healthy, config);
+    let user = || "ferris".to_owned();
+    let enroll = |kind| Request::Enroll {
+        user: user(),
+        kind,
+        name: None,
+        parameters: Default::default(),
+        proof: None,
+    };
+    assert!(matches!(
+        admin::answer(&daemon.live, Caller::Root, enroll(OtpKind::Totp)),
+        Response::Enrolled(_)
+    ));
+    assert!(matches!(
+        admin::answer(&daemon.live, Caller::Root, Request::RecoveryCodes { user: user(), proof: None }),
+        Response::RecoveryCodes { .. }
+    ));
+    // Nothing is asked that could not be answered.
+    assert_eq!(daemon.authenticates(Caller::Root, who(None)), Outcome::NotEnrolled);
+}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use oss2fa_core::session::{Effect, Event, Finish, Judgement, Refusal, Script, Session, Standing};
-use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
 };
@@ -13,6 +12,7 @@ use super::connection::{Broken, Connection};
 use super::live::Live;
 use super::peer::Caller;
 use super::proof::hold;
+use crate::admin::DeviceStatus;
 use crate::config::Config;
 use crate::directory::{Account, Membership};
 use crate::policy::{Decision, Enrolled, Facts, Messages, SkipReason, address_of};
@@ -342,9 +342,10 @@ fn find(live: &Live, config: &Config, caller: Caller, login: &Login) -> Result<O
     }
     let view = live.store.account_view(&account.name).map_err(|error| error.to_string())?;
     let rules = config.policy.rules(&login.service);
-    let usable = |kind: FactorKind| rules.factors.contains(&kind);
+    let usable =
+        |device: &Device| device.status == DeviceStatus::Active && rules.factors.contains(&device.kind);
     let enrolled = match view.enrolled {
-        Enrolled::Yes if !view.devices.iter().any(|device| usable(device.kind)) => Enrolled::NoLonger,
+        Enrolled::Yes if !view.devices.iter().any(usable) => Enrolled::NoLonger,
         other => other,
     };
     let facts = Facts {

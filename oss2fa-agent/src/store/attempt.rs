@@ -7,7 +7,7 @@ use oss2fa_core::verdict::{FactorKind, Verified};
 use rusqlite::{Connection, params};
 
 use super::audit::{AuditEntry, Context, Event, append};
-use super::device::{AccountId, mark_enrolled};
+use super::device::{AccountId, PENDING_FOR, mark_enrolled};
 use super::error::StoreError;
 use super::keys::Keys;
 use super::lock::Locks;
@@ -141,6 +141,7 @@ fn spend(
         .ok()
         .filter(|position| *position < i64::MAX)
         .ok_or(StoreError::Corrupt("a position beyond every counter"))?;
+    let oldest = now.saturating_sub(PENDING_FOR).cast_signed();
     let now = now.cast_signed();
     let rows = match (verified.kind(), purpose) {
         (FactorKind::RecoveryCode, Purpose::Login | Purpose::Change) => {
@@ -178,10 +179,11 @@ fn spend(
             .prepare_cached(
                 "UPDATE device SET status = 'active', next_position = ?2 + 1, last_used_at = ?3
                  WHERE id = ?1 AND id = ?5 AND account = ?4 AND status = 'pending' AND next_position <= ?2
+                   AND created_at >= ?6
                    AND (vouched = 1 OR NOT EXISTS (
                         SELECT 1 FROM device other WHERE other.account = ?4 AND other.status = 'active'))",
             )?
-            .execute(params![device.0, position, now, account.0, pending.0])?,
+            .execute(params![device.0, position, now, account.0, pending.0, oldest])?,
     };
     Ok((rows == 1).then_some(Admitted { device }))
 }

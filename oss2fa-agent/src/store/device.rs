@@ -68,6 +68,9 @@ pub struct NewDevice<'a> {
     pub vouched: Vouched,
 }
 
+/// How long a pending device waits for its first code, in seconds.
+pub const PENDING_FOR: u64 = 24 * 3600;
+
 const COLUMNS: &str = "id, account, name, kind, status, sealed, algorithm, digits, period, drift,
                        next_position, created_at, last_used_at";
 

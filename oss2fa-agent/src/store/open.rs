@@ -50,6 +50,7 @@ pub fn open(
     now: u64,
 ) -> Result<(Connection, Keys), StoreError> {
     let path = &config.path;
+    not_lost(config, &master)?;
     closed_to_others(path, owner)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     schema::migrate(&mut connection, path, now)?;
@@ -78,6 +79,23 @@ pub fn open(
     Ok((connection, Keys::derive(&data)?))
 }
 
+// A key without its store is a store that was deleted. A new one would be empty: with
+// `unenrolled = "skip"` everybody would pass. Whether systemd's credential was ever used cannot be told.
+fn not_lost(config: &StoreConfig, master: &Found) -> Result<(), StoreError> {
+    let (Found::Key(_), MasterKeySource::File(key)) = (master, &config.master_key) else { return Ok(()) };
+    match fs::symlink_metadata(&config.path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::File {
+            path: config.path.clone(),
+            what: format!(
+                "the store is gone, but its master key {} is there. Restore the store from a backup; or, to \
+                 begin anew without any device, remove the key as well",
+                key.display()
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the database of a running or stopped agent for reading only, without its keys.
 ///
 /// # Errors
@@ -104,7 +122,13 @@ pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
 /// As [`open`].
 pub fn keys_of(connection: &Connection, config: &StoreConfig, master: Found) -> Result<Keys, StoreError> {
     let wrapped = wrapped_data_key(connection)?.ok_or(StoreError::Corrupt("no data key"))?;
-    let Found::Key(master) = master else { return Err(wrong_key(config)) };
+    let master = match master {
+        Found::Key(master) => master,
+        Found::Missing(path) => {
+            let what = "the master key is missing. Restore it from where you keep it".to_owned();
+            return Err(StoreError::File { path, what });
+        }
+    };
     Keys::derive(&master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?)
 }
 

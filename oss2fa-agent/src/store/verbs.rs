@@ -48,9 +48,6 @@ const MOST_PENDING: usize = 5;
 /// Devices of one account.
 const MOST_DEVICES: usize = 32;
 
-/// How long a pending device waits for its first code.
-const PENDING_FOR: u64 = 24 * 3600;
-
 impl Store {
     /// What is known of `user`.
     ///
@@ -160,7 +157,7 @@ impl Store {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
         self.writer.run(move |connection, events| {
             let account = device::account_for(connection, &user)?;
-            device::drop_stale(connection, account, context.now.saturating_sub(PENDING_FOR))?;
+            device::drop_stale(connection, account, context.now.saturating_sub(device::PENDING_FOR))?;
             let present = device::devices(connection, account)?;
             let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
             if present.len() >= MOST_DEVICES || pending >= MOST_PENDING {

@@ -48,9 +48,7 @@ fn a_key_that_others_could_read_is_refused() {
 
 #[test]
 fn a_key_of_somebody_else_is_refused() {
-    if !geteuid().is_root() {
-        return;
-    }
+    assert!(geteuid().is_root(), "this test gives a file to somebody else: run it as root");
     let world = used();
     chown(world.key(), Some(4321), None).unwrap();
     insta::assert_snapshot!(world.refusal(), @"FOLDER/master.key: the master key belongs to uid 4321, not to root or to the agent's user (uid 0). Whoever that is may have read it: make a new store, or chown it if you are sure");
@@ -177,4 +175,16 @@ fn what_is_written_is_synced_and_what_was_deleted_is_wiped() {
     assert_eq!(number("PRAGMA foreign_keys"), 1);
     assert!(number("PRAGMA secure_delete") > 0);
     assert!(reader.execute("DELETE FROM device", []).is_err(), "a reader wrote");
+}
+
+#[test]
+fn a_store_that_was_deleted_is_not_made_anew_beside_its_key() {
+    let world = used();
+    for file in [world.path(), world.path().with_extension("db-wal"), world.path().with_extension("db-shm")] {
+        let _gone = fs::remove_file(file);
+    }
+    insta::assert_snapshot!(world.refusal(), @"FOLDER/agent.db: the store is gone, but its master key FOLDER/master.key is there. Restore the store from a backup; or, to begin anew without any device, remove the key as well");
+    assert!(!world.path().exists());
+    fs::remove_file(world.key()).unwrap();
+    assert_eq!(world.refusal(), "opened");
 }

@@ -129,3 +129,13 @@ fn devices_that_wait_are_few_and_do_not_wait_for_ever() {
     assert!(one_more().unwrap().is_some());
     assert_eq!(store.account_view(&user("ferris")).unwrap().devices.len(), 1);
 }
+
+#[test]
+fn a_device_that_waited_for_more_than_a_day_is_not_confirmed() {
+    let world = World::new();
+    let store = world.open();
+    let (late, secret) = pending(&store, "ferris", Vouched::Yes);
+    world.later(24 * 3600 + 1);
+    assert_eq!(confirm(&store, "ferris", late, &secret), Said::Refused);
+    assert_eq!(device(&store, "ferris", late).status, DeviceStatus::Pending);
+}
