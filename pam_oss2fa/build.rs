@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::{env, fs, io};
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells build scripts their folder by the environment alone")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells build scripts their folder by the environment alone"
+)]
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     // libpam unloads a module while its host runs on. The panic hook and the data kept on the PAM
