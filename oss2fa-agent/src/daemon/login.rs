@@ -295,6 +295,8 @@ impl Serving<'_> {
     }
 
     fn end(&mut self, outcome: Outcome) -> Result<(), Broken> {
+        let Login { user, service, .. } = &self.login;
+        tracing::debug!(user, service, source = %self.source, ?outcome, "a login has ended");
         self.connection.send(&AgentMessage::Done { outcome })
     }
 }

@@ -9,8 +9,17 @@ use listenfd::ListenFd;
 
 use super::start::ServeError;
 
+/// Whose socket it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// Systemd's: it stays when the agent goes, and queues who comes meanwhile.
+    BySystemd,
+    /// Our own.
+    ByUs,
+}
+
 /// Takes the socket that systemd passed, or binds `path`.
-pub(super) fn listen(path: &Path, passed: &mut ListenFd) -> Result<UnixListener, ServeError> {
+pub(super) fn listen(path: &Path, passed: &mut ListenFd) -> Result<(UnixListener, Made), ServeError> {
     let failed = |what: &str, error: std::io::Error| ServeError::Socket {
         path: path.to_owned(),
         what: format!("{what}: {error}"),
@@ -18,12 +27,12 @@ pub(super) fn listen(path: &Path, passed: &mut ListenFd) -> Result<UnixListener,
     let taken = passed
         .take_unix_listener(0)
         .map_err(|error| failed("systemd passed something else than a Unix stream socket", error))?;
-    let listener = match taken {
-        Some(listener) => listener,
-        None => bind(path)?,
+    let (listener, made) = match taken {
+        Some(listener) => (listener, Made::BySystemd),
+        None => (bind(path)?, Made::ByUs),
     };
     listener.set_nonblocking(true).map_err(|error| failed("it cannot be set up", error))?;
-    Ok(listener)
+    Ok((listener, made))
 }
 
 // Bound under another name and moved, so that nobody meets it with the wrong mode, and so that a

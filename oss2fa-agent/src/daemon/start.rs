@@ -1,15 +1,18 @@
 //! From the command line to a running daemon, and to its end.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{Shutdown, shutdown};
 use thiserror::Error;
 
 use super::live::Live;
-use super::socket;
+use super::socket::{self, Made};
 use super::syslog::Syslog;
 use super::workers::Workers;
 use crate::config::{Config, ConfigError};
@@ -57,6 +60,9 @@ pub enum ServeError {
     System(#[from] std::io::Error),
 }
 
+/// How long a stop waits for the logins under way: for somebody who is typing, not for somebody who left.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -71,7 +77,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         .unwrap_or_default();
     let owner = owner_when_serving(&config.agent.user)?;
     let mut passed = ListenFd::from_env();
-    let listener = socket::listen(&config.agent.socket, &mut passed)?;
+    let (listener, made) = socket::listen(&config.agent.socket, &mut passed)?;
     prepare_folder(&config.store.path, owner)?;
     if let crate::config::MasterKeySource::File(key) = &config.store.master_key {
         prepare_folder(key, owner)?;
@@ -82,10 +88,10 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
     let live = Arc::new(Live::new(config, store, Box::new(Nss)));
-    run(&live, listener)
+    run(&live, listener, made)
 }
 
-fn run(live: &Arc<Live>, listener: UnixListener) -> Result<(), ServeError> {
+fn run(live: &Arc<Live>, listener: UnixListener, made: Made) -> Result<(), ServeError> {
     // Blocked before the first thread starts, so that every thread has it so and they wait here.
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -93,6 +99,7 @@ fn run(live: &Arc<Live>, listener: UnixListener) -> Result<(), ServeError> {
     }
     signals.thread_block().map_err(std::io::Error::from)?;
     note(live, Event::Started, format!("version {}", env!("CARGO_PKG_VERSION")))?;
+    let listening = listener.try_clone()?;
     let workers = Workers::start(Arc::clone(live), listener)?;
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(
@@ -105,7 +112,11 @@ fn run(live: &Arc<Live>, listener: UnixListener) -> Result<(), ServeError> {
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!(connections = workers.busy(), "the agent stops when the logins under way are done");
-    workers.finish();
+    if made == Made::ByUs {
+        // Who comes now hears at once that nobody is there, and need not wait for the next agent.
+        let _ = shutdown(listening.as_raw_fd(), Shutdown::Both);
+    }
+    workers.finish(STOP_GRACE);
     note(live, Event::Stopped, String::new())?;
     Ok(())
 }

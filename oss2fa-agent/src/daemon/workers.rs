@@ -71,15 +71,17 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Takes no more connections, and returns when those that are served have ended.
-    pub(super) fn finish(&self) {
+    /// Takes no more connections, and returns when those that are served have ended, or after `grace`:
+    /// one login that is left at its prompt must not hold up all that come after the restart.
+    pub(super) fn finish(&self, grace: Duration) {
         if let Err(errno) = self.stop.write(1) {
             tracing::error!(code = "stop", %errno, "the threads could not be told to stop");
             return;
         }
-        let mut alive = self.alive();
-        while *alive > 0 {
-            alive = self.one_ended.wait(alive).unwrap_or_else(PoisonError::into_inner);
+        let ended = self.one_ended.wait_timeout_while(self.alive(), grace, |alive| *alive > 0);
+        let (alive, _) = ended.unwrap_or_else(PoisonError::into_inner);
+        if *alive > 0 {
+            tracing::warn!(logins = *alive, "the agent stops with logins that nobody answered");
         }
     }
 

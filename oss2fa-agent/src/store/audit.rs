@@ -149,13 +149,15 @@ pub fn append(
     event: Event,
     detail: &str,
 ) -> Result<(), StoreError> {
-    let last: Option<(i64, Vec<u8>)> = connection
-        .prepare_cached("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (seq, before) = last.map_or((1, GENESIS.to_vec()), |(seq, chain)| (seq + 1, chain));
     // A number that was ever given is not given again: a tail that was cut off leaves a gap.
-    let seq = seq.max(highest(connection)? + 1);
+    let (highest, before): (i64, Option<Vec<u8>>) = connection
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0),
+                        coalesce((SELECT max(seq) FROM audit), 0)),
+                    (SELECT chain FROM audit ORDER BY seq DESC LIMIT 1)",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (seq, before) = (highest + 1, before.unwrap_or_else(|| GENESIS.to_vec()));
     let mut entry = AuditEntry {
         seq: seq.cast_unsigned(),
         at: context.now,

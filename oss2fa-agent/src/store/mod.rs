@@ -81,12 +81,19 @@ impl Store {
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let reader = self.readers.take()?;
+        let mut reader = self.readers.take()?;
         // One transaction: one state of the store, and its locks are taken once.
-        let transaction = reader.connection()?.unchecked_transaction()?;
-        let result = query(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        let result = reader.connection().and_then(|connection| {
+            connection.prepare_cached("BEGIN")?.execute([])?;
+            let result = query(connection)?;
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(result)
+        });
+        if result.is_err() {
+            // It may still be in its transaction.
+            reader.discard();
+        }
+        result
     }
 }
 

@@ -75,7 +75,10 @@ pub fn open(
             });
         }
     };
-    lay_out_log(path)?;
+    // Slower without, no worse.
+    if let Err(error) = lay_out_log(path) {
+        tracing::warn!(%error, "the store's log could not be laid out in its full length");
+    }
     Ok((connection, Keys::derive(&data)?))
 }
 
@@ -178,24 +181,18 @@ fn new_data_key(
 // SQLite writes over the log from its beginning again and again. Where the file has its full length from
 // the start, a sync writes the data alone; where it grows, the file system's own books as well, which
 // takes several times as long. What follows the last valid frame is no part of the log.
-fn lay_out_log(path: &Path) -> Result<(), StoreError> {
+fn lay_out_log(path: &Path) -> std::io::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let failed = |error: std::io::Error| StoreError::File {
-        path: Path::new(&log).to_owned(),
-        what: format!("the store's log cannot be laid out: {error}"),
-    };
     let mut file = fs::OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(&log)
-        .map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let missing = LOG_LENGTH.saturating_sub(length);
-    std::io::copy(&mut std::io::repeat(0).take(missing), &mut file).map_err(failed)?;
-    file.sync_all().map_err(failed)
+        .open(&log)?;
+    let length = file.metadata()?.len();
+    std::io::copy(&mut std::io::repeat(0).take(LOG_LENGTH.saturating_sub(length)), &mut file)?;
+    file.sync_all()
 }
 
 fn wrong_key(config: &StoreConfig) -> StoreError {

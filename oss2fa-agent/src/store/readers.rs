@@ -56,6 +56,11 @@ impl Readers {
 }
 
 impl Reader<'_> {
+    /// Closes it instead of giving it back.
+    pub(super) fn discard(&mut self) {
+        self.connection = None;
+    }
+
     pub(super) fn connection(&self) -> Result<&Connection, StoreError> {
         self.connection.as_ref().ok_or(StoreError::Closed)
     }
