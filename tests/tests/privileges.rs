@@ -190,17 +190,24 @@ fn sigterm_finishes_the_login_under_way() {
     assert!(matches!(login.receive::<AgentMessage>().unwrap(), AgentMessage::Ask { .. }));
     host.with_agent(|agent| agent.signal(SIGTERM));
     std::thread::sleep(Duration::from_millis(200));
-    let newcomer = Dialogue::open(&host.socket());
+    assert!(Dialogue::open(&host.socket()).is_err(), "who comes now hears at once that nobody is there");
     let code = SecretText::new(host.code("ferris"));
     login.send(&ModuleMessage::Answer { text: code }).unwrap();
     let AgentMessage::Done { outcome } = login.receive().unwrap() else { panic!("no outcome") };
     assert_eq!(outcome, Outcome::Verified);
     assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(10))), Some(0));
-    if let Ok(mut newcomer) = newcomer {
-        let told =
-            newcomer.send(&start("ferris", "shown", None)).and_then(|()| newcomer.receive::<AgentMessage>());
-        assert!(told.is_err(), "nobody new is served: {told:?}");
-    }
+    host.syslog().wait_for("event=stopped");
+}
+
+#[test]
+fn a_login_that_somebody_left_does_not_hold_up_a_stop() {
+    let host = plan().set("agent.login_timeout", 600).start();
+    let mut left = Dialogue::open(&host.socket()).unwrap();
+    left.send(&start("ferris", "shown", None)).unwrap();
+    assert!(matches!(left.receive::<AgentMessage>().unwrap(), AgentMessage::Ask { .. }));
+    host.with_agent(|agent| agent.signal(SIGTERM));
+    assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(40))), Some(0));
+    assert!(left.receive::<AgentMessage>().is_err(), "nothing is decided");
     host.syslog().wait_for("event=stopped");
 }
 
