@@ -86,7 +86,7 @@ fn public_key_is_not_enough(host: &Booted) {
     .expect_ok("a key for ferris");
     let login = ssh_with(host, "", "-i /root/key -o PreferredAuthentications=publickey");
     login.expect_failure("ssh with a key alone, past the shipped AuthenticationMethods");
-    let log = host.journal("ssh");
+    let log = whole_journal(host);
     assert!(
         log.contains("Access denied for user ferris by PAM account configuration"),
         "refused by something else:\n{log}"
@@ -107,9 +107,13 @@ fn public_key_and_code(host: &Booted, secret: &str) {
     host.run("echo 'AuthenticationMethods any' >/etc/ssh/sshd_config.d/0-key.conf && systemctl reload ssh")
         .expect_ok("reload");
     ssh_with(host, &code(secret, 5), "-o PubkeyAuthentication=no").expect_failure("ssh with a code alone");
-    // The whole journal: sshd's child is gone before systemd can tell which unit its line is of.
-    let log = host.run("journalctl --no-pager -o cat").expect_ok("journalctl");
+    let log = whole_journal(host);
     assert!(log.contains("pam_exec(sshd:auth)"), "refused by something else:\n{log}");
+}
+
+/// Of all units: a child of sshd may be gone before the journal can tell whose line it was.
+fn whole_journal(host: &Booted) -> String {
+    host.run("journalctl --sync; journalctl --no-pager -o cat").expect_ok("journalctl")
 }
 
 fn ssh(host: &Booted, code: &str) -> Ran {
