@@ -153,10 +153,14 @@ struct HandOver<'a>(&'a Writer);
 impl Drop for HandOver<'_> {
     fn drop(&mut self) {
         let mut queue = lock(&self.0.queue);
-        match queue.waiting.front() {
-            Some(next) => drop(next.turn.try_send(Turn::Write)),
-            None => queue.somebody_writes = false,
+        while let Some(next) = queue.waiting.front() {
+            if next.turn.try_send(Turn::Write).is_ok() {
+                return;
+            }
+            // Nobody waits for it any more: not done, and nobody was told that it is.
+            queue.waiting.pop_front();
         }
+        queue.somebody_writes = false;
     }
 }
 
