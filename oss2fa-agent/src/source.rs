@@ -9,8 +9,9 @@ use crate::policy::address_of;
 
 /// One counter for tries from one place.
 ///
-/// A name as remote host does not count as a place of its own: whoever owns the reverse DNS could
-/// make as many as they like. Neither does a single IPv6 address: a subscriber has 2^64 of them.
+/// A name as remote host is a place of its own for one user's counter, and one place with all other names
+/// for the counter of a source: whoever owns the reverse DNS can make as many as they like. A single IPv6
+/// address is none: a subscriber has 2^64 of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(String);
 
@@ -23,11 +24,14 @@ impl Source {
         if let Some(address) = login.rhost.as_deref().and_then(address_of) {
             return Self::of_address(address);
         }
-        let place = if login.rhost.is_some() { "name" } else { "local" };
+        let place = match &login.rhost {
+            Some(name) => format!("name:{}", name.to_lowercase()),
+            None => "local".to_owned(),
+        };
         let who = match (&login.ruser, &login.tty) {
             (Some(ruser), _) if !ruser.is_empty() => format!("{place}:user={ruser}"),
             (_, Some(tty)) if !tty.is_empty() => format!("{place}:tty={tty}"),
-            _ => place.to_owned(),
+            _ => place,
         };
         Self(clean(&who))
     }
@@ -36,6 +40,17 @@ impl Source {
     #[must_use]
     pub fn of_uid(uid: u32) -> Self {
         Self(format!("cli:uid={uid}"))
+    }
+
+    /// The counter that it shares with others for whatever user. Root's own command line has none: a
+    /// program may check everybody's codes through it.
+    #[must_use]
+    pub fn shared(&self) -> Option<&str> {
+        match self.0.as_str() {
+            "cli:uid=0" => None,
+            name if name.starts_with("name:") => Some("name"),
+            other => Some(other),
+        }
     }
 
     fn of_address(address: IpAddr) -> Self {

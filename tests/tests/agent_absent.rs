@@ -186,6 +186,7 @@ fn a_full_disk_never_lets_in_twice_and_ends_in_a_refusal() {
         passed += 1;
         assert!(passed < 20_000, "there is always room");
     }
+    refuses_with(&host, Pam::AuthinfoUnavail, "full disk");
     host.program(&["rm", "/var/lib/oss2fa/filler"]).succeed();
     for code in accepted.iter().rev().take(20) {
         assert_eq!(host.authenticate(SERVICE, "gopher", &[code]).0, Pam::AuthErr, "accepted before");

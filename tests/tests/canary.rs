@@ -167,8 +167,13 @@ fn row_17_a_program_that_was_given_a_code_has_it_nowhere_in_its_environment_and_
         host.pamtester("shown", "ferris", &[], &["authenticate", "authenticate"], &[]).program().terminal();
     let _before = terminal.expect("code: ");
     let pid = terminal.pid();
-    assert!(!fs::read(format!("/proc/{pid}/environ")).unwrap().is_empty());
     let agent = host.with_agent(|agent| agent.pid());
+    let right = host.code("ferris");
+    terminal.send(&right);
+    // It asks for the second time, and has had a code since.
+    let _again = terminal.expect("code: ");
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    assert!(!environ.is_empty() && !environ.windows(right.len()).any(|part| part == right.as_bytes()));
     terminal.send(code);
     let end = terminal.finish();
     assert_eq!(Pam::of(&end.rest), Pam::AuthErr);

@@ -310,6 +310,48 @@ fn completions_and_man_pages_are_made() {
 }
 
 #[test]
+fn bash_completes_below_the_first_word() {
+    let host = plan().without_agent();
+    for (typed, completed) in
+        [("enroll --al", "--algorithm"), ("import u", "users-oath"), ("recovery-codes --u", "--user")]
+    {
+        let script = format!(
+            "source <(oss2fa-agent completions bash)
+             COMP_WORDS=(oss2fa-agent {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+             $(complete -p oss2fa-agent | sed 's/.*-F \\([^ ]*\\).*/\\1/') oss2fa-agent \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"
+             echo \"${{COMPREPLY[@]}}\""
+        );
+        assert_eq!(host.program(&["bash", "-c", &script]).output().trim(), completed, "{typed}");
+    }
+}
+
+#[test]
+fn who_has_left_the_host_is_listed_and_forgotten() {
+    let host = Host::new().user("ferris").enrolled(Totp).pam("shown", &stack::revealing("")).start();
+    host.program(&["userdel", "ferris"]).succeed();
+    let left = host.cli_json(&["list", "--user", "ferris"]);
+    assert_eq!(left.as_array().unwrap().len(), 1, "{left}");
+    assert_eq!(host.cli(&["verify", "--user", "ferris", "123456"]).run().status, 1);
+    assert_eq!(host.cli(&["enroll", "totp", "--user", "ferris", "--json"]).run().status, 1);
+    host.cli(&["remove", "--user", "ferris", "--all", "--forget"]).succeed();
+    assert_eq!(host.cli_json(&["list", "--user", "ferris"]).as_array().unwrap().len(), 0);
+    // Somebody else of that name begins with nothing.
+    host.program(&["useradd", "ferris"]).succeed();
+    assert_eq!(login(&host, "ferris", &host.code("ferris")), Pam::AuthErr);
+}
+
+#[test]
+fn a_store_has_one_agent() {
+    let host = plan().start();
+    let config =
+        host.read("/etc/oss2fa/agent.toml").replace("[agent]", "[agent]\nsocket = \"/run/other.sock\"");
+    host.write("/etc/oss2fa/other.toml", &config);
+    let second = host.cli(&["serve", "--config", "/etc/oss2fa/other.toml"]).run();
+    assert_ne!(second.status, 0);
+    assert!(second.to_string().contains("another agent uses this store"), "{second}");
+}
+
+#[test]
 fn a_terminal_that_hangs_up_leaves_nothing_half_done() {
     let host = plan().start();
     let mut terminal = host.cli(&["enroll", "totp", "--user", "ferris"]).terminal();

@@ -80,7 +80,8 @@ impl Command {
             Self::Status(command) => command.output.form(),
             Self::Audit(command) => command.output.form(),
             Self::CheckConfig(command) => command.output.form(),
-            Self::Backup(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) => Form::Words,
+            Self::Backup(command) => command.output.form(),
+            Self::Serve(_) | Self::Completions(_) | Self::Man(_) => Form::Words,
         }
     }
 

@@ -100,7 +100,12 @@ fn line(entry: &AuditEntry) -> String {
     let mut line = format!("{:>6}  {}  {:<15}", entry.seq, date(entry.at), entry.event);
     for (name, value) in [("user", &entry.user), ("service", &entry.service), ("source", &entry.source)] {
         if !value.is_empty() {
-            line.push_str(&format!("  {name}={value}"));
+            // A name from outside must not look like the fields that follow it.
+            if value.contains([' ', '"']) {
+                line.push_str(&format!("  {name}={value:?}"));
+            } else {
+                line.push_str(&format!("  {name}={value}"));
+            }
         }
     }
     if !entry.detail.is_empty() {

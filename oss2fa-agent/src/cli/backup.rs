@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::context::Context;
+use super::context::{Context, Form, Output};
 use super::failure::{Failure, OwnCode};
 use crate::config::MasterKeySource;
 use crate::store;
@@ -14,6 +14,8 @@ use crate::store;
 pub(crate) struct Backup {
     /// The new file; one that is there already is not touched
     file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 impl Backup {
@@ -36,6 +38,9 @@ impl Backup {
             MasterKeySource::File(path) => path.display().to_string(),
             MasterKeySource::Credential(name) => format!("the systemd credential {name}"),
         };
+        if context.form == Form::Json {
+            return context.console.json(&serde_json::json!({ "backup": self.file, "master_key": key }));
+        }
         context.console.say(&format!(
             "The store is copied to {file}.\nThe master key ({key}) is not in it. Keep a copy of the key in another \
              place: without it no device in this backup works."

@@ -181,7 +181,12 @@ fn warnings(config: &Config) -> Vec<String> {
     for group in groups {
         match Group::from_name(group) {
             Ok(Some(_)) => {}
-            Ok(None) => warnings.push(format!("this host has no group {group}, which the policy names")),
+            Ok(None) if all().any(|rules| rules.required_groups.contains(group)) => warnings.push(format!(
+                "this host has no group {group}, which required_groups names: every login is refused until there is one"
+            )),
+            Ok(None) => warnings.push(format!(
+                "this host has no group {group}, which exempt_groups names: nobody is exempt by it"
+            )),
             Err(error) => warnings.push(format!("the group {group} could not be looked up: {error}")),
         }
     }

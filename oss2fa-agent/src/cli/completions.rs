@@ -19,6 +19,12 @@ impl Completions {
         let mut command = super::command();
         let name = command.get_name().to_owned();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        context.console.draw(&String::from_utf8_lossy(&script))
+        let script = String::from_utf8_lossy(&script);
+        context.console.draw(&match self.shell {
+            // The generator names the states of a program with a dash one way where it enters them and
+            // another way where it leaves them; below the first word nothing would be completed.
+            Shell::Bash => script.replace("oss2fa__subcmd__agent", "oss2fa__agent"),
+            _ => script.into_owned(),
+        })
     }
 }

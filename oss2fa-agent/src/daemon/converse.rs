@@ -7,7 +7,7 @@ use oss2fa_core::wire::{AgentMessage, ModuleMessage, Outcome};
 
 use super::connection::{Broken, Connection, Opening};
 use super::live::Live;
-use super::peer::{Caller, Connections};
+use super::peer::{Caller, Connections, Entry, Worth};
 use super::{admin, login};
 
 /// How long a peer may take to say what it wants.
@@ -15,12 +15,21 @@ const FIRST_FRAME: Duration = Duration::from_secs(5);
 
 pub(super) fn converse(live: &Live, connections: &Connections, stream: UnixStream) {
     let Ok(caller) = Caller::of(&stream) else { return };
-    let Some(_place) = connections.enter(caller) else {
-        tracing::warn!(uid = caller.uid(), "too many connections of one user: one more is closed");
-        return;
+    let _place = match connections.enter(caller, Instant::now()) {
+        Entry::Served(place) => place,
+        Entry::Closed(worth) => {
+            if worth == Worth::Line {
+                tracing::warn!(uid = caller.uid(), "too many connections of one user: more are closed");
+            }
+            return;
+        }
     };
     match serve(live, caller, stream) {
         Ok(()) | Err(Broken::Gone | Broken::Late) => {}
+        // A user can send as much nonsense as they like; the log is not the place for it.
+        Err(error) if caller != Caller::Root => {
+            tracing::debug!(uid = caller.uid(), %error, "a connection was given up");
+        }
         Err(error) => tracing::warn!(uid = caller.uid(), %error, "a connection was given up"),
     }
 }

@@ -1,8 +1,9 @@
 //! Who is at the other end, as the kernel says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 
@@ -44,9 +45,40 @@ impl Caller {
     }
 }
 
-/// How many connections each uid has, so that one user cannot take them all.
+/// Connections that one uid may make in a minute. Each can leave an event in the audit, for good.
+const MOST_A_MINUTE: usize = 300;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many connections each uid has and makes, so that one user cannot take them all, nor fill the
+/// disk with what is audited and logged.
 #[derive(Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<HashMap<u32, usize>>>);
+pub(super) struct Connections(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    open: HashMap<u32, usize>,
+    made: HashMap<u32, usize>,
+    warned: HashSet<u32>,
+    since: Option<Instant>,
+}
+
+/// What becomes of a connection.
+pub(super) enum Entry {
+    /// It is served.
+    Served(Place),
+    /// It is closed.
+    Closed(Worth),
+}
+
+/// Whether something is worth a line in the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// The first of its kind in this minute.
+    Line,
+    /// There was one just now.
+    Nothing,
+}
 
 /// A place taken; given back on drop.
 pub(super) struct Place {
@@ -55,28 +87,42 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    /// A place for `caller`, `None` when it has too many.
-    pub(super) fn enter(&self, caller: Caller) -> Option<Place> {
-        let Caller::User(uid) = caller else { return Some(Place { connections: self.clone(), uid: None }) };
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let own = open.entry(uid).or_default();
-        if *own >= MOST_OF_ONE_UID || all >= MOST_OF_USERS {
-            return None;
+    /// A place for `caller`, where it has not too many.
+    pub(super) fn enter(&self, caller: Caller, now: Instant) -> Entry {
+        let Caller::User(uid) = caller else {
+            return Entry::Served(Place { connections: self.clone(), uid: None });
+        };
+        let mut counts = self.counts();
+        if counts.since.is_none_or(|since| now.saturating_duration_since(since) >= MINUTE) {
+            counts.made.clear();
+            counts.warned.clear();
+            counts.since = Some(now);
         }
-        *own += 1;
-        Some(Place { connections: self.clone(), uid: Some(uid) })
+        let all: usize = counts.open.values().sum();
+        let own = counts.open.get(&uid).copied().unwrap_or_default();
+        let made = counts.made.get(&uid).copied().unwrap_or_default();
+        if made >= MOST_A_MINUTE || own >= MOST_OF_ONE_UID || all >= MOST_OF_USERS {
+            let worth = if counts.warned.insert(uid) { Worth::Line } else { Worth::Nothing };
+            return Entry::Closed(worth);
+        }
+        counts.open.insert(uid, own + 1);
+        counts.made.insert(uid, made + 1);
+        Entry::Served(Place { connections: self.clone(), uid: Some(uid) })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(uid) = self.uid else { return };
-        let mut open = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&uid) {
-            *own -= 1;
+        let mut counts = self.connections.counts();
+        if let Some(own) = counts.open.get_mut(&uid) {
+            *own = own.saturating_sub(1);
             if *own == 0 {
-                open.remove(&uid);
+                counts.open.remove(&uid);
             }
         }
     }

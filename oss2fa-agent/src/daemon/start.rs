@@ -1,12 +1,15 @@
 //! From the command line to a running daemon, and to its end.
 
+use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{Shutdown, shutdown};
 use thiserror::Error;
@@ -84,11 +87,26 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     }
     let master = master_key::find(&config.store.master_key, owner, options.credentials.as_deref())?;
     drop_to(owner, &config.agent.user)?;
+    let _alone = alone(&config.store.path)?;
     let sink = Box::new(Syslog::new(config.audit.syslog));
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
     let live = Arc::new(Live::new(config, store, Box::new(Nss)));
     run(&live, listener, made)
+}
+
+// Two agents on one store would both be right about every code, and wrong about who is locked out.
+fn alone(store: &Path) -> Result<Flock<File>, ServeError> {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let failed = |what: String| StoreError::File { path: path.clone(), what };
+    let file = File::options().create(true).append(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| failed(format!("the store's lock cannot be made: {error}")))?;
+    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    Ok(locked.map_err(|_| {
+        failed("another agent uses this store. Stop it first, or name another store".to_owned())
+    })?)
 }
 
 fn run(live: &Arc<Live>, listener: UnixListener, made: Made) -> Result<(), ServeError> {

@@ -4,7 +4,7 @@
 //! type holds nobody up. One event wakes one thread; threads that are not needed end after a while.
 
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -44,6 +44,7 @@ pub(super) struct Workers {
     listener: UnixListener,
     events: Epoll,
     stop: EventFd,
+    stopping: AtomicBool,
     connections: Connections,
     waiting: AtomicUsize,
     alive: Mutex<usize>,
@@ -62,6 +63,7 @@ impl Workers {
             listener,
             events,
             stop,
+            stopping: AtomicBool::new(false),
             connections: Connections::default(),
             waiting: AtomicUsize::new(0),
             alive: Mutex::new(0),
@@ -74,6 +76,7 @@ impl Workers {
     /// Takes no more connections, and returns when those that are served have ended, or after `grace`:
     /// one login that is left at its prompt must not hold up all that come after the restart.
     pub(super) fn finish(&self, grace: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
         if let Err(errno) = self.stop.write(1) {
             tracing::error!(code = "stop", %errno, "the threads could not be told to stop");
             return;
@@ -133,6 +136,9 @@ impl Workers {
     }
 
     fn next_connection(&self) -> Next {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Next::End;
+        }
         let mut events = [EpollEvent::empty()];
         match self.events.wait(&mut events, EpollTimeout::from(IDLE)) {
             Ok(0) => return Next::Idle,
@@ -144,7 +150,8 @@ impl Workers {
                 return Next::Nothing;
             }
         }
-        if events.iter().any(|event| event.data() == STOP) {
+        // Asked for itself: of two events at once the other one may have been told.
+        if self.stopping.load(Ordering::SeqCst) || events.iter().any(|event| event.data() == STOP) {
             return Next::End;
         }
         let accepted = self.listener.accept();

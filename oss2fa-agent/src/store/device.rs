@@ -30,6 +30,8 @@ pub struct Device {
     pub kind: FactorKind,
     /// Whether it counts.
     pub status: DeviceStatus,
+    /// Who stands behind it.
+    pub vouched: Vouched,
     sealed: Option<Vec<u8>>,
     /// For one-time passwords.
     pub parameters: OtpParameters,
@@ -72,7 +74,7 @@ pub struct NewDevice<'a> {
 pub const PENDING_FOR: u64 = 24 * 3600;
 
 const COLUMNS: &str = "id, account, name, kind, status, sealed, algorithm, digits, period, drift,
-                       next_position, created_at, last_used_at";
+                       next_position, created_at, last_used_at, vouched";
 
 impl Device {
     /// Whether a code could be this device's, by its look.
@@ -180,6 +182,7 @@ impl Device {
             name: required(2, DeviceName::new(&row.get::<_, String>(2)?).ok())?,
             kind: required(3, kind_of(&row.get::<_, String>(3)?))?,
             status: required(4, status_of(&row.get::<_, String>(4)?))?,
+            vouched: if row.get(13)? { Vouched::Yes } else { Vouched::No },
             sealed: row.get(5)?,
             parameters,
             drift: row.get(9)?,
@@ -274,7 +277,7 @@ pub fn page(
          WHERE id > ?1 AND status <> 'removed' ORDER BY id LIMIT ?2"
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![after.0, limit], |row| Ok((row.get(13)?, Device::of(row)?)))?;
+    let rows = statement.query_map(params![after.0, limit], |row| Ok((row.get(14)?, Device::of(row)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -287,6 +290,27 @@ pub fn floor_of(connection: &Connection, fingerprint: &[u8; 32]) -> Result<u64, 
         .prepare_cached("SELECT max(next_position) FROM device WHERE fingerprint = ?1")?
         .query_row([fingerprint.as_slice()], |row| row.get(0))?;
     Ok(floor.unwrap_or(0).cast_unsigned())
+}
+
+/// Whether a device of another kind or period, there or removed, has this secret: what was used of it
+/// then cannot be told in this one's steps or counters.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn is_used_otherwise(
+    connection: &Connection,
+    fingerprint: &[u8; 32],
+    kind: FactorKind,
+    parameters: OtpParameters,
+) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM device WHERE fingerprint = ?1
+                            AND (kind <> ?2 OR (kind = 'totp' AND period <> ?3)))",
+        )?
+        .query_row(params![fingerprint.as_slice(), kind.as_str(), parameters.period.value()], |row| {
+            row.get(0)
+        })?)
 }
 
 /// The device of an account that holds this secret.
@@ -319,7 +343,7 @@ pub fn add(
     new: &NewDevice<'_>,
     now: u64,
 ) -> Result<DeviceId, StoreError> {
-    let fingerprint = keys.fingerprint(new.kind.as_str(), new.parameters.period.value(), new.secret);
+    let fingerprint = keys.fingerprint(new.parameters.algorithm, new.secret);
     let floor = floor_of(connection, &fingerprint)?.max(new.next_position);
     connection
         .prepare_cached(

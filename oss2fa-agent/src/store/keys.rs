@@ -4,8 +4,10 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
+use oss2fa_core::factor::otp::Algorithm;
 use oss2fa_core::secret::SecretBytes;
-use sha2::Sha256;
+use sha1::{Digest, Sha1};
+use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
@@ -120,10 +122,19 @@ impl Keys {
         mac(&self.digest, &[&account.to_be_bytes(), code.as_bytes()])
     }
 
-    /// Keyed fingerprint of a device's secret.
+    /// Keyed fingerprint of a device's secret, the same for all secrets that make the same codes: HMAC
+    /// pads a short key with zeros, and hashes one that is longer than its block (RFC 2104 section 2).
     #[must_use]
-    pub fn fingerprint(&self, kind: &str, period: u16, secret: &SecretBytes) -> [u8; 32] {
-        mac(&self.fingerprint, &[kind.as_bytes(), &period.to_be_bytes(), secret.expose()])
+    pub fn fingerprint(&self, algorithm: Algorithm, secret: &SecretBytes) -> [u8; 32] {
+        let key = secret.expose();
+        let hashed = Zeroizing::new(match algorithm {
+            Algorithm::Sha1 if key.len() > 64 => Sha1::digest(key).to_vec(),
+            Algorithm::Sha256 if key.len() > 64 => Sha256::digest(key).to_vec(),
+            Algorithm::Sha512 if key.len() > 128 => Sha512::digest(key).to_vec(),
+            _ => key.to_vec(),
+        });
+        let length = hashed.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        mac(&self.fingerprint, &[hashed.get(..length).unwrap_or_default()])
     }
 
     /// The next link of the audit's chain.

@@ -31,7 +31,7 @@ const SEEN_EVERY: u64 = 24 * 3600;
 #[derive(Debug, Clone, Copy)]
 enum Scope<'a> {
     UserKindSource(AccountId, FactorKind, &'a Source),
-    Source(&'a Source),
+    Source(&'a str),
     UserKind(AccountId, FactorKind),
 }
 
@@ -39,7 +39,7 @@ impl<'a> Scope<'a> {
     fn key(self) -> (i64, &'static str, &'a str) {
         match self {
             Self::UserKindSource(account, kind, source) => (account.0, kind.as_str(), source.as_str()),
-            Self::Source(source) => (0, "", source.as_str()),
+            Self::Source(source) => (0, "", source),
             Self::UserKind(account, kind) => (account.0, kind.as_str(), ""),
         }
     }
@@ -83,7 +83,10 @@ impl Locks<'_> {
     pub fn are_closed(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<bool, StoreError> {
         // Each counter is looked at, also where one has decided already: one that the clock has left
         // behind is mended when it is seen, and must not begin its pause after that of another.
-        let source_closed = self.is_locked(connection, Scope::Source(self.source))?;
+        let source_closed = match self.source.shared() {
+            Some(source) => self.is_locked(connection, Scope::Source(source))?,
+            None => false,
+        };
         let mut kinds_closed = !kinds.is_empty();
         for kind in kinds {
             let from_here =
@@ -105,7 +108,9 @@ impl Locks<'_> {
                 self.now.saturating_sub(FORGOTTEN_AFTER).cast_signed(),
                 self.now.cast_signed()
             ])?;
-        self.raise(connection, Scope::Source(self.source))?;
+        if let Some(source) = self.source.shared() {
+            self.raise(connection, Scope::Source(source))?;
+        }
         for kind in kinds {
             self.raise(connection, Scope::UserKindSource(self.account, *kind, self.source))?;
             self.raise(connection, Scope::UserKind(self.account, *kind))?;
@@ -218,7 +223,8 @@ impl Locks<'_> {
 /// Those of SQLite.
 pub fn release(connection: &Connection, account: AccountId) -> Result<(), StoreError> {
     connection.execute(
-        "DELETE FROM lock WHERE account = 0 AND source IN (SELECT source FROM lock WHERE account = ?1)",
+        "DELETE FROM lock WHERE account = 0 AND (source IN (SELECT source FROM lock WHERE account = ?1)
+            OR (source = 'name' AND EXISTS (SELECT 1 FROM lock WHERE account = ?1 AND source LIKE 'name:%')))",
         [account.0],
     )?;
     connection.execute("DELETE FROM lock WHERE account = ?1", [account.0])?;

@@ -61,15 +61,20 @@ pub fn find(source: &MasterKeySource, owner: Owner, credentials: Option<&Path>) 
     }
 }
 
-/// Makes a new key in `path`, mode 0600, and syncs it to disk.
+/// Makes a new key beside `path`, mode 0600, and syncs it to disk. [`put_in_place`] gives it its name.
 ///
 /// # Errors
-/// [`StoreError::File`] where it cannot be written, also when it has come into being meanwhile.
+/// [`StoreError::File`] where it cannot be written.
 pub fn create(path: &Path, owner: Owner, random: &dyn Random) -> Result<KeyBytes, StoreError> {
     let key = KeyBytes::generate(random)?;
     let text = Zeroizing::new(format!("{}\n", HEXLOWER_PERMISSIVE.encode(key.expose())));
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // What a start left behind that did not come to its end.
+        let fresh = beside(path);
+        if fresh.symlink_metadata().is_ok() {
+            std::fs::remove_file(&fresh)?;
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         if nix::unistd::geteuid().is_root() {
             fchown(&file, Some(owner.uid), Some(owner.gid))?;
         }
@@ -82,6 +87,44 @@ pub fn create(path: &Path, owner: Owner, random: &dyn Random) -> Result<KeyBytes
         what: format!("the master key cannot be made: {error}"),
     })?;
     Ok(key)
+}
+
+/// Gives the key that [`create`] made its name.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub fn put_in_place(path: &Path) -> Result<(), StoreError> {
+    std::fs::rename(beside(path), path)
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()))
+        .map_err(|error| StoreError::File {
+            path: path.to_owned(),
+            what: format!("the master key cannot be put in place: {error}"),
+        })
+}
+
+/// Whether the first start was cut short between making the store and naming its key.
+#[must_use]
+pub fn is_half_made(path: &Path) -> bool {
+    beside(path).symlink_metadata().is_ok()
+}
+
+/// That key.
+///
+/// # Errors
+/// As [`find`].
+pub fn half_made(path: &Path, owner: Owner) -> Result<KeyBytes, StoreError> {
+    match read(&beside(path), Some(owner))? {
+        Found::Key(key) => Ok(key),
+        Found::Missing(path) => {
+            Err(StoreError::File { path, what: "the master key has gone meanwhile".to_owned() })
+        }
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
 }
 
 fn read(path: &Path, owner: Option<Owner>) -> Result<Found, StoreError> {

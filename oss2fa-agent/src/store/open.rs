@@ -59,10 +59,23 @@ pub fn open(
         (Some(wrapped), Found::Key(master)) => {
             master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?
         }
-        (None, Found::Key(master)) => new_data_key(&connection, &master, random, now)?,
+        (None, Found::Key(master)) => match &config.master_key {
+            MasterKeySource::File(key) => return Err(lost(config, key)),
+            MasterKeySource::Credential(_) => new_data_key(&connection, &master, random, now)?,
+        },
+        // The key gets its name when the store has been made with it: where both are there, or one of
+        // them is not, it is clear what has happened.
         (None, Found::Missing(file)) => {
             let master = super::master_key::create(&file, owner, random)?;
-            new_data_key(&connection, &master, random, now)?
+            let data = new_data_key(&connection, &master, random, now)?;
+            super::master_key::put_in_place(&file)?;
+            data
+        }
+        (Some(wrapped), Found::Missing(file)) if super::master_key::is_half_made(&file) => {
+            let master = super::master_key::half_made(&file, owner)?;
+            let data = master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?;
+            super::master_key::put_in_place(&file)?;
+            data
         }
         (Some(_), Found::Missing(file)) => {
             return Err(StoreError::File {
@@ -82,20 +95,27 @@ pub fn open(
     Ok((connection, Keys::derive(&data)?))
 }
 
-// A key without its store is a store that was deleted. A new one would be empty: with
+// A key without its store is a store that was lost, deleted or cut off. A new one would be empty: with
 // `unenrolled = "skip"` everybody would pass. Whether systemd's credential was ever used cannot be told.
 fn not_lost(config: &StoreConfig, master: &Found) -> Result<(), StoreError> {
-    let (Found::Key(_), MasterKeySource::File(key)) = (master, &config.master_key) else { return Ok(()) };
-    match fs::symlink_metadata(&config.path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::File {
-            path: config.path.clone(),
-            what: format!(
-                "the store is gone, but its master key {} is there. Restore the store from a backup; or, to \
-                 begin anew without any device, remove the key as well",
-                key.display()
-            ),
-        }),
+    let empty = match fs::symlink_metadata(&config.path) {
+        Ok(meta) => meta.is_file() && meta.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    match (master, &config.master_key) {
+        (Found::Key(_), MasterKeySource::File(key)) if empty => Err(lost(config, key)),
         _ => Ok(()),
+    }
+}
+
+fn lost(config: &StoreConfig, key: &Path) -> StoreError {
+    StoreError::File {
+        path: config.path.clone(),
+        what: format!(
+            "the store is gone, but its master key {} is there. Restore the store from a backup; or, to begin \
+             anew without any device, remove the key as well",
+            key.display()
+        ),
     }
 }
 

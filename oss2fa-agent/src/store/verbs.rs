@@ -1,6 +1,6 @@
 //! The verbs of the store, each one transaction.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -206,9 +206,13 @@ impl Store {
                         return Ok(ImportResult::Refused("the counter is too large".to_owned()));
                     }
                     let kind = FactorKind::from(kind);
-                    let fingerprint = keys.fingerprint(kind.as_str(), parameters.period.value(), &secret);
+                    let fingerprint = keys.fingerprint(parameters.algorithm, &secret);
                     if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
                         return Ok(ImportResult::AlreadyThere(there));
+                    }
+                    if device::is_used_otherwise(connection, &fingerprint, kind, parameters)? {
+                        let why = "its secret has been a device of another kind or period here".to_owned();
+                        return Ok(ImportResult::Refused(why));
                     }
                     let new = NewDevice {
                         kind,
@@ -352,7 +356,13 @@ pub(super) fn copy_to(
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(|error| {
         StoreError::File { path: target.to_owned(), what: format!("the backup cannot be made: {error}") }
     })?;
-    let mut to = Connection::open_with_flags(target, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The folder may be somebody else's, who puts a link in the place of what was just made.
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let to = fs::canonicalize(folder)
+        .map(|folder| folder.join(target.file_name().unwrap_or_default()))
+        .map_err(|error| StoreError::File { path: target.to_owned(), what: error.to_string() })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut to = Connection::open_with_flags(to, flags)?;
     let backup = Backup::new(from, &mut to)?;
     loop {
         let step = backup.step(256)?;

@@ -273,14 +273,14 @@ fn root_releases_what_a_user_is_locked_by() {
 }
 
 #[test]
-fn addresses_of_one_subscriber_are_one_source_and_names_are_none() {
-    for (one, other) in [
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
-        ("192.0.2.1", "::ffff:192.0.2.1"),
-        ("a.example.org", "b.example.org"),
-    ] {
+fn addresses_of_one_subscriber_are_one_source_and_names_share_a_counter() {
+    for (one, other) in [("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"), ("192.0.2.1", "::ffff:192.0.2.1")] {
         assert_eq!(from(one), from(other));
     }
+    // A stranger with a name does not fill the counter of an owner with another; all names together
+    // have one counter for whatever user.
+    assert_ne!(from("a.example.org"), from("b.example.org"));
+    assert_eq!(from("a.example.org").shared(), from("B.example.org").shared());
     for (one, other) in [("2001:db8:1:2::1", "2001:db8:1:3::1"), ("192.0.2.1", "192.0.2.2")] {
         assert_ne!(from(one), from(other));
     }

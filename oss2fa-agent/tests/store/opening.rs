@@ -188,3 +188,30 @@ fn a_store_that_was_deleted_is_not_made_anew_beside_its_key() {
     fs::remove_file(world.key()).unwrap();
     assert_eq!(world.refusal(), "opened");
 }
+
+#[test]
+fn a_store_that_was_cut_to_nothing_is_not_a_first_start() {
+    let world = used();
+    for file in ["agent.db-wal", "agent.db-shm"] {
+        let _gone = fs::remove_file(world.folder.path().join(file));
+    }
+    fs::write(world.path(), b"").unwrap();
+    assert!(world.refusal().contains("the store is gone"), "{}", world.refusal());
+    // The same where all rows are gone, and with them the data key.
+    let world = used();
+    world.tamper("DELETE FROM data_key");
+    assert!(world.refusal().contains("the store is gone"), "{}", world.refusal());
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_finished_by_the_next() {
+    let world = used();
+    // Between making the store and naming its key.
+    fs::rename(world.key(), world.key().with_extension("key.new")).unwrap();
+    assert_eq!(world.refusal(), "opened");
+    assert!(world.key().exists() && !world.key().with_extension("key.new").exists());
+    // Between writing the key and making the store.
+    let world = World::new();
+    fs::write(world.key().with_extension("key.new"), "half").unwrap();
+    assert_eq!(world.refusal(), "opened");
+}

@@ -1,10 +1,11 @@
 //! A code is good once, and none at or below the last accepted position is good again, on any path.
 
-use oss2fa_agent::admin::{DeviceStatus, ImportResult, OtpKind};
+use oss2fa_agent::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
 use oss2fa_agent::policy::Enrolled;
 use oss2fa_agent::store::device::Vouched;
 use oss2fa_agent::store::{Purpose, Store};
 use oss2fa_core::ids::DeviceId;
+use oss2fa_core::secret::SecretText;
 
 use super::world::*;
 
@@ -227,4 +228,30 @@ fn a_clock_that_was_set_back_gives_no_code_back() {
     assert_eq!(login(&store, "ferris", &totp(BEGIN - 86_400)), Said::Refused);
     world.at(0);
     assert_eq!(login(&store, "ferris", &totp(0)), Said::Refused);
+}
+
+#[test]
+fn a_secret_spelt_otherwise_brings_no_used_code_back() {
+    let world = World::new();
+    let store = world.open();
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    let code = totp(BEGIN);
+    assert_eq!(login(&store, "ferris", &code), Said::Admitted(id));
+    // HMAC pads a key with zeros: this secret makes the same codes.
+    let mut padded = data_encoding::BASE32.decode(SECRET.as_bytes()).unwrap();
+    padded.extend([0, 0]);
+    let imported = |kind| Imported::Otp {
+        kind,
+        secret: SecretText::new(data_encoding::BASE32_NOPAD.encode(&padded)),
+        parameters: Default::default(),
+        next_position: 0,
+        drift: 0,
+    };
+    assert_eq!(import(&store, "ferris", imported(OtpKind::Totp)), ImportResult::AlreadyThere(id));
+    assert!(store.forget(context(&store, "ferris"), account(&store, "ferris")).unwrap());
+    assert!(matches!(import(&store, "ferris", imported(OtpKind::Totp)), ImportResult::Imported(_)));
+    assert_eq!(login(&store, "ferris", &code), Said::Refused);
+    // Nor as a counter, which would know nothing of the steps that were used.
+    assert!(store.forget(context(&store, "ferris"), account(&store, "ferris")).unwrap());
+    assert!(matches!(import(&store, "ferris", imported(OtpKind::Hotp)), ImportResult::Refused(_)));
 }

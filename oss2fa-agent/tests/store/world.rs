@@ -34,6 +34,9 @@ pub(crate) const BEGIN: u64 = 1_795_378_335;
 /// A secret that other systems know, too: that of RFC 4226, appendix D.
 pub(crate) const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
+/// What counter-based devices have: a secret is of one kind for good.
+pub(crate) const HOTP_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
 pub(crate) const LIMITS: LockLimits = LockLimits {
     free_attempts: 5,
     free_attempts_per_source: 50,
@@ -215,9 +218,9 @@ pub(crate) fn totp_of(secret: &str, now: u64) -> SecretText {
     oathtool(&["--totp", "--now", &format!("@{now}"), "--base32", secret])
 }
 
-/// The code that a device with [`SECRET`] shows for a counter.
+/// The code that a device with [`HOTP_SECRET`] shows for a counter.
 pub(crate) fn hotp(counter: u64) -> SecretText {
-    oathtool(&["--hotp", "--counter", &counter.to_string(), "--base32", SECRET])
+    oathtool(&["--hotp", "--counter", &counter.to_string(), "--base32", HOTP_SECRET])
 }
 
 pub(crate) fn oathtool(arguments: &[&str]) -> SecretText {
@@ -259,7 +262,11 @@ pub(crate) fn device(store: &Store, who: &str, id: DeviceId) -> Device {
 }
 
 pub(crate) fn otp(kind: OtpKind, next_position: u64) -> Imported {
-    let secret = SecretText::new(SECRET.to_owned());
+    let secret = match kind {
+        OtpKind::Totp => SECRET,
+        OtpKind::Hotp => HOTP_SECRET,
+    };
+    let secret = SecretText::new(secret.to_owned());
     Imported::Otp { kind, secret, parameters: OtpParameters::default(), next_position, drift: 0 }
 }
 
@@ -267,7 +274,7 @@ pub(crate) fn import(store: &Store, who: &str, what: Imported) -> ImportResult {
     store.import(context(store, who), user(who), name("phone"), what).unwrap()
 }
 
-/// An active device with [`SECRET`].
+/// An active device with the secret of its kind.
 pub(crate) fn owner(store: &Store, who: &str, kind: OtpKind) -> DeviceId {
     match import(store, who, otp(kind, 0)) {
         ImportResult::Imported(device) => device,

@@ -16,6 +16,9 @@ use crate::source::{Source, clean};
 use crate::store::device::Vouched;
 use crate::store::{Attempt, Context, Event, Purpose, Verdict};
 
+/// No account can have this uid or gid (POSIX `(uid_t)-1`).
+const NOBODYS: u32 = u32::MAX;
+
 impl Desk<'_> {
     /// The user that is meant, where this caller may ask for them. Users need `verb` to be allowed;
     /// `None` stands for what is theirs in any case, or root's alone.
@@ -52,6 +55,20 @@ impl Desk<'_> {
         }
         let view = self.live.store.account_view(&account.name).map_err(|error| unavailable(&error))?;
         Ok(Subject { account, view })
+    }
+
+    /// The same; for root also somebody who has left the host, and not yet the store.
+    pub(super) fn subject_or_gone(&self, user: &str, verb: Option<SelfService>) -> Answer<Subject> {
+        if self.caller == Caller::Root
+            && self.account(user)?.is_none()
+            && let Ok(name) = UserName::from_directory(user)
+        {
+            let view = self.live.store.account_view(&name).map_err(|error| unavailable(&error))?;
+            if view.account.is_some() {
+                return Ok(Subject { account: Account { name, uid: NOBODYS, gid: NOBODYS }, view });
+            }
+        }
+        self.subject(user, verb)
     }
 
     pub(super) fn account(&self, user: &str) -> Answer<Option<Account>> {

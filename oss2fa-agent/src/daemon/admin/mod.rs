@@ -23,6 +23,7 @@ use crate::admin::{
 };
 use crate::config::Config;
 use crate::policy::SelfService;
+use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
 
 /// Answers one request.
@@ -109,6 +110,16 @@ impl Desk<'_> {
                 format!("device {device} of {} is active already", subject.account.name),
             ));
         }
+        if pending.vouched == Vouched::No && subject.has_any() {
+            return Err(refused(
+                RefusalCode::BadRequest,
+                format!(
+                    "device {device} was made before {} had another one, and nobody showed a code for it. Remove \
+                     it, and enrol it again: that asks for a code of the device that counts",
+                    subject.account.name
+                ),
+            ));
+        }
         let verified = pending
             .check(self.live.store.keys(), code.expose(), self.config.policy.totp_skew, self.live.store.now())
             .map_err(|error| unavailable(&error))?;
@@ -122,7 +133,7 @@ impl Desk<'_> {
             self.only_root("list everybody's devices", "Name yourself with --user.")?;
             return self.list_all(after);
         };
-        let subject = self.subject(user, Some(SelfService::List))?;
+        let subject = self.subject_or_gone(user, Some(SelfService::List))?;
         Ok(Response::Devices { devices: self.views(&subject)?, more: More::No })
     }
 
@@ -139,7 +150,7 @@ impl Desk<'_> {
     }
 
     fn remove(&self, user: &str, device: DeviceId, proof: Option<SecretText>) -> Answer<Response> {
-        let subject = self.subject(user, Some(SelfService::Remove))?;
+        let subject = self.subject_or_gone(user, Some(SelfService::Remove))?;
         let found = subject.device(device)?;
         let (account, name) = (found.account, subject.account.name.clone());
         let by_owner = matches!(self.caller, Caller::User(_));
@@ -165,7 +176,7 @@ impl Desk<'_> {
 
     fn forget(&self, user: &str) -> Answer<Response> {
         self.only_root("forget a user", "")?;
-        let subject = self.subject(user, None)?;
+        let subject = self.subject_or_gone(user, None)?;
         let name = &subject.account.name;
         let Some(account) = subject.view.account else {
             return Err(refused(RefusalCode::UnknownDevice, format!("{name} was never enrolled here")));
