@@ -285,32 +285,44 @@ pub fn page(
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn floor_of(connection: &Connection, fingerprint: &[u8; 32]) -> Result<u64, StoreError> {
+pub fn floor_of(
+    connection: &Connection,
+    fingerprint: &[u8; 32],
+    kind: FactorKind,
+    parameters: OtpParameters,
+) -> Result<u64, StoreError> {
     let floor: Option<i64> = connection
-        .prepare_cached("SELECT max(next_position) FROM device WHERE fingerprint = ?1")?
-        .query_row([fingerprint.as_slice()], |row| row.get(0))?;
+        .prepare_cached(
+            "SELECT max(next_position) FROM device
+             WHERE fingerprint = ?1 AND kind = ?2 AND (kind <> 'totp' OR period = ?3)",
+        )?
+        .query_row(params![fingerprint.as_slice(), kind.as_str(), parameters.period.value()], |row| {
+            row.get(0)
+        })?;
     Ok(floor.unwrap_or(0).cast_unsigned())
 }
 
-/// Whether a device of another kind or period, there or removed, has this secret: what was used of it
+/// Whether a device of this account, of another kind or period, there or removed, has this secret: what was used of it
 /// then cannot be told in this one's steps or counters.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn is_used_otherwise(
     connection: &Connection,
+    account: AccountId,
     fingerprint: &[u8; 32],
     kind: FactorKind,
     parameters: OtpParameters,
 ) -> Result<bool, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM device WHERE fingerprint = ?1
+            "SELECT EXISTS (SELECT 1 FROM device WHERE fingerprint = ?1 AND account = ?4
                             AND (kind <> ?2 OR (kind = 'totp' AND period <> ?3)))",
         )?
-        .query_row(params![fingerprint.as_slice(), kind.as_str(), parameters.period.value()], |row| {
-            row.get(0)
-        })?)
+        .query_row(
+            params![fingerprint.as_slice(), kind.as_str(), parameters.period.value(), account.0],
+            |row| row.get(0),
+        )?)
 }
 
 /// The device of an account that holds this secret.
@@ -344,7 +356,7 @@ pub fn add(
     now: u64,
 ) -> Result<DeviceId, StoreError> {
     let fingerprint = keys.fingerprint(new.parameters.algorithm, new.secret);
-    let floor = floor_of(connection, &fingerprint)?.max(new.next_position);
+    let floor = floor_of(connection, &fingerprint, new.kind, new.parameters)?.max(new.next_position);
     connection
         .prepare_cached(
             "INSERT INTO device (account, name, kind, status, vouched, fingerprint, algorithm, digits,

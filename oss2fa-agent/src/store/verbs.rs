@@ -210,8 +210,10 @@ impl Store {
                     if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
                         return Ok(ImportResult::AlreadyThere(there));
                     }
-                    if device::is_used_otherwise(connection, &fingerprint, kind, parameters)? {
-                        let why = "its secret has been a device of another kind or period here".to_owned();
+                    if device::is_used_otherwise(connection, account, &fingerprint, kind, parameters)? {
+                        let why =
+                            "the user has, or had, a device with its secret and of another kind or period"
+                                .to_owned();
                         return Ok(ImportResult::Refused(why));
                     }
                     let new = NewDevice {
