@@ -127,3 +127,40 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn served(connections: &Connections, caller: Caller, now: Instant) -> Option<Place> {
+        match connections.enter(caller, now) {
+            Entry::Served(place) => Some(place),
+            Entry::Closed(_) => None,
+        }
+    }
+
+    #[test]
+    fn one_user_takes_its_own_places_and_root_always_has_one() {
+        let (connections, now) = (Connections::default(), Instant::now());
+        let places: Vec<_> =
+            (0..MOST_OF_ONE_UID).map(|_| served(&connections, Caller::User(1), now).unwrap()).collect();
+        assert!(served(&connections, Caller::User(1), now).is_none());
+        assert!(served(&connections, Caller::User(2), now).is_some());
+        assert!(served(&connections, Caller::Root, now).is_some());
+        drop(places);
+        assert!(served(&connections, Caller::User(1), now).is_some());
+    }
+
+    #[test]
+    fn a_user_is_closed_out_after_so_many_in_a_minute_and_logged_once() {
+        let (connections, now) = (Connections::default(), Instant::now());
+        for _ in 0..MOST_A_MINUTE {
+            assert!(served(&connections, Caller::User(1), now).is_some());
+        }
+        assert!(matches!(connections.enter(Caller::User(1), now), Entry::Closed(Worth::Line)));
+        assert!(matches!(connections.enter(Caller::User(1), now), Entry::Closed(Worth::Nothing)));
+        assert!(served(&connections, Caller::User(2), now).is_some());
+        assert!(served(&connections, Caller::Root, now).is_some());
+        assert!(served(&connections, Caller::User(1), now + MINUTE).is_some());
+    }
+}
