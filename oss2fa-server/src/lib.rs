@@ -1,0 +1,2 @@
+//! The OSS2FA server.
+#![forbid(unsafe_code)]
