@@ -1,34 +1,14 @@
 //! What comes from outside the program's own logic: the time and randomness, as parameters.
 
-use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use oss2fa_core::random::{NoRandomness, Random};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// Seconds since 1970, UTC.
     fn now(&self) -> u64;
 }
-
-/// Gives random bytes fit for keys.
-pub trait Random: Send + Sync {
-    /// Fills `bytes`.
-    ///
-    /// # Errors
-    /// [`NoRandomness`]; the caller must give up, the bytes are not random.
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoRandomness>;
-}
-
-/// The system gave no random bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRandomness;
-
-impl fmt::Display for NoRandomness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the system gave no random bytes")
-    }
-}
-
-impl std::error::Error for NoRandomness {}
 
 /// The clock and the random source of the running system.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use oss2fa_core::keys::SealError;
 use thiserror::Error;
 
 use crate::outside::NoRandomness;
@@ -69,4 +70,13 @@ pub enum StoreError {
     /// The transaction that held the change was not committed.
     #[error("the store could not commit: {0}")]
     Commit(String),
+}
+
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Random(error) => Self::Random(error),
+            _ => Self::Corrupt("a secret too long to seal"),
+        }
+    }
 }

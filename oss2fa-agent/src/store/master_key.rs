@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use nix::fcntl::OFlag;
+use oss2fa_core::keys::{KEY_LENGTH, KeyBytes};
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
-use super::keys::{KEY_LENGTH, KeyBytes};
 use crate::config::MasterKeySource;
 use crate::outside::Random;
 

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
+use oss2fa_core::keys::KeyBytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::error::StoreError;
-use super::keys::{KeyBytes, Keys};
+use super::keys::{Keys, unwrap_key, wrap};
 use super::master_key::{Found, Owner};
 use super::schema;
 use crate::config::{MasterKeySource, StoreConfig};
@@ -57,7 +58,7 @@ pub fn open(
     let wrapped: Option<Vec<u8>> = wrapped_data_key(&connection)?;
     let data = match (wrapped, master) {
         (Some(wrapped), Found::Key(master)) => {
-            master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?
+            unwrap_key(&master, &wrapped).ok_or_else(|| wrong_key(config))?
         }
         (None, Found::Key(master)) => match &config.master_key {
             MasterKeySource::File(key) => return Err(lost(config, key)),
@@ -73,7 +74,7 @@ pub fn open(
         }
         (Some(wrapped), Found::Missing(file)) if super::master_key::is_half_made(&file) => {
             let master = super::master_key::half_made(&file, owner)?;
-            let data = master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?;
+            let data = unwrap_key(&master, &wrapped).ok_or_else(|| wrong_key(config))?;
             super::master_key::put_in_place(&file)?;
             data
         }
@@ -92,7 +93,7 @@ pub fn open(
     if let Err(error) = lay_out_log(path) {
         tracing::warn!(%error, "the store's log could not be laid out in its full length");
     }
-    Ok((connection, Keys::derive(&data)?))
+    Ok((connection, Keys::derive(&data)))
 }
 
 // A key without its store is a store that was lost, deleted or cut off. A new one would be empty: with
@@ -152,7 +153,8 @@ pub fn keys_of(connection: &Connection, config: &StoreConfig, master: Found) -> 
             return Err(StoreError::File { path, what });
         }
     };
-    Keys::derive(&master.unwrap_key(&wrapped).ok_or_else(|| wrong_key(config))?)
+    let data = unwrap_key(&master, &wrapped).ok_or_else(|| wrong_key(config))?;
+    Ok(Keys::derive(&data))
 }
 
 /// One more connection for reading beside the writer.
@@ -193,7 +195,7 @@ fn new_data_key(
     let data = KeyBytes::generate(random)?;
     connection.execute(
         "INSERT INTO data_key (id, wrapped, created_at) VALUES (1, ?1, ?2)",
-        params![master.wrap(&data, random)?, now.cast_signed()],
+        params![wrap(master, &data, random)?, now.cast_signed()],
     )?;
     Ok(data)
 }

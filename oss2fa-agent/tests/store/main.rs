@@ -3,6 +3,7 @@
 
 mod audit;
 mod concurrency;
+mod formats;
 mod groups;
 mod lock_rules;
 mod locks;
