@@ -1,2 +1,4 @@
 //! The OSS2FA server.
 #![forbid(unsafe_code)]
+
+pub mod config;
