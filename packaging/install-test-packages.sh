@@ -10,7 +10,11 @@ build="build-essential pkg-config libpam0g-dev"
 # The programs that people log in through, and an independent generator of codes.
 login="openssh-server openssh-client sudo iproute2 oathtool expect python3 python3-pexpect python3-pyotp"
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
-harness="pamtester libpam-wrapper strace zbar-tools faketime gdb"
+harness="pamtester libpam-wrapper strace zbar-tools qrencode faketime gdb"
+# What stands around the server: its callers, its other store, who takes its mail.
+server="curl openssl postgresql python3-aiosmtpd"
+# To install the peers that come from PyPI (tests/peers/install.sh).
+pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
 peers="libpam-google-authenticator libpam-oath"
 # The package: dpkg-shlibdeps, its linter, a Debian to install it in, the checks of the units.
@@ -18,7 +22,7 @@ package="dpkg-dev lintian debootstrap debian-archive-keyring systemd"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;
-    test) wanted="$build $login $harness $peers $package" ;;
+    test) wanted="$build $login $harness $server $pypi $peers $package" ;;
     *) echo "install-test-packages.sh: unknown purpose '$1'; it is 'demo' or 'test'" >&2; exit 2 ;;
 esac
 
@@ -39,8 +43,8 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-# openssh-server would start an sshd for the whole machine. Debian's way to say no is this file; where
-# the machine has its own, that one stands.
+# openssh-server would start an sshd for the whole machine, and postgresql a cluster. Debian's way to say
+# no is this file; where the machine has its own, that one stands.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

@@ -31,6 +31,16 @@ impl Built {
             agent: up_to_date(&release.join("oss2fa-agent")),
         }
     }
+
+    /// `oss2fa-server`: apart from the others, so that a change to it does not ask who tests those to
+    /// build anew.
+    ///
+    /// # Panics
+    /// Where it is absent, or older than a source it was made of.
+    #[must_use]
+    pub fn server() -> PathBuf {
+        up_to_date(&workspace().join("target/release/oss2fa-server"))
+    }
 }
 
 fn up_to_date(built: &Path) -> PathBuf {

@@ -23,6 +23,7 @@ mod command;
 mod host;
 mod pamtester;
 mod peer;
+pub mod server;
 mod sshd;
 pub mod stack;
 mod syslog;

@@ -1,0 +1,35 @@
+//! The server as its callers meet it: the built program on loopback, `curl`, and real peers around it.
+//!
+//! ```no_run
+//! use oss2fa_tests::server::{PostgresCluster, Server, Store};
+//! let cluster = PostgresCluster::start();
+//! let server = Server::new().on(Store::Postgres(&cluster)).config("[log]\nlevel = 'debug'\n").start();
+//! let reply = server.integration().get("/devices-kind").expect(200);
+//! ```
+//!
+//! Nothing here needs root, but [`Plan::without_configuration`]. Codes come from `oathtool`, what is in
+//! a QR code from `zbarimg`, mail from aiosmtpd.
+
+mod authenticator;
+mod authority;
+mod caller;
+mod cluster;
+mod curl;
+mod flows;
+mod gateway;
+mod mail;
+mod node;
+mod place;
+mod plan;
+mod script;
+
+pub use authenticator::{phone, qr_text};
+pub use authority::Authority;
+pub use caller::Caller;
+pub use cluster::PostgresCluster;
+pub use curl::Reply;
+pub use flows::Enrolled;
+pub use gateway::{Gateway, GatewayMode, Sent};
+pub use mail::{Mail, MailMode, MailSecurity, MailSink};
+pub use node::Server;
+pub use plan::{Plan, Store};

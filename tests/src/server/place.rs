@@ -1,0 +1,141 @@
+//! Where a server runs: in a temporary folder, or on what looks to it like a machine of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use crate::built::Built;
+use crate::world::{PATH, World};
+
+/// The folder, the network and the program of a server.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: TempDir,
+    machine: Option<Machine>,
+    port: u16,
+}
+
+/// A private world with a network of its own.
+#[derive(Debug)]
+struct Machine {
+    world: World,
+    network: Child,
+}
+
+impl Place {
+    /// A temporary folder and a free port on loopback.
+    pub(crate) fn folder() -> Self {
+        let folder = tempfile::Builder::new().prefix("oss2fa-server-").tempdir().unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        Self { folder, machine: None, port: free_port() }
+    }
+
+    /// A machine on which the server was just installed, and never started.
+    pub(crate) fn machine() -> Self {
+        let world = World::new();
+        fs::copy(Built::server(), world.path("/usr/local/bin/oss2fa-server")).unwrap();
+        world.program(&["rm", "-rf", "/etc/oss2fa"]).succeed();
+        let mut network = Command::new("/usr/bin/unshare")
+            .args(["--net", "/bin/sh", "-c", "ip link set lo up && echo ready && read -r end"])
+            .env_clear()
+            .env("PATH", PATH)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare of util-linux");
+        let mut line = String::new();
+        BufReader::new(network.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "ready", "the private network could not be made");
+        let folder = tempfile::Builder::new().prefix("oss2fa-server-").tempdir().unwrap();
+        Self { folder, machine: Some(Machine { world, network }), port: 8300 }
+    }
+
+    /// The port that the server has.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Does the server have to be told where to listen?
+    pub(crate) fn listen(&self) -> Vec<String> {
+        if self.machine.is_some() {
+            return Vec::new();
+        }
+        vec!["--listen".to_owned(), format!("127.0.0.1:{}", self.port)]
+    }
+
+    /// Its data folder, as the server and the programs around it see it.
+    pub(crate) fn data(&self) -> PathBuf {
+        match &self.machine {
+            Some(_) => PathBuf::from("/var/lib/oss2fa-server"),
+            None => self.folder.path().join("data"),
+        }
+    }
+
+    /// A file of its data folder, as this process reaches it.
+    pub(crate) fn data_from_here(&self, name: &str) -> PathBuf {
+        match &self.machine {
+            Some(machine) => machine.world.path("/var/lib/oss2fa-server").join(name),
+            None => self.data().join(name),
+        }
+    }
+
+    /// A file beside the data folder, for the harness.
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A program that runs where the server does.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = match &self.machine {
+            None => Command::new(program),
+            Some(machine) => {
+                let mut command = Command::new("/usr/bin/nsenter");
+                command.arg(format!("--mount={}", machine.world.mount_namespace().display()));
+                command.arg(format!("--net=/proc/{}/ns/net", machine.network.id()));
+                command.args(["--wd=/", "--", program]);
+                command
+            }
+        };
+        command.env_clear().env("PATH", PATH).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// The server's own program.
+    pub(crate) fn server(&self) -> Command {
+        match &self.machine {
+            Some(_) => self.command("/usr/local/bin/oss2fa-server"),
+            None => self.command(&Built::server().display().to_string()),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(self.network.stdin.take());
+        let _gone = self.network.wait();
+    }
+}
+
+/// Below the range from which the kernel gives ports to clients, so that none of them sits there
+/// while a server is away for a restart.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let seed = u16::try_from(std::process::id() % 601).unwrap() * 20;
+    loop {
+        let port = 20_000 + (seed + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A folder that another user of this machine may enter.
+pub(crate) fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+}
