@@ -1,0 +1,106 @@
+//! The connections that are open, as the accept loop keeps them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, Interval, timeout};
+
+use super::Drained;
+use super::connection::Shared;
+use super::control::{Control, Stage};
+
+/// All of them. Dropping it closes them.
+pub(super) struct Open {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    known: HashMap<Id, Known>,
+    quiet_at_most: Duration,
+}
+
+struct Known {
+    control: Arc<Control>,
+    handle: AbortHandle,
+    // At `quiet_since`, so many requests had begun and none was under way.
+    begun: u64,
+    quiet_since: Instant,
+}
+
+impl Open {
+    pub(super) fn new(shared: Shared, quiet_at_most: Duration) -> Self {
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), known: HashMap::new(), quiet_at_most }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn add(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let control = Arc::new(Control::default());
+        let (shared, its) = (Arc::clone(&self.shared), Arc::clone(&control));
+        let handle = self.tasks.spawn(async move { shared.connection(stream, peer, its).await });
+        let known = Known { control, begun: 0, quiet_since: Instant::now(), handle };
+        self.known.insert(known.handle.id(), known);
+    }
+
+    /// Waits for one to end; `None` where there is none. May be cancelled.
+    pub(super) async fn ended(&mut self) -> Option<()> {
+        let ended = self.tasks.join_next_with_id().await?;
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => {
+                log_panic(error);
+                error.id()
+            }
+        };
+        self.known.remove(&id);
+        Some(())
+    }
+
+    /// Closes those on which nothing was asked for too long.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        for known in self.known.values_mut() {
+            let begun = known.control.begun();
+            // A handshake has a limit of its own.
+            let quiet =
+                begun == known.begun && !known.control.is_busy() && known.control.stage() == Stage::Http;
+            if !quiet {
+                known.begun = begun;
+                known.quiet_since = now;
+            } else if now.duration_since(known.quiet_since) >= self.quiet_at_most {
+                known.control.ask_to_leave();
+            }
+        }
+    }
+
+    /// Lets requests under way end, at most for `grace`; then closes what is left.
+    pub(super) async fn drain(mut self, grace: Duration, mut sweeps: Interval) -> Drained {
+        for known in self.known.values() {
+            if known.control.ask_to_finish() == Stage::Handshake {
+                known.handle.abort();
+            }
+        }
+        let before = self.len();
+        let all_ended = async {
+            loop {
+                tokio::select! {
+                    ended = self.ended() => if ended.is_none() { break },
+                    now = sweeps.tick() => self.sweep(now),
+                }
+            }
+        };
+        let _ = timeout(grace, all_ended).await;
+        let cut = self.len();
+        self.tasks.shutdown().await;
+        Drained { finished: before.saturating_sub(cut), cut }
+    }
+}
+
+fn log_panic(error: &JoinError) {
+    if error.is_panic() {
+        tracing::error!(code = "connection_panic", %error, "a connection was closed by a fault of this program");
+    }
+}

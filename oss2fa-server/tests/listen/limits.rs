@@ -1,0 +1,145 @@
+//! Strangers that are slow, silent, or many.
+
+use std::io::{ErrorKind, Read, Write};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use oss2fa_server::listen::ListenLimits;
+
+use crate::peers::{Raw, got, said, start};
+use crate::server::{OwnPair, Server, Setup};
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+const TOO_LONG: Duration = Duration::from_millis(2500);
+
+fn hasty() -> Setup {
+    let setup = Setup::default();
+    Setup {
+        limits: ListenLimits { request_timeout: TIMEOUT, handshake_timeout: TIMEOUT, ..setup.limits },
+        ..setup
+    }
+}
+
+fn in_time(took: Duration) {
+    assert!(took >= TIMEOUT - Duration::from_millis(50) && took < TOO_LONG, "closed after {took:?}");
+}
+
+#[test]
+fn a_head_that_is_never_finished_is_not_waited_for() {
+    let server = Server::plain(hasty());
+    let start = Instant::now();
+    let mut slow = Raw::open(server.address);
+    let mut drip = slow.0.try_clone().unwrap();
+    let dripping = std::thread::spawn(move || {
+        let head =
+            b"GET /hello HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x'));
+        for byte in head {
+            if drip.write_all(&[*byte]).is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(20));
+        }
+    });
+    in_time(slow.closed_after(start));
+    dripping.join().unwrap();
+
+    // The same on a connection that was good before.
+    let mut turned = Raw::open(server.address);
+    turned.hello();
+    let start = Instant::now();
+    turned.0.write_all(b"GET /hello HTTP/1.1\r\nHost: loc").unwrap();
+    in_time(turned.closed_after(start));
+}
+
+#[test]
+fn silence_is_not_waited_for() {
+    let own = OwnPair::make();
+    let plain = Server::plain(hasty());
+    let tls = Server::tls(&own.files, hasty());
+    let http2_preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for (address, said) in [
+        (plain.address, &b""[..]),
+        (plain.address, b"PRI * HTTP/2"),
+        (plain.address, http2_preface),
+        (tls.address, b""),
+        // The head of a client hello of 512 bytes that do not come.
+        (tls.address, b"\x16\x03\x01\x02\x00\x01\x00"),
+    ] {
+        let start = Instant::now();
+        let mut silent = Raw::open(address);
+        silent.0.write_all(said).unwrap();
+        in_time(silent.closed_after(start));
+    }
+}
+
+#[test]
+fn a_slow_head_within_tls_is_not_waited_for() {
+    let own = OwnPair::make();
+    let server = Server::tls(&own.files, hasty());
+    let begin = Instant::now();
+    let mut client =
+        start("openssl", &["s_client", "-quiet", "-ign_eof", "-connect", &server.address.to_string()]);
+    let mut input = client.stdin.take().unwrap();
+    input.write_all(b"GET /hello HTTP/1.1\r\nHost: loc").unwrap();
+    let said = said(client);
+    in_time(begin.elapsed());
+    assert_eq!(said.out, "");
+    drop(input);
+}
+
+#[test]
+fn a_slow_handler_and_a_busy_connection_are_not_cut() {
+    let own = OwnPair::make();
+    let server = Server::tls(&own.files, hasty());
+    for version in ["--http2", "--http1.1"] {
+        // Two seconds, where one is the limit of a head.
+        assert_eq!(got(&["--cacert", own.certificate(), version, &server.url("https", "/slow")]), "done");
+    }
+    let plain = Server::plain(hasty());
+    let mut busy = Raw::open(plain.address);
+    for _ in 0..6 {
+        busy.hello();
+        sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn two_thousand_idle_connections_hold_while_another_answers() {
+    const MANY: usize = 2000;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    assert!(hard > 2 * MANY as u64 + 100, "this test needs 4,100 descriptors: ulimit -n gives {hard}");
+
+    let server = Server::plain(Setup::default());
+    let mut idle: Vec<_> = (0..MANY).map(|_| Raw::open(server.address)).collect();
+    // Half of them have asked before, half never did.
+    idle.iter_mut().step_by(2).for_each(Raw::hello);
+    let start = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(got(&[&server.url("http", "/hello")]), "hello");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "ten requests took {:?}", start.elapsed());
+    idle.iter_mut().for_each(Raw::hello);
+    let drained = server.stop();
+    assert_eq!((drained.finished, drained.cut), (MANY, 0));
+}
+
+#[test]
+fn at_the_limit_new_connections_wait_for_an_old_one_to_end() {
+    let setup = Setup::default();
+    let limits = ListenLimits { connections: 3, ..setup.limits };
+    let server = Server::plain(Setup { limits, ..setup });
+    let mut open: Vec<_> = (0..3).map(|_| Raw::open(server.address)).collect();
+    open.iter_mut().for_each(Raw::hello);
+
+    let mut waiting = Raw::open(server.address);
+    waiting.0.write_all(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    waiting.0.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let early = waiting.0.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::WouldBlock);
+
+    open.pop();
+    waiting.0.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(waiting.0.read(&mut [0; 1]).unwrap(), 1);
+}
