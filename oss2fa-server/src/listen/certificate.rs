@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -192,7 +193,9 @@ fn load(files: &PairFiles, provider: &CryptoProvider) -> Result<CertifiedKey, Li
     // A key of root's for a group is how distributions share one among several services.
     let others = if meta.uid() == 0 { 0o037 } else { 0o077 };
     if meta.mode() & others != 0 {
-        return Err(ListenError::KeyExposed { path: files.key.clone(), mode: meta.mode() & 0o7777 });
+        // One of root's, and closed to its group, could not be read by a server that is not root.
+        let cure = if meta.uid() == 0 && !geteuid().is_root() { 0o640 } else { 0o600 };
+        return Err(ListenError::KeyExposed { path: files.key.clone(), mode: meta.mode() & 0o7777, cure });
     }
     let key = PrivateKeyDer::from_pem_slice(&read(key, &files.key)?);
     let Ok(key) = key else {

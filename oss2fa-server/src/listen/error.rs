@@ -29,13 +29,15 @@ pub enum ListenError {
     /// Others than the server could read the private key.
     #[error(
         "the TLS key {path} has mode {mode:04o}, so others than the server could read it. \
-         Mend it with: chmod 0600 {path}"
+         Mend it with: chmod {cure:04o} {path}"
     )]
     KeyExposed {
         /// Which.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// The permission bits that it should have.
+        cure: u32,
     },
     /// The private key is that of another certificate.
     #[error(
