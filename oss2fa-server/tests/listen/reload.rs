@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use oss2fa_server::listen::PairFiles;
 use crate::peers::{P256, eventually, fingerprint_at, fingerprint_of, openssl_pair, start};
 use crate::server::{Server, Setup, logged};
 
+/// The signal reaches all servers of a process, and would make them report a failure again.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn replace(old: &PairFiles, new: &PairFiles) {
     fs::rename(&new.key, &old.key).unwrap();
     fs::rename(&new.certificate, &old.certificate).unwrap();
@@ -20,6 +24,7 @@ fn replace(old: &PairFiles, new: &PairFiles) {
 
 #[test]
 fn a_new_connection_sees_the_new_pair_and_an_old_one_goes_on() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let files = openssl_pair(folder.path(), "first", &P256);
     let server = Server::tls(&files, Setup::default());
@@ -54,6 +59,7 @@ fn a_new_connection_sees_the_new_pair_and_an_old_one_goes_on() {
 
 #[test]
 fn a_broken_pair_keeps_the_old_one_and_is_logged_once() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let files = openssl_pair(folder.path(), "first", &P256);
     let server = Server::tls(&files, Setup::default());
@@ -98,6 +104,7 @@ fn a_broken_pair_keeps_the_old_one_and_is_logged_once() {
 
 #[test]
 fn a_hangup_reloads_at_once() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let files = openssl_pair(folder.path(), "first", &P256);
     let server = Server::tls(&files, Setup { look_every: Duration::from_secs(3600), ..Setup::default() });
