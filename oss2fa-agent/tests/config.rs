@@ -198,6 +198,7 @@ string values must be quoted, expected literal string
     insta::assert_snapshot!(refusal("[policy]\nself_service = [\"unlock\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] self_service = "unlock": allowed is any of enroll, list, remove, rename"#);
     insta::assert_snapshot!(refusal("[policy]\ntotp_skew = 4\n"), @"the configuration /etc/oss2fa/agent.toml has [policy] totp_skew = 4: allowed is a whole number from 0 to 3");
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code");
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code"#);
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code"#);
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nmessages = \"no\"\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] messages = "no": allowed is "show" or "hide""#);
     insta::assert_snapshot!(refusal("[policy.service.su]\n[policy.service.su-l]\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.su-l] = a second rule: allowed is one rule for su, which holds for its login shells, too");
@@ -275,6 +276,19 @@ fn what_is_no_file_is_refused_at_once() {
     assert!(began.elapsed() < Duration::from_secs(5), "it waited for a writer");
     insta::assert_snapshot!(loaded(&folder, folder.path()), @"the configuration FOLDER cannot be understood: it is not a regular file");
     insta::assert_snapshot!(loaded(&folder, &folder.path().join("missing.toml")), @"cannot read the configuration FOLDER/missing.toml: No such file or directory (os error 2). Create it, for example from agent.toml in the documentation's examples");
+}
+
+#[test]
+fn an_empty_file_is_no_wish_for_defaults() {
+    insta::assert_snapshot!(loading(b"", 0o600), @"the configuration FOLDER/agent.toml cannot be understood: it is empty, as a file is that was cut short by a full disk. Restore it; if you do want every default, write a comment into it");
+    for blank in [" ", "\n", "\r\n\t \n", "\u{feff}", "\u{feff}\n", "\0", "\0\0\0\0"] {
+        let said = loading(blank.as_bytes(), 0o600);
+        assert!(
+            said.starts_with("the configuration FOLDER/agent.toml cannot be understood"),
+            "{blank:?}: {said}"
+        );
+    }
+    assert_eq!(loading(b"# Every default holds.\n", 0o600), "accepted");
 }
 
 #[test]

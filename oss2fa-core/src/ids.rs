@@ -73,22 +73,68 @@ impl fmt::Display for UserName {
     }
 }
 
+/// Characters of the general category Cf (format), first and last of each range: Unicode 17.0,
+/// `extracted/DerivedGeneralCategory.txt`. Zero-width characters, bidirectional controls and tags are among
+/// them.
+const FORMAT: [(char, char); 21] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{180e}', '\u{180e}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{202a}', '\u{202e}'),
+    ('\u{2060}', '\u{2064}'),
+    ('\u{2066}', '\u{206f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0001}', '\u{e0001}'),
+    ('\u{e0020}', '\u{e007f}'),
+];
+
+// Controls, format characters, and the line and paragraph separators.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}')
+        || FORMAT.iter().any(|(first, last)| (*first..=*last).contains(&c))
+}
+
 /// What a person calls one of their devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct DeviceName(String);
 
 impl DeviceName {
-    /// Takes a name of 1 to [`MAX_DEVICE_NAME`] characters, without control characters.
+    /// Takes a name of 1 to [`MAX_DEVICE_NAME`] characters, each of which can be seen where it stands:
+    /// without control characters, and without those of Unicode's categories Cf, Zl and Zp, with which two
+    /// names look alike or a line is turned around.
     ///
     /// # Errors
     /// [`BadName`] for any other.
     pub fn new(name: &str) -> Result<Self, BadName> {
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > MAX_DEVICE_NAME || name.chars().any(char::is_control) {
+        if name.is_empty() || name.chars().count() > MAX_DEVICE_NAME || name.chars().any(is_unseen) {
             return Err(BadName);
         }
         Ok(Self(name.to_owned()))
+    }
+
+    /// Takes a name out of a store, where earlier releases let in what [`DeviceName::new`] refuses today:
+    /// each such character becomes U+FFFD, so that the device goes on working and can be renamed.
+    ///
+    /// # Errors
+    /// [`BadName`] for what no release has written.
+    pub fn from_store(name: &str) -> Result<Self, BadName> {
+        let shown = |c: char| if is_unseen(c) && !c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        Self::new(&name.chars().map(shown).collect::<String>())
     }
 
     /// The name as text.

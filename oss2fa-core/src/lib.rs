@@ -10,6 +10,8 @@ pub mod secret;
 pub mod wire;
 
 #[cfg(feature = "factors")]
+pub mod backoff;
+#[cfg(feature = "factors")]
 mod base32;
 #[cfg(feature = "factors")]
 pub mod factor;

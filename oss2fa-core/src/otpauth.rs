@@ -97,9 +97,20 @@ impl From<BadParameter> for OtpauthError {
 }
 
 impl Provisioning {
-    /// The URI. It holds the secret: it is for the owner's eyes, once.
+    /// The URI, with every parameter. It holds the secret: it is for the owner's eyes, once.
     #[must_use]
     pub fn to_uri(&self) -> SecretText {
+        self.written(Spelling::Full)
+    }
+
+    /// The URI without what an application takes for granted: `algorithm=SHA1`, `digits=6`, `period=30`.
+    /// A smaller picture for the same device.
+    #[must_use]
+    pub fn to_short_uri(&self) -> SecretText {
+        self.written(Spelling::Short)
+    }
+
+    fn written(&self, spelling: Spelling) -> SecretText {
         let issuer = utf8_percent_encode(&self.issuer, KEPT).to_string();
         let account = utf8_percent_encode(&self.account, KEPT).to_string();
         let secret = Zeroizing::new(BASE32_NOPAD.encode(self.secret.expose()));
@@ -115,19 +126,28 @@ impl Provisioning {
             uri.extend(["&issuer=", &issuer]);
         }
         let OtpParameters { algorithm, digits, period } = self.parameters;
-        uri.extend([
-            "&algorithm=",
-            &algorithm.as_str().to_ascii_uppercase(),
-            "&digits=",
-            &digits.to_string(),
-        ]);
+        let usual = OtpParameters::default();
+        if spelling == Spelling::Full || algorithm != usual.algorithm {
+            uri.extend(["&algorithm=", &algorithm.as_str().to_ascii_uppercase()]);
+        }
+        if spelling == Spelling::Full || digits != usual.digits {
+            uri.extend(["&digits=", &digits.to_string()]);
+        }
+        // A counter has no default: the format asks for it.
         if hotp {
             uri.extend(["&counter=", &self.counter.to_string()]);
-        } else {
+        } else if spelling == Spelling::Full || period != usual.period {
             uri.extend(["&period=", &period.to_string()]);
         }
         SecretText::new(uri)
     }
+}
+
+/// How much of a device a URI spells out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Full,
+    Short,
 }
 
 /// Reads a URI.

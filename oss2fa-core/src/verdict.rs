@@ -16,6 +16,8 @@ pub enum FactorKind {
     Hotp,
     /// A single-use recovery code.
     RecoveryCode,
+    /// A code that a server sent by e-mail or SMS. No device of a host makes one.
+    SentCode,
 }
 
 impl FactorKind {
@@ -26,6 +28,17 @@ impl FactorKind {
             Self::Totp => "totp",
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
+            Self::SentCode => "sent_code",
+        }
+    }
+
+    /// Whether a device of its owner makes these codes from a secret that it shares: what has a
+    /// provisioning URI, a length and an algorithm.
+    #[must_use]
+    pub fn is_made_by_device(self) -> bool {
+        match self {
+            Self::Totp | Self::Hotp => true,
+            Self::RecoveryCode | Self::SentCode => false,
         }
     }
 }
@@ -82,7 +95,7 @@ impl Verified {
     }
 
     /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
-    /// number of the recovery code.
+    /// number of the recovery code. 0 for a code that was sent: there its challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

@@ -36,6 +36,39 @@ fn uris_are_written_as_applications_read_them() {
     assert!(!format!("{:?}", example()).contains("222"), "the secret's bytes are not in Debug");
 }
 
+#[test]
+fn a_short_uri_leaves_out_what_applications_take_for_granted() {
+    // The secret, the issuer and the account of the example in the API's documentation.
+    let secret = data_encoding::BASE32_NOPAD.decode(b"DNHT6VK4J7AP2CBEZARS6EIQDODKULK7").unwrap_or_default();
+    let usual = Provisioning {
+        issuer: "pymfa".to_owned(),
+        account: "test_1".to_owned(),
+        secret: SecretBytes::new(secret),
+        ..example()
+    };
+    let short = |parameters| Provisioning { parameters, ..usual.clone() }.to_short_uri().expose().to_owned();
+    let begin = "otpauth://totp/pymfa:test_1?secret=DNHT6VK4J7AP2CBEZARS6EIQDODKULK7&issuer=pymfa";
+    let parameters = OtpParameters::default();
+    assert_eq!(short(parameters), begin);
+    let sha256 = Algorithm::Sha256;
+    assert_eq!(short(OtpParameters { algorithm: sha256, ..parameters }), format!("{begin}&algorithm=SHA256"));
+    let eight = Digits::new(8).unwrap_or_default();
+    assert_eq!(short(OtpParameters { digits: eight, ..parameters }), format!("{begin}&digits=8"));
+    let period = Period::new(60).unwrap_or_default();
+    assert_eq!(short(OtpParameters { period, ..parameters }), format!("{begin}&period=60"));
+    assert_eq!(
+        short(OtpParameters { algorithm: sha256, digits: eight, period }),
+        format!("{begin}&algorithm=SHA256&digits=8&period=60")
+    );
+    for counter in [0, 7] {
+        let hotp = Provisioning { kind: FactorKind::Hotp, counter, ..usual.clone() };
+        assert_eq!(
+            hotp.to_short_uri().expose(),
+            format!("{}&counter={counter}", begin.replace("totp", "hotp"))
+        );
+    }
+}
+
 prop_compose! {
     fn any_provisioning()(
         kind in prop::sample::select(vec![FactorKind::Totp, FactorKind::Hotp]),
@@ -62,6 +95,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn what_is_written_can_be_read(provisioning in any_provisioning()) {
+        prop_assert_eq!(parse(provisioning.to_short_uri().expose()), Ok(provisioning.clone()));
         prop_assert_eq!(parse(provisioning.to_uri().expose()), Ok(provisioning));
     }
 

@@ -158,6 +158,8 @@ fn a_configuration_that_others_could_write_or_that_is_wrong_is_fatal() {
         ("[agent]\nsocket = \"relative\"\n", "socket"),
         ("[locks]\nfree_attempts = 0\n", "free_attempts"),
         ("this is not TOML", "agent.toml"),
+        ("", "it is empty"),
+        ("\n \t\n", "it is empty"),
     ] {
         fs::write(&config, wrong).unwrap();
         does_not_start(&host, 2, words);
@@ -226,6 +228,15 @@ fn sighup_takes_a_good_configuration_into_force_and_leaves_a_broken_one() {
     host.with_agent(|agent| agent.signal(SIGHUP));
     let begun = std::time::Instant::now();
     while host.cli_json(&["status", "--config", "/etc/oss2fa/good.toml"])["reload_error"].is_null() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", host.log());
+    }
+    // A file that a full disk has cut short is no wish for defaults.
+    host.write("/etc/oss2fa/agent.toml", "");
+    host.with_agent(|agent| agent.signal(SIGHUP));
+    let reload_error =
+        || host.cli_json(&["status", "--config", "/etc/oss2fa/good.toml"])["reload_error"].to_string();
+    let begun = std::time::Instant::now();
+    while !reload_error().contains("it is empty") {
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", host.log());
     }
     assert_eq!(gopher(), Pam::Ignore, "what was in force stays in force");

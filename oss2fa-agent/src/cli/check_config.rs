@@ -1,7 +1,6 @@
 //! `check-config`: whether the agent can use its configuration, and what it means, in words.
 
 use nix::unistd::{Group, User};
-use oss2fa_core::verdict::FactorKind;
 use serde::Serialize;
 
 use super::context::{Context, Form, Output};
@@ -190,7 +189,7 @@ fn warnings(config: &Config) -> Vec<String> {
             Err(error) => warnings.push(format!("the group {group} could not be looked up: {error}")),
         }
     }
-    let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| *kind != FactorKind::RecoveryCode);
+    let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| kind.is_made_by_device());
     if all().any(none_counts) || none_counts(policy.rules(OTHERS)) {
         warnings.push("there is a service where neither totp nor hotp counts".to_owned());
     }

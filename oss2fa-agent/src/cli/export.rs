@@ -2,7 +2,6 @@
 
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::verdict::FactorKind;
 use serde::Serialize;
 
 use super::arguments::device_id;
@@ -40,7 +39,7 @@ impl Export {
             Some(device) => vec![device],
             None => list::all(&agent, Some(&self.user))?
                 .into_iter()
-                .filter(|view| view.kind != FactorKind::RecoveryCode && view.status == DeviceStatus::Active)
+                .filter(|view| view.kind.is_made_by_device() && view.status == DeviceStatus::Active)
                 .map(|view| view.device)
                 .collect(),
         };

@@ -166,6 +166,15 @@ impl Config {
         if text.len() as u64 > LARGEST_FILE {
             return Err(not_understood(path, format!("it is longer than {LARGEST_FILE} bytes")));
         }
+        // Whoever wants the defaults says so with a comment; a file without anything was cut short.
+        if text.trim_start_matches('\u{feff}').trim().is_empty() {
+            return Err(not_understood(
+                path,
+                "it is empty, as a file is that was cut short by a full disk. Restore it; if you do want every \
+                 default, write a comment into it"
+                    .to_owned(),
+            ));
+        }
         Self::parse(path, &text)
     }
 

@@ -10,7 +10,7 @@ use super::audit::{AuditEntry, Context, Event, append};
 use super::device::{AccountId, PENDING_FOR, mark_enrolled};
 use super::error::StoreError;
 use super::keys::Keys;
-use super::lock::Locks;
+use super::lock::{Locks, OpenKinds};
 use crate::config::LockLimits;
 use crate::source::Source;
 
@@ -42,7 +42,7 @@ pub enum Verdict {
     Admitted(Admitted),
     /// Wrong, used before, or of no device.
     Refused,
-    /// Too many tries.
+    /// Too many tries: of this kind of code, or of one of the kinds that it could be of.
     Locked,
 }
 
@@ -95,13 +95,22 @@ pub fn judge(
 ) -> Result<Verdict, StoreError> {
     let context = Context::new(now, &attempt.user, &attempt.service, &attempt.source);
     let locks = Locks { account: attempt.account, source: &attempt.source, limits, now };
-    // A right code is refused when its own kind is locked, whatever else it could have been.
-    let kinds = attempt.verified.as_ref().map_or(attempt.kinds, |verified| vec![verified.kind()]);
-    if locks.are_closed(connection, &kinds)? {
-        append(connection, keys, events, &context, Event::Locked, &words(&kinds))?;
-        return Ok(Verdict::Locked);
+    let mut kinds = attempt.kinds;
+    // What is right of a kind must also count for that kind.
+    if let Some(kind) = attempt.verified.as_ref().map(Verified::kind).filter(|kind| !kinds.contains(kind)) {
+        kinds.push(kind);
     }
-    if let Some(verified) = attempt.verified {
+    // Where one kind is locked, a code that is right for it is a wrong one for the others: it must be
+    // answered and counted as any wrong code, or the answers would tell the right one.
+    let (open, refusal) = match locks.open_kinds(connection, &kinds)? {
+        OpenKinds::All => (kinds, Verdict::Refused),
+        OpenKinds::Some(open) => (open, Verdict::Locked),
+        OpenKinds::None => {
+            append(connection, keys, events, &context, Event::Locked, &words(&kinds))?;
+            return Ok(Verdict::Locked);
+        }
+    };
+    if let Some(verified) = attempt.verified.filter(|verified| open.contains(&verified.kind())) {
         let kind = verified.kind();
         if let Some(admitted) = spend(connection, attempt.account, verified, attempt.purpose, now)? {
             locks.count_success(connection, kind)?;
@@ -124,9 +133,9 @@ pub fn judge(
             return Ok(Verdict::Admitted(admitted));
         }
     }
-    locks.count_failure(connection, &kinds)?;
-    append(connection, keys, events, &context, Event::Refused, &words(&kinds))?;
-    Ok(Verdict::Refused)
+    locks.count_failure(connection, &open)?;
+    append(connection, keys, events, &context, Event::Refused, &words(&open))?;
+    Ok(refusal)
 }
 
 fn spend(
@@ -162,6 +171,8 @@ fn spend(
         }
         // It proves no device, and has no clock to be found again.
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. }) => 0,
+        // No device of a host has such codes.
+        (FactorKind::SentCode, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

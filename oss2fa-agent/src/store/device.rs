@@ -83,6 +83,7 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
+            FactorKind::SentCode => false,
         }
     }
 
@@ -95,7 +96,7 @@ impl Device {
         Ok(match self.kind {
             FactorKind::Totp => self.totp(&secret, skew).check(code, now),
             FactorKind::Hotp => self.hotp(&secret).check(code),
-            FactorKind::RecoveryCode => None,
+            FactorKind::RecoveryCode | FactorKind::SentCode => None,
         })
     }
 
@@ -117,7 +118,7 @@ impl Device {
                 .resync(first, second, now)
                 .map(|Resynced { verified, drift }| (verified, drift)),
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
-            FactorKind::RecoveryCode => None,
+            FactorKind::RecoveryCode | FactorKind::SentCode => None,
         })
     }
 
@@ -148,7 +149,7 @@ impl Device {
             name: self.name.clone(),
             kind: self.kind,
             status: self.status,
-            parameters: (self.kind != FactorKind::RecoveryCode).then_some(self.parameters),
+            parameters: self.kind.is_made_by_device().then_some(self.parameters),
             codes_left,
             created_at: self.created_at,
             last_used_at: self.last_used_at,
@@ -179,7 +180,7 @@ impl Device {
         Ok(Self {
             id: DeviceId(row.get(0)?),
             account: AccountId(row.get(1)?),
-            name: required(2, DeviceName::new(&row.get::<_, String>(2)?).ok())?,
+            name: required(2, DeviceName::from_store(&row.get::<_, String>(2)?).ok())?,
             kind: required(3, kind_of(&row.get::<_, String>(3)?))?,
             status: required(4, status_of(&row.get::<_, String>(4)?))?,
             vouched: if row.get(13)? { Vouched::Yes } else { Vouched::No },

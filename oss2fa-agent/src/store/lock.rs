@@ -4,6 +4,7 @@
 //! the second. The third catches a stranger with many addresses; it does not hold for a source that
 //! the owner has logged in from, so that the owner gets in.
 
+use oss2fa_core::backoff::{Backoff, Failures, LockState};
 use oss2fa_core::verdict::FactorKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,13 +14,13 @@ use crate::config::LockLimits;
 use crate::source::Source;
 
 /// A counter that has not grown for so long starts anew.
-const FORGOTTEN_AFTER: u64 = 24 * 3600;
+const FORGOTTEN_AFTER: i64 = 24 * 3600;
 
 /// Seconds after which the counter of a source, which many people may share, loses one failure.
-const SOURCE_LEAK: u64 = 300;
+const SOURCE_LEAK: i64 = 300;
 
 /// The same for the counter of a user, which strangers fill: so many guesses an hour go on for ever.
-const USER_LEAK: u64 = 3600;
+const USER_LEAK: i64 = 3600;
 
 /// How long a source stays known to an account.
 const KNOWN_FOR: u64 = 30 * 24 * 3600;
@@ -44,21 +45,32 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn free(self, limits: &LockLimits) -> u32 {
-        match self {
-            Self::UserKindSource(..) => limits.free_attempts,
-            Self::Source(_) => limits.free_attempts_per_source,
-            Self::UserKind(..) => limits.free_attempts_per_user,
+    // In seconds.
+    fn backoff(self, limits: &LockLimits) -> Backoff {
+        let (free_attempts, leak_interval) = match self {
+            Self::UserKindSource(..) => (limits.free_attempts, None),
+            Self::Source(_) => (limits.free_attempts_per_source, Some(SOURCE_LEAK)),
+            Self::UserKind(..) => (limits.free_attempts_per_user, Some(USER_LEAK)),
+        };
+        Backoff {
+            free_attempts,
+            first_pause: limits.first_pause.cast_signed(),
+            longest_pause: limits.longest_pause.cast_signed(),
+            leak_interval,
+            forgotten_after: FORGOTTEN_AFTER,
         }
     }
+}
 
-    fn leaked(self, idle: u64) -> u64 {
-        match self {
-            Self::UserKindSource(..) => 0,
-            Self::Source(_) => idle / SOURCE_LEAK,
-            Self::UserKind(..) => idle / USER_LEAK,
-        }
-    }
+/// What a code may still be tried as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenKinds {
+    /// As each kind that it could be of.
+    All,
+    /// As these; the others are locked.
+    Some(Vec<FactorKind>),
+    /// Not at all: the source is locked, or every kind is.
+    None,
 }
 
 /// Whose tries are counted, and when.
@@ -75,26 +87,33 @@ pub struct Locks<'a> {
 }
 
 impl Locks<'_> {
-    /// Whether a try with any of `kinds` must be refused unseen: when the source is locked, or every
-    /// kind that the code could be of.
+    /// What a code that could be of `kinds` may still be tried as.
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn are_closed(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<bool, StoreError> {
+    pub fn open_kinds(&self, connection: &Connection, kinds: &[FactorKind]) -> Result<OpenKinds, StoreError> {
         // Each counter is looked at, also where one has decided already: one that the clock has left
         // behind is mended when it is seen, and must not begin its pause after that of another.
         let source_closed = match self.source.shared() {
             Some(source) => self.is_locked(connection, Scope::Source(source))?,
             None => false,
         };
-        let mut kinds_closed = !kinds.is_empty();
+        let mut open = Vec::with_capacity(kinds.len());
         for kind in kinds {
             let from_here =
                 self.is_locked(connection, Scope::UserKindSource(self.account, *kind, self.source))?;
             let from_anywhere = self.is_locked(connection, Scope::UserKind(self.account, *kind))?;
-            kinds_closed &= from_here || (from_anywhere && !self.is_known(connection)?);
+            if !(from_here || (from_anywhere && !self.is_known(connection)?)) {
+                open.push(*kind);
+            }
         }
-        Ok(source_closed || kinds_closed)
+        Ok(if source_closed || (open.is_empty() && !kinds.is_empty()) {
+            OpenKinds::None
+        } else if open.len() == kinds.len() {
+            OpenKinds::All
+        } else {
+            OpenKinds::Some(open)
+        })
     }
 
     /// Counts a failed try with a code that could have been of `kinds`.
@@ -105,7 +124,7 @@ impl Locks<'_> {
         connection
             .prepare_cached("DELETE FROM lock WHERE last_failure_at < ?1 AND locked_until < ?2")?
             .execute(params![
-                self.now.saturating_sub(FORGOTTEN_AFTER).cast_signed(),
+                self.now.cast_signed().saturating_sub(FORGOTTEN_AFTER),
                 self.now.cast_signed()
             ])?;
         if let Some(source) = self.source.shared() {
@@ -143,20 +162,19 @@ impl Locks<'_> {
             .prepare_cached("SELECT locked_until FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3")?
             .query_row(params![account, kind, source], |row| row.get(0))
             .optional()?;
-        let until = until.unwrap_or(0).cast_unsigned();
-        if until <= self.now {
-            return Ok(false);
+        match scope.backoff(self.limits).state(until, self.now.cast_signed()) {
+            LockState::Open => Ok(false),
+            LockState::Locked { .. } => Ok(true),
+            // Of all counters at once: a pause must not begin only when its own counter is looked at.
+            LockState::Mended { until } => {
+                connection
+                    .prepare_cached(
+                        "UPDATE lock SET locked_until = ?1, last_failure_at = ?2 WHERE locked_until > ?1",
+                    )?
+                    .execute(params![until, self.now.cast_signed()])?;
+                Ok(true)
+            }
         }
-        // A lock longer than any can be: the clock was set back. It must still release by itself.
-        let longest = self.now + self.limits.longest_pause;
-        if until > longest {
-            connection
-                .prepare_cached(
-                    "UPDATE lock SET locked_until = ?1, last_failure_at = ?2 WHERE locked_until > ?1",
-                )?
-                .execute(params![longest.cast_signed(), self.now.cast_signed()])?;
-        }
-        Ok(true)
     }
 
     fn is_known(&self, connection: &Connection) -> Result<bool, StoreError> {
@@ -170,25 +188,16 @@ impl Locks<'_> {
 
     fn raise(&self, connection: &Connection, scope: Scope<'_>) -> Result<(), StoreError> {
         let (account, kind, source) = scope.key();
-        let before: Option<(i64, i64)> = connection
+        let before: Option<Failures> = connection
             .prepare_cached(
                 "SELECT failures, last_failure_at FROM lock WHERE account = ?1 AND kind = ?2 AND source = ?3",
             )?
-            .query_row(params![account, kind, source], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![account, kind, source], |row| {
+                Ok(Failures { count: row.get(0)?, last_at: row.get(1)? })
+            })
             .optional()?;
-        let (failures, last) = before.unwrap_or((0, self.now.cast_signed()));
-        let idle = self.now.saturating_sub(last.cast_unsigned());
-        let kept = if idle > FORGOTTEN_AFTER {
-            0
-        } else {
-            failures.cast_unsigned().saturating_sub(scope.leaked(idle))
-        };
-        let failures = kept.saturating_add(1);
-        // No pause is no time at all: "until now" would be one as soon as the clock is set back.
-        let until = match self.pause(failures, scope) {
-            0 => 0,
-            pause => self.now.saturating_add(pause),
-        };
+        let now = self.now.cast_signed();
+        let raised = scope.backoff(self.limits).after_failure(before, now);
         connection
             .prepare_cached(
                 "INSERT INTO lock (account, kind, source, failures, last_failure_at, locked_until)
@@ -200,20 +209,11 @@ impl Locks<'_> {
                 account,
                 kind,
                 source,
-                failures.cast_signed(),
-                self.now.cast_signed(),
-                until.cast_signed()
+                raised.failures,
+                now,
+                raised.locked_until.unwrap_or(0)
             ])?;
         Ok(())
-    }
-
-    // Nothing while tries are free, then the first pause, doubled by each further failure.
-    fn pause(&self, failures: u64, scope: Scope<'_>) -> u64 {
-        let Some(beyond) = failures.checked_sub(u64::from(scope.free(self.limits))) else { return 0 };
-        let doubled = u32::try_from(beyond).ok().and_then(|beyond| 1_u64.checked_shl(beyond.min(63)));
-        doubled
-            .and_then(|factor| self.limits.first_pause.checked_mul(factor))
-            .map_or(self.limits.longest_pause, |pause| pause.min(self.limits.longest_pause))
     }
 }
 

@@ -78,6 +78,56 @@ fn a_wrong_code_counts_for_each_kind_that_it_could_be_of() {
 }
 
 #[test]
+fn where_one_kind_is_locked_the_answers_do_not_tell_a_right_code() {
+    // Two accounts alike, each with two devices of six digits, of which the time-based one is locked.
+    let world = World::new();
+    let store = world.open();
+    let here = from("192.0.2.1");
+    let both = [FactorKind::Totp, FactorKind::Hotp];
+    for who in ["ferris", "corro"] {
+        owner(&store, who, OtpKind::Totp);
+        owner(&store, who, OtpKind::Hotp);
+        lock(&store, who, &here, TOTP);
+    }
+    // Each answer, and each that follows from what was counted, is the same: until nothing is open.
+    for round in 0..LIMITS.free_attempts + 3 {
+        let right = hit(&store, "ferris", &here, &totp(BEGIN));
+        let wrong = miss(&store, "corro", &here, &both);
+        assert_eq!((right, wrong), (Said::Locked, Said::Locked), "{round}");
+        assert_eq!(counters(&world, "ferris"), counters(&world, "corro"), "{round}");
+    }
+    for who in ["ferris", "corro"] {
+        assert_eq!(hit(&store, who, &here, &hotp(0)), Said::Locked, "guesses at the other kind were counted");
+    }
+}
+
+/// How often each kind was counted for an account, and until when it is locked.
+fn counters(world: &World, who: &str) -> Vec<i64> {
+    let of = |column: &str, kind: &str| {
+        world.number(&format!(
+            "SELECT coalesce(sum({column}), 0) FROM lock JOIN account ON account.id = lock.account
+             WHERE account.name = '{who}' AND kind = '{kind}'"
+        ))
+    };
+    ["totp", "hotp"].iter().flat_map(|kind| [of("failures", kind), of("locked_until", kind)]).collect()
+}
+
+#[test]
+fn guesses_at_an_open_kind_do_not_make_the_pause_of_another_longer() {
+    let world = World::new();
+    let store = world.open();
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    owner(&store, "ferris", OtpKind::Hotp);
+    let here = from("192.0.2.1");
+    lock(&store, "ferris", &here, TOTP);
+    for _ in 0..LIMITS.free_attempts {
+        assert_eq!(miss(&store, "ferris", &here, &[FactorKind::Totp, FactorKind::Hotp]), Said::Locked);
+    }
+    world.later(LIMITS.first_pause);
+    assert_eq!(hit(&store, "ferris", &here, &totp(store.now())), Said::Admitted(id));
+}
+
+#[test]
 fn pauses_double_and_have_an_end() {
     let world = World::new();
     let store = world.open();

@@ -14,6 +14,17 @@ use oss2fa_core::ids::DeviceId;
 use super::world::*;
 
 #[test]
+fn a_name_that_an_earlier_release_took_keeps_nobody_out() {
+    let world = World::new();
+    let store = world.open();
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    world.tamper("UPDATE device SET name = 'my' || char(8205) || 'phone' || char(8232, 917505)");
+    assert_eq!(device(&store, "ferris", id).name.as_str(), "my\u{fffd}phone\u{fffd}\u{fffd}");
+    assert_eq!(login(&store, "ferris", &totp(BEGIN)), Said::Admitted(id));
+    assert!(store.rename(context(&store, "ferris"), account(&store, "ferris"), id, name("phone")).unwrap());
+}
+
+#[test]
 fn devices_of_everybody_come_in_pages() {
     let world = World::new();
     let store = world.open();

@@ -4,8 +4,10 @@ use oss2fa_agent::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
 use oss2fa_agent::policy::Enrolled;
 use oss2fa_agent::store::device::Vouched;
 use oss2fa_agent::store::{Purpose, Store};
+use oss2fa_core::factor::sent_code;
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretText;
+use oss2fa_core::verdict::FactorKind;
 
 use super::world::*;
 
@@ -254,4 +256,22 @@ fn a_secret_spelt_otherwise_brings_no_used_code_back() {
     // Nor as a counter, which would know nothing of the steps that were used.
     assert!(store.forget(context(&store, "ferris"), account(&store, "ferris")).unwrap());
     assert!(matches!(import(&store, "ferris", imported(OtpKind::Hotp)), ImportResult::Refused(_)));
+}
+
+#[test]
+fn evidence_of_a_code_that_was_sent_admits_nobody_on_a_host() {
+    let world = World::new();
+    let store = world.open();
+    let id = owner(&store, "ferris", OtpKind::Totp);
+    for purpose in [Purpose::Login, Purpose::Change, Purpose::Confirm(id), Purpose::Resync { drift: 0 }] {
+        let verified = sent_code::check(id, &[7; 32], &[7; 32]);
+        assert!(verified.is_some());
+        let kinds = [FactorKind::Totp];
+        let attempt = attempt(&store, "ferris", &from("192.0.2.1"), &kinds, verified, purpose);
+        assert_eq!(Said::from(store.judge(attempt, LIMITS).unwrap()), Said::Refused, "{purpose:?}");
+    }
+    assert_eq!(world.number("SELECT next_position FROM device"), 0, "nothing was spent");
+    // Not even where somebody writes such a device into the database.
+    world.tamper("PRAGMA ignore_check_constraints = 1; UPDATE device SET kind = 'sent_code'");
+    assert!(store.account_view(&user("ferris")).is_err());
 }

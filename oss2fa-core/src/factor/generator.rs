@@ -18,16 +18,22 @@ impl TypedCode {
     /// of other scripts are not digits here: a code has one spelling.
     pub(crate) fn read(typed: &str, digits: Digits) -> Option<Self> {
         let wanted = usize::from(digits.value());
-        // Reserved whole, so that no half of it stays behind in a buffer that was grown out of.
-        let mut kept = Zeroizing::new(Vec::with_capacity(wanted));
-        for c in typed.trim().chars().filter(|c| !c.is_whitespace() && *c != '-') {
-            if kept.len() == wanted || !c.is_ascii_digit() {
-                return None;
-            }
-            kept.push(u8::try_from(c).ok()?);
-        }
-        (kept.len() == wanted).then_some(Self(kept))
+        typed_digits(typed, wanted).filter(|kept| kept.len() == wanted).map(Self)
     }
+}
+
+/// The ASCII digits of what was typed, without blanks and dashes; `None` where there are more than `most`
+/// of them, or something else.
+pub(crate) fn typed_digits(typed: &str, most: usize) -> Option<Zeroizing<Vec<u8>>> {
+    // Reserved whole, so that no half of it stays behind in a buffer that was grown out of.
+    let mut kept = Zeroizing::new(Vec::with_capacity(most));
+    for c in typed.chars().filter(|c| !c.is_whitespace() && *c != '-') {
+        if kept.len() == most || !c.is_ascii_digit() {
+            return None;
+        }
+        kept.push(u8::try_from(c).ok()?);
+    }
+    Some(kept)
 }
 
 /// Makes the codes of one device.

@@ -9,4 +9,5 @@ pub(crate) mod generator;
 pub mod hotp;
 pub mod otp;
 pub mod recovery_code;
+pub mod sent_code;
 pub mod totp;

@@ -273,8 +273,14 @@ impl Desk<'_> {
         self.only_root("export a secret", "")?;
         let subject = self.subject(user, None)?;
         let found = subject.device(device)?;
-        if found.kind == FactorKind::RecoveryCode {
-            return Err(bad_request(&"recovery codes are stored hashed and cannot be exported"));
+        match found.kind {
+            FactorKind::Totp | FactorKind::Hotp => {}
+            FactorKind::RecoveryCode => {
+                return Err(bad_request(&"recovery codes are stored hashed and cannot be exported"));
+            }
+            FactorKind::SentCode => {
+                return Err(bad_request(&"codes that are sent have no secret that could be exported"));
+            }
         }
         let secret = found.secret(self.live.store.keys()).map_err(|error| unavailable(&error))?;
         let name = &subject.account.name;
@@ -318,7 +324,7 @@ impl Desk<'_> {
         let view = |device: &Device| {
             let left = match device.kind {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
-                FactorKind::Totp | FactorKind::Hotp => None,
+                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
             };
             Ok(device.view(user, left))
         };

@@ -1,7 +1,6 @@
 //! The user that a request is about.
 
 use oss2fa_core::ids::DeviceId;
-use oss2fa_core::verdict::FactorKind;
 
 use super::Answer;
 use super::refusal::unknown_device;
@@ -33,10 +32,10 @@ impl Subject {
     }
 
     pub(super) fn has_otp(&self) -> bool {
-        self.active().any(|device| device.kind != FactorKind::RecoveryCode)
+        self.active().any(|device| device.kind.is_made_by_device())
     }
 
     pub(super) fn is_last(&self, id: DeviceId) -> bool {
-        !self.active().any(|device| device.id != id && device.kind != FactorKind::RecoveryCode)
+        !self.active().any(|device| device.id != id && device.kind.is_made_by_device())
     }
 }
