@@ -21,6 +21,7 @@ mod agent;
 mod built;
 mod command;
 mod host;
+pub mod load;
 mod pamtester;
 mod peer;
 pub mod server;
