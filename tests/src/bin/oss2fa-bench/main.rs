@@ -1,5 +1,7 @@
 //! `make bench`: the promises about speed and size, measured against the peers as ratios of one run.
 //!
+//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half; without a word it is both.
+//!
 //! Prints a table and writes `target/bench/results.json`. Ends with status 1 where a bound is missed;
 //! the figure is then printed as measured.
 #![forbid(unsafe_code)]
@@ -15,6 +17,7 @@
 mod codes;
 mod logins;
 mod report;
+mod server;
 mod site;
 mod sizes;
 mod throughput;
@@ -24,14 +27,30 @@ use std::process::ExitCode;
 use report::Report;
 
 fn main() -> ExitCode {
+    let half = std::env::args().nth(1);
+    let measures: &[fn(&mut Report)] = match half.as_deref() {
+        None => &[agent, server::measure],
+        Some("agent") => &[agent],
+        Some("server") => &[server::measure],
+        Some(other) => {
+            eprintln!("unknown half {other:?}; it is agent, server, or none for both");
+            return ExitCode::from(2);
+        }
+    };
     let mut report = Report::default();
-    eprintln!("measuring sizes");
-    sizes::measure(&mut report);
-    eprintln!("measuring 64 clients at once against one after another");
-    throughput::measure(&mut report);
-    eprintln!("measuring whole logins against the peers (some minutes)");
-    logins::measure(&mut report);
+    for measure in measures {
+        measure(&mut report);
+    }
     report.print();
     report.write();
     if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn agent(report: &mut Report) {
+    eprintln!("measuring sizes");
+    sizes::measure(report);
+    eprintln!("measuring 64 clients at once against one after another");
+    throughput::measure(report);
+    eprintln!("measuring whole logins against the peers (some minutes)");
+    logins::measure(report);
 }

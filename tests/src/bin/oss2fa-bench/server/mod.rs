@@ -1,0 +1,24 @@
+//! The server: verifications a second on both databases, their latency, and what it takes of the machine;
+//! against its own `/healthz`, and against privacyIDEA.
+
+mod footprint;
+mod instance;
+mod peer;
+mod postgres;
+mod rates;
+mod stock;
+mod uses;
+
+use crate::report::Report;
+
+pub(crate) fn measure(report: &mut Report) {
+    eprintln!("building the server, and filling stores");
+    stock::build();
+    let ours = rates::sqlite(report);
+    eprintln!("measuring on PostgreSQL");
+    rates::postgres(report);
+    eprintln!("measuring privacyIDEA (some minutes where it is not installed yet)");
+    peer::measure(report, &ours);
+    eprintln!("measuring memory and the start");
+    footprint::measure(report);
+}

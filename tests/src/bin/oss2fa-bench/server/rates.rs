@@ -1,0 +1,85 @@
+//! Verifications a second, and how long one takes at 80 % of the peak.
+
+use oss2fa_tests::load::Pace;
+
+use super::instance::Instance;
+use super::postgres::Postgres;
+use super::stock::Stock;
+use super::uses::Uses;
+use crate::report::{Bound, Report};
+use crate::throughput::median;
+
+const FEW: u64 = 1_000;
+const MANY: u64 = 1_000_000;
+const ROUNDS: usize = 3;
+const SECONDS: f64 = 5.0;
+const SECONDS_AT_FIXED_RATE: f64 = 15.0;
+const OF_PEAK: f64 = 0.8;
+
+/// What the peer is compared with.
+pub(crate) struct Ours {
+    pub(crate) per_second: f64,
+    /// After the load, in MiB.
+    pub(crate) proportional: f64,
+}
+
+struct Site {
+    instance: Instance,
+    uses: Uses,
+    stock: Stock,
+}
+
+impl Site {
+    fn start(name: &str, devices: u64) -> Self {
+        let stock = Stock::fill(name, devices);
+        Self { instance: Instance::start(&stock.folder, None), uses: Uses::of(devices), stock }
+    }
+
+    fn peak(&mut self) -> f64 {
+        self.instance.verify(&self.stock.token, &mut self.uses, SECONDS, Pace::Full).per_second
+    }
+
+    fn p99(&mut self, peak: f64) -> f64 {
+        let pace = Pace::PerSecond(OF_PEAK * peak);
+        let outcome = self.instance.verify(&self.stock.token, &mut self.uses, SECONDS_AT_FIXED_RATE, pace);
+        outcome.latency.p99_ms
+    }
+}
+
+pub(crate) fn sqlite(report: &mut Report) -> Ours {
+    let mut few = Site::start("server-few", FEW);
+    let mut many = Site::start("server-many", MANY);
+    let (mut health, mut verify, mut verify_many) = (Vec::new(), Vec::new(), Vec::new());
+    // In turns, so that whatever else the machine does falls on all three.
+    for _ in 0..ROUNDS {
+        health.push(few.instance.health(SECONDS).per_second);
+        verify.push(few.peak());
+        verify_many.push(many.peak());
+    }
+    let proportional = few.instance.proportional();
+    few.instance.refuses_what_is_spent(&few.stock.token, FEW);
+    let (health, verify, verify_many) = (median(&mut health), median(&mut verify), median(&mut verify_many));
+    report.add("server, answers a second of /healthz", health, "1/s", Bound::None);
+    report.add("server, verifications a second on SQLite", verify, "1/s", Bound::AtLeast(5_000.0));
+    report.add("server, verifications against /healthz", verify / health, "ratio", Bound::AtLeast(0.5));
+    report.add("server, the same with 1,000,000 devices", verify_many, "1/s", Bound::None);
+    report.add("server, 1,000,000 devices against 1,000", verify_many / verify, "ratio", Bound::AtLeast(0.9));
+    let p99 = few.p99(verify);
+    report.add("server, 99th percentile at 80 % of the peak", p99, "ms", Bound::AtMost(20.0));
+    Ours { per_second: verify, proportional }
+}
+
+pub(crate) fn postgres(report: &mut Report) {
+    let database = Postgres::start();
+    let stock = Stock::fill("server-postgres", FEW);
+    stock.copy_to(&database.url());
+    let instance = Instance::start(&stock.folder, Some(&database.url()));
+    let mut site = Site { instance, uses: Uses::of(FEW), stock };
+    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| site.peak()).collect();
+    site.instance.refuses_what_is_spent(&site.stock.token, FEW);
+    let peak = median(&mut rates);
+    let name = "server, verifications a second on PostgreSQL, fsync=on";
+    report.add(name, peak, "1/s", Bound::AtLeast(2_000.0));
+    let p99 = site.p99(peak);
+    report.add("server, 99th percentile there at 80 % of the peak", p99, "ms", Bound::None);
+}
