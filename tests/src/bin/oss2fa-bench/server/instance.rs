@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use oss2fa_tests::Built;
 use oss2fa_tests::load::{Expected, Head, Outcome, Pace, Plan, Requests, Target, TrustedCertificate, run};
 
-use super::stock::program;
 use super::uses::Uses;
 
 /// Enough for the writer to find several verifications at once.
@@ -39,7 +39,7 @@ impl Instance {
         fs::write(&config, configuration(folder, port, store)).unwrap();
         let log = File::create(folder.join("bench.log")).unwrap();
         let begun = Instant::now();
-        let mut child = Command::new(program())
+        let mut child = Command::new(Built::server())
             .args(["serve", "--config"])
             .arg(&config)
             .env_clear()

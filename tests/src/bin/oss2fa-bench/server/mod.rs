@@ -4,7 +4,6 @@
 mod footprint;
 mod instance;
 mod peer;
-mod postgres;
 mod rates;
 mod stock;
 mod uses;

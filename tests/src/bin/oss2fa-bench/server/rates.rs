@@ -1,10 +1,10 @@
 //! Verifications a second, and how long one takes at 80 % of the peak.
 
 use oss2fa_tests::load::Pace;
+use oss2fa_tests::server::PostgresCluster;
 
 use super::instance::Instance;
-use super::postgres::Postgres;
-use super::stock::Stock;
+use super::stock::{Stock, must_be_durable};
 use super::uses::Uses;
 use crate::report::{Bound, Report};
 use crate::throughput::median;
@@ -70,10 +70,13 @@ pub(crate) fn sqlite(report: &mut Report) -> Ours {
 }
 
 pub(crate) fn postgres(report: &mut Report) {
-    let database = Postgres::start();
+    // Where the cluster keeps its data.
+    must_be_durable(&std::env::temp_dir());
+    let cluster = PostgresCluster::durable();
+    let database = cluster.database();
     let stock = Stock::fill("server-postgres", FEW);
-    stock.copy_to(&database.url());
-    let instance = Instance::start(&stock.folder, Some(&database.url()));
+    stock.copy_to(&database);
+    let instance = Instance::start(&stock.folder, Some(&database));
     let mut site = Site { instance, uses: Uses::of(FEW), stock };
     let mut rates: Vec<f64> = (0..ROUNDS).map(|_| site.peak()).collect();
     site.instance.refuses_what_is_spent(&site.stock.token, FEW);

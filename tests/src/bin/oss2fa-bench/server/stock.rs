@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use oss2fa_tests::workspace;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use oss2fa_tests::{Built, workspace};
 
 /// A data folder.
 pub(crate) struct Stock {
@@ -15,18 +16,13 @@ pub(crate) struct Stock {
     pub(crate) token: String,
 }
 
-/// The server and the program that fills.
+/// The program that fills.
 pub(crate) fn build() {
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--locked", "-p", "oss2fa-server"])
-        .args(["--bins", "--example", "fill_store"])
+        .args(["build", "--release", "--quiet", "--locked", "-p", "oss2fa-server", "--example", "fill_store"])
         .current_dir(workspace())
         .status();
-    assert!(built.expect("cargo").success(), "the server was not built");
-}
-
-pub(crate) fn program() -> PathBuf {
-    workspace().join("target/release/oss2fa-server")
+    assert!(built.expect("cargo").success(), "fill_store was not built");
 }
 
 impl Stock {
@@ -48,7 +44,7 @@ impl Stock {
     /// The same clients in another database.
     pub(crate) fn copy_to(&self, url: &str) {
         let from = format!("sqlite:{}", self.folder.join("server.db").display());
-        let copied = Command::new(program())
+        let copied = Command::new(Built::server())
             .args(["store", "copy", "--from", &from, "--to", url, "--data-dir"])
             .arg(&self.folder)
             .output()
@@ -57,12 +53,19 @@ impl Stock {
     }
 }
 
-/// An empty folder below `target/bench`: on a disk, since what is measured must be durable.
+/// An empty folder below `target/bench`.
 pub(crate) fn empty(name: &str) -> PathBuf {
     let folder = workspace().join("target/bench").join(name);
     remove(&folder);
     fs::create_dir_all(&folder).unwrap();
+    must_be_durable(&folder);
     folder
+}
+
+/// On a disk: a file system in memory would be fast for the wrong reason.
+pub(crate) fn must_be_durable(folder: &Path) {
+    let found = statfs(folder).unwrap().filesystem_type();
+    assert!(found != TMPFS_MAGIC, "{} is in memory; nothing there is durable", folder.display());
 }
 
 /// Where it is there.
