@@ -81,15 +81,15 @@ pub enum ConfigError {
 impl ConfigError {
     /// What the TOML parser says, with its place and without the file's text: a line may hold a password.
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let place = error.span().and_then(|span| text.get(..span.start)).map_or_else(String::new, |before| {
-            let line = before.rsplit('\n').next().unwrap_or_default();
-            let number = before.matches('\n').count() + 1;
-            let column = line.chars().count() + 1;
-            match line.split_once('=').map(|(key, _)| key.trim()) {
-                Some(key) if is_bare_key(key) => format!("line {number}, column {column} ({key}): "),
-                _ => format!("line {number}, column {column}: "),
-            }
-        });
+        let place = error.span().and_then(|span| text.split_at_checked(span.start)).map_or_else(
+            String::new,
+            |(before, after)| {
+                let start = before.rsplit('\n').next().unwrap_or_default();
+                let line = format!("{start}{}", after.lines().next().unwrap_or_default());
+                let (number, column) = (before.matches('\n').count() + 1, start.chars().count() + 1);
+                format!("line {number}, column {column}{}: ", named(&line))
+            },
+        );
         Self::Syntax {
             path: path.to_owned(),
             what: format!("{place}{}", without_value(error.message().trim_end())),
@@ -97,8 +97,18 @@ impl ConfigError {
     }
 }
 
-fn is_bare_key(key: &str) -> bool {
-    (1..=40).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+/// The section or the key of a line, and nothing of its value.
+fn named(line: &str) -> String {
+    let bare = |name: &str| {
+        (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    if let Some(section) = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return if bare(section) { format!(" ([{section}])") } else { String::new() };
+    }
+    match line.split_once('=').map(|(key, _)| key.trim()) {
+        Some(key) if bare(key) => format!(" ({key})"),
+        _ => String::new(),
+    }
 }
 
 /// serde quotes the value that has the wrong type or size; only its type is told.

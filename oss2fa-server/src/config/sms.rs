@@ -20,7 +20,7 @@ pub struct SmsConfig {
     pub host: String,
     /// A URL of `https`, or `http` to this machine, with `{phone}`, `{text}`, `{secret}` after the host.
     pub url: SecretText,
-    /// Names and values; a value may hold `{secret}`.
+    /// Names and values; a value may hold the same places, where its text can stand in a header.
     pub headers: BTreeMap<String, SecretText>,
     /// What is sent, if anything.
     pub body: Option<SmsBody>,
@@ -32,7 +32,7 @@ pub struct SmsConfig {
     pub success_body: Option<String>,
     /// For the whole of one message.
     pub timeout: Duration,
-    /// Certificates (PEM) that are trusted instead of the system's.
+    /// Certificates (PEM) that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -45,6 +45,8 @@ pub enum SmsMethod {
     Post,
     /// `PUT`.
     Put,
+    /// `PATCH`.
+    Patch,
 }
 
 impl SmsMethod {
@@ -55,6 +57,7 @@ impl SmsMethod {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
         }
     }
 }
@@ -77,6 +80,26 @@ pub enum SmsEscaping {
     Json,
     /// As a value of `application/x-www-form-urlencoded`.
     Form,
+    /// As text of XML 1.0 (section 2.4).
+    Xml,
+    /// Not at all: the body is nothing but text.
+    Plain,
+}
+
+impl SmsEscaping {
+    /// That of a media type, with or without parameters.
+    fn of(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/json" => Some(Self::Json),
+            "application/x-www-form-urlencoded" => Some(Self::Form),
+            "application/xml" | "text/xml" => Some(Self::Xml),
+            "text/plain" => Some(Self::Plain),
+            other if other.ends_with("+json") => Some(Self::Json),
+            other if other.ends_with("+xml") => Some(Self::Xml),
+            _ => None,
+        }
+    }
 }
 
 impl SmsConfig {
@@ -90,25 +113,23 @@ impl SmsConfig {
 }
 
 pub(super) fn sms(at: &Place<'_>, sms: raw::Sms) -> Result<SmsConfig, ConfigError> {
-    let methods = [SmsMethod::Get, SmsMethod::Post, SmsMethod::Put].map(|method| (method.name(), method));
+    let methods = [SmsMethod::Get, SmsMethod::Post, SmsMethod::Put, SmsMethod::Patch]
+        .map(|method| (method.name(), method));
     let method = at.choice("[sms] method", &sms.method, &methods)?;
     let host = check_url(at, sms.url.expose())?;
     for (name, value) in &sms.headers {
         check_header(at, name, value.expose())?;
     }
     let body = body(at, method, sms.body, sms.content_type)?;
-    let sent = || [Some(&sms.url), body.as_ref().map(|body| &body.template)].into_iter().flatten();
-    for place in ["{phone}", "{text}"] {
-        if !sent().any(|template| template.expose().contains(place)) {
-            return at.refuse(
-                "[sms] url and body",
-                NOT_SHOWN,
-                &format!("templates that have {place} in one of them"),
-            );
-        }
+    let mut templates = vec![&sms.url];
+    templates.extend(sms.headers.values());
+    templates.extend(body.as_ref().map(|body| &body.template));
+    let names = |place: &str| templates.iter().any(|template| template.expose().contains(place));
+    if let Some(place) = ["{phone}", "{text}"].into_iter().find(|place| !names(place)) {
+        let allowed = format!("templates that have {place} in one of them");
+        return at.refuse("[sms] url, headers and body", NOT_SHOWN, &allowed);
     }
-    let names = sent().chain(sms.headers.values()).any(|template| template.expose().contains("{secret}"));
-    let names_secret = if names { NamesSecret::Yes } else { NamesSecret::No };
+    let names_secret = if names("{secret}") { NamesSecret::Yes } else { NamesSecret::No };
     let secret = secret(at, at.optional_absolute(SECRET_FILE, sms.secret_file)?, names_secret)?;
     Ok(SmsConfig {
         method,
@@ -135,23 +156,18 @@ fn body(
         (None, Some(content_type)) => {
             return at.refuse("[sms] content_type", format!("{content_type:?}"), "none without body");
         }
+        (Some(template), _) if template.expose().is_empty() => return Ok(None),
         (Some(_), _) if method == SmsMethod::Get => {
             return at.refuse("[sms] body", NOT_SHOWN, "none with method = \"GET\"");
         }
         (Some(template), content_type) => (template, content_type.unwrap_or_default()),
     };
-    let media_type = content_type.split(';').next().unwrap_or_default().trim_end();
-    let escaping = match media_type {
-        _ if !content_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) => None,
-        "application/json" => Some(SmsEscaping::Json),
-        "application/x-www-form-urlencoded" => Some(SmsEscaping::Form),
-        _ => None,
-    };
-    let Some(escaping) = escaping else {
+    let visible = content_type.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let Some(escaping) = SmsEscaping::of(&content_type).filter(|_| visible) else {
         return at.refuse(
             "[sms] content_type",
             format!("{content_type:?}"),
-            "with body \"application/json\" or \"application/x-www-form-urlencoded\": it says how values are escaped",
+            "with body \"application/json\", \"application/x-www-form-urlencoded\", \"text/xml\" or \"text/plain\": it says how values are escaped",
         );
     };
     check_body(at, escaping, template.expose())?;

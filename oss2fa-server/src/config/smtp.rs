@@ -1,13 +1,13 @@
 //! `[smtp]`: how codes go out by mail.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use oss2fa_core::secret::SecretText;
+use rustls::pki_types::ServerName;
 
-use super::host_name::{is_host_name, is_loopback};
+use super::host_name::is_loopback;
 use super::password_file::PasswordFile;
 use super::place::Place;
 use super::{ConfigError, raw};
@@ -29,7 +29,7 @@ pub struct SmtpConfig {
     pub subject: String,
     /// For the whole of one message.
     pub timeout: Duration,
-    /// Certificates (PEM) that are trusted instead of the system's.
+    /// Certificates (PEM) that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -84,7 +84,8 @@ impl SmtpConfig {
 }
 
 pub(super) fn smtp(at: &Place<'_>, smtp: raw::Smtp) -> Result<SmtpConfig, ConfigError> {
-    if smtp.host.parse::<IpAddr>().is_err() && !is_host_name(&smtp.host) {
+    // What a certificate can name.
+    if ServerName::try_from(smtp.host.as_str()).is_err() {
         return at.refuse(
             "[smtp] host",
             format!("{:?}", smtp.host),
@@ -95,14 +96,20 @@ pub(super) fn smtp(at: &Place<'_>, smtp: raw::Smtp) -> Result<SmtpConfig, Config
     let security = at.choice("[smtp] security", &smtp.security, &securities.map(|one| (one.name(), one)))?;
     let port = at.whole("[smtp] port", smtp.port.unwrap_or(security.usual_port()), 1, 65_535)?;
     let login = login(at, smtp.username, smtp.password_file)?;
-    if security == SmtpSecurity::DangerPlain && login.is_some() && !is_loopback(&smtp.host) {
+    if let Some(login) = &login
+        && security == SmtpSecurity::DangerPlain
+        && !is_loopback(&smtp.host)
+    {
         return at.refuse(
             "[smtp] username",
-            "set with security = \"danger_plain\"",
+            format!("{:?} with security = \"danger_plain\"", login.username),
             "a login over \"starttls\" or \"tls\" only, unless host is this machine: anybody on the way could read the password",
         );
     }
-    let Ok(from) = smtp.from.parse() else {
+    let sender = smtp.from.parse().ok().filter(|from: &Mailbox| {
+        !smtp.from.contains(char::is_control) && AsRef::<str>::as_ref(&from.email).is_ascii()
+    });
+    let Some(from) = sender else {
         return at.refuse(
             "[smtp] from",
             format!("{:?}", smtp.from),

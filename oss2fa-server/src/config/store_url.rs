@@ -119,6 +119,10 @@ fn postgres(rest: &str) -> Result<PostgresUrl, &'static str> {
     let (base, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
     // An address before "@" may hold the question mark itself.
     let (base, query) = if query.contains('@') { (rest, "") } else { (base, query) };
+    // The first one ends the password: with two, part of a password would be taken for a host or a database.
+    if base.matches('@').count() > 1 {
+        return Err(POSTGRES);
+    }
     let mut asked = None;
     let mut options = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
