@@ -41,6 +41,7 @@ demo: ## a login with a second factor on this machine, from nothing; HOLD=1 keep
 .PHONY: test
 test: ## everything that CI checks; installs what it needs; as root on Debian 12
 	$(call step,Debian packages,packaging/install-test-packages.sh test)
+	$(call step,peers from PyPI,tests/peers/install.sh)
 	$(call step,format,cargo fmt --all --check)
 	$(call step,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
 	$(call step,the module and the agent,$(MAKE) --no-print-directory build)

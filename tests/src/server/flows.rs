@@ -5,7 +5,28 @@ use serde_json::{Value, json};
 use crate::server::authenticator::phone;
 use crate::server::caller::Caller;
 use crate::server::curl::Reply;
+use crate::server::node::Server;
 use crate::token::Token;
+
+/// Number of the integration that the first start makes.
+pub const DEFAULT_INTEGRATION: i64 = 1;
+
+impl Server {
+    /// A new administrator with this role, made on the command line; gives the token.
+    #[must_use]
+    pub fn administrator(&self, name: &str, role: &str, tenant: Option<&str>) -> String {
+        let mut words = vec!["admin", "create", name, "--role", role];
+        words.extend(tenant.into_iter().flat_map(|tenant| ["--tenant", tenant]));
+        let made = self.cli_json(&words);
+        made["token"].as_str().unwrap_or_else(|| panic!("no token: {made}")).to_owned()
+    }
+
+    /// Changes these keys of the default integration's policy.
+    pub fn set_policy(&self, changes: &Value) {
+        let owner = self.administrator("policy-maker", "owner", None);
+        self.admin(&owner).set_policy(DEFAULT_INTEGRATION, changes);
+    }
+}
 
 /// A client with a device.
 #[derive(Debug, Clone)]
@@ -47,8 +68,28 @@ impl Caller<'_> {
         let mut token = phone(&prepared["public_details"]);
         let done = self.complete(enrollment, &token.next_code()).expect(201);
         let client = done.header("X-Client-Id").unwrap().parse().unwrap();
-        let device = prepared["device_selection"].as_i64().unwrap();
-        Enrolled { client, device, username: username.to_owned(), token }
+        Enrolled { client, device: self.newest_device(client), username: username.to_owned(), token }
+    }
+
+    /// The device that this client enrolled last.
+    #[must_use]
+    pub fn newest_device(&self, client: i64) -> i64 {
+        let list = self.get(&format!("/integrations/clients/{client}/devices")).expect(200).json();
+        let devices = list["results"].as_array().unwrap();
+        devices.iter().map(|device| device["pk"].as_i64().unwrap()).max().expect("a device")
+    }
+
+    /// Changes these keys of an integration's policy, as an administrator.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub fn set_policy(&self, integration: i64, changes: &Value) {
+        let path = format!("/tenants/integrations/{integration}/policy");
+        let mut policy = self.get(&path).expect(200).json();
+        for (key, value) in changes.as_object().unwrap() {
+            policy[key] = value.clone();
+        }
+        let _changed = self.put(&path, &policy).expect(200);
     }
 
     /// Asks for a challenge.

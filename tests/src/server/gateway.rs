@@ -52,7 +52,7 @@ impl Gateway {
     #[must_use]
     pub fn start() -> Self {
         let script = Script::start("gateway", include_str!("gateway.py"), &[]);
-        std::fs::write(script.folder().join("secret"), SECRET).unwrap();
+        script.keep_secret(SECRET);
         Self { script, authority: None }
     }
 
@@ -63,7 +63,7 @@ impl Gateway {
         let path = |path: &Path| path.display().to_string();
         let (certificate, key) = (path(&authority.certificate()), path(&authority.key()));
         let script = Script::start("gateway", include_str!("gateway.py"), &[&certificate, &key]);
-        std::fs::write(script.folder().join("secret"), SECRET).unwrap();
+        script.keep_secret(SECRET);
         Self { script, authority: Some(authority) }
     }
 
@@ -94,7 +94,7 @@ impl Gateway {
              content_type = 'application/json'\nsuccess_body = '\"status\":\"OK\"'\nsecret_file = '{}'\n\
              timeout = 2\n",
             self.url(),
-            self.script.folder().join("secret").display()
+            self.script.secret_file().display()
         );
         if let Some(authority) = &self.authority {
             lines.push_str(&format!("ca_file = '{}'\n", authority.ca().display()));

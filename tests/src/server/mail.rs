@@ -80,7 +80,7 @@ impl MailSink {
         let (certificate, key) = (path(&authority.certificate()), path(&authority.key()));
         let words = [word, &certificate, &key, USER, PASSWORD];
         let script = Script::start("mail", include_str!("mail.py"), &words);
-        std::fs::write(script.folder().join("password"), PASSWORD).unwrap();
+        script.keep_secret(PASSWORD);
         Self { script, security, authority }
     }
 
@@ -109,7 +109,7 @@ impl MailSink {
         };
         lines.push_str(&format!("security = '{security}'\n"));
         if self.security != MailSecurity::Plain {
-            let file = self.script.folder().join("password");
+            let file = self.script.secret_file();
             lines.push_str(&format!("username = '{USER}'\npassword_file = '{}'\n", file.display()));
             lines.push_str(&format!("ca_file = '{}'\n", self.authority.ca().display()));
         }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,8 +73,16 @@ impl Script {
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Keeps a secret in a file that nobody else may read, and gives its path.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        let file = self.secret_file();
+        fs::write(&file, format!("{secret}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Where that is.
+    pub(crate) fn secret_file(&self) -> PathBuf {
+        self.folder.path().join("secret")
     }
 }
 
