@@ -3,3 +3,5 @@
 
 pub mod config;
 pub mod listen;
+pub mod message;
+pub mod outside;
