@@ -197,6 +197,26 @@ async fn what_is_no_mail_server_is_told_so() {
     assert!(error.to_string().contains("what it answered to the greeting is not SMTP"), "{error}");
 }
 
+#[tokio::test]
+async fn a_line_without_an_end_is_not_read_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut sent = 0;
+        while stream.write_all(&[b'2'; 8192]).await.is_ok() {
+            sent += 8192;
+        }
+        sent
+    });
+    let error = failure(settings(port, SmtpSecurity::StartTls, None)).await;
+    assert_eq!(error.code(), "unreachable", "{error}");
+    assert!(error.to_string().contains("a line without an end"), "{error}");
+    // What the kernel's buffers of both ends take is not read.
+    let sent = sent.await.unwrap();
+    assert!(sent < 32 * 1024 * 1024, "{sent}");
+}
+
 #[test]
 fn a_ca_file_that_cannot_be_used_is_an_error_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();

@@ -129,7 +129,7 @@ async fn plain(peer: &Peer, hello: &ClientId) -> Result<AsyncSmtpConnection, Fau
     let stream = TcpStream::connect((peer.host.as_str(), peer.port))
         .await
         .map_err(|error| Fault::Network(Step::Connect, error.to_string()))?;
-    AsyncSmtpConnection::connect_with_transport(Box::new(LineStream(stream)), hello)
+    AsyncSmtpConnection::connect_with_transport(Box::new(LineStream::new(stream)), hello)
         .await
         .map_err(|error| fault(Step::Connect, &error))
 }
