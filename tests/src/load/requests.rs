@@ -31,6 +31,12 @@ impl Requests {
         requests
     }
 
+    /// The same without repeating.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { again: false, ..self }
+    }
+
     /// A POST of each body, once.
     pub fn post(head: &Head, bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let mut requests = Self::default();
@@ -105,5 +111,8 @@ mod tests {
             let sent = requests.take().unwrap();
             assert_eq!(sent, b"GET /p HTTP/1.1\r\nHost: 127.0.0.1:1\r\nX-One: 1\r\n\r\n");
         }
+        let mut requests = requests.once();
+        assert!(requests.take().is_some());
+        assert!(requests.take().is_none());
     }
 }

@@ -71,9 +71,9 @@ impl Peer {
     fn once_ready(self) -> Self {
         let path = "/".to_owned();
         let head = Head { authority: self.target.authority(), path, headers: Vec::new() };
-        let plan = plan(0.001, Vec::new());
+        let plan = plan(30.0, Vec::new());
         for _ in 0..300 {
-            if run(&self.target, &mut Requests::get(&head), &plan).is_ok() {
+            if run(&self.target, &mut Requests::get(&head).once(), &plan).is_ok() {
                 return self;
             }
             std::thread::sleep(Duration::from_millis(100));
