@@ -1,7 +1,19 @@
-//! The OSS2FA server.
+//! The OSS2FA server: many tenants, one API, on SQLite or PostgreSQL.
+//!
+//! Who calls whom: `http` asks the [`service`], which knows the rules; the service asks the [`device`] kinds
+//! and the [`store`], whose verbs are written once for both databases.
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod listen;
 pub mod message;
 pub mod outside;
+pub mod device;
+pub mod http;
+pub mod ids;
+pub mod keys;
+pub mod message;
+pub mod outside;
+pub mod policy;
+pub mod service;
+pub mod store;

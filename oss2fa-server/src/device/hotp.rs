@@ -1,0 +1,80 @@
+//! HOTP (RFC 4226): a token that counts.
+
+use oss2fa_core::factor::hotp;
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::secret::SecretBytes;
+use oss2fa_core::verdict::{FactorKind, Verified};
+use serde_json::Value;
+
+use super::otp::{self, Material};
+use super::{
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings, Token,
+};
+
+/// The kind.
+pub struct Hotp;
+
+impl Hotp {
+    fn check(
+        device: DeviceId,
+        material: &Material,
+        next_counter: u64,
+        token: &Token,
+    ) -> Result<Option<Verified>, KindError> {
+        let (Some(code), secret) = (token.text(), material.secret()?) else { return Ok(None) };
+        let device =
+            hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
+        Ok(device.check(code))
+    }
+}
+
+impl Kind for Hotp {
+    fn description(&self) -> Description {
+        Description { pk: 2, name: "HOTP", description: "Counter-based codes of a token or an app" }
+    }
+
+    fn prepare(&self, around: &Surroundings<'_>, _: i64, options: &Value) -> Result<Step, KindError> {
+        otp::prepare(around, FactorKind::Hotp, options)
+    }
+
+    fn enroll(
+        &self,
+        _: &Surroundings<'_>,
+        _: i64,
+        state: &SecretBytes,
+        token: &Token,
+    ) -> Result<Enrolled, KindError> {
+        let material = Material::read(state)?;
+        let Some(verified) = Self::check(DeviceId(0), &material, material.counter, token)? else {
+            return Ok(Enrolled::Refused);
+        };
+        Ok(Enrolled::Device(NewDevice {
+            name: "Token".to_owned(),
+            shown: None,
+            material: material.keep()?,
+            code_secret: Some(material.secret()?),
+            next_position: verified.position() + 1,
+            codes: Vec::new(),
+        }))
+    }
+
+    fn challenge(&self, _: &Surroundings<'_>, _: &StoredDevice, _: i64) -> Result<Option<Step>, KindError> {
+        Ok(None)
+    }
+
+    fn answer(
+        &self,
+        _: &Surroundings<'_>,
+        device: &StoredDevice,
+        _: Option<(i64, &SecretBytes)>,
+        token: &Token,
+    ) -> Result<Answered, KindError> {
+        let material = Material::read(&device.material)?;
+        let found = Self::check(device.pk, &material, device.next_position, token)?;
+        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+    }
+
+    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {
+        otp::has_shape(device, token)
+    }
+}

@@ -1,0 +1,272 @@
+//! Device kinds: each one module behind one trait. To add a kind, add a folder and a line to [`Kinds::all`].
+//!
+//! A kind has no state and touches no store: it is given what was kept for the device, enrollment or
+//! challenge, and says what to keep, what to show and what to send. Both preparing and challenging may take
+//! several steps: an answer can give one more step instead of a verdict.
+
+pub mod email;
+pub mod hotp;
+mod otp;
+pub mod recovery_code;
+mod sent;
+pub mod sms;
+pub mod totp;
+
+use std::sync::Arc;
+
+use oss2fa_core::factor::recovery_code::StoredCode;
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::random::Random;
+use oss2fa_core::secret::{SecretBytes, SecretText};
+use oss2fa_core::verdict::Verified;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::ids::Username;
+use crate::keys::TenantKeys;
+use crate::message::{EmailAddress, PhoneNumber};
+use crate::outside::Timestamp;
+use crate::policy::Policy;
+use crate::store::error::StoreError;
+
+/// How a kind is told apart, in the API and on a page.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Description {
+    /// Its number; never changes.
+    pub pk: i64,
+    /// Its name, as `prepare-device` takes it.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub description: &'static str,
+}
+
+/// What a kind may know when it is asked.
+pub struct Surroundings<'a> {
+    /// The rules of the integration.
+    pub policy: &'a Policy,
+    /// Who asks: shown in apps and messages.
+    pub issuer: &'a str,
+    /// For whom.
+    pub username: &'a Username,
+    /// The tenant's keys: for digests.
+    pub keys: &'a TenantKeys,
+    /// Random bytes.
+    pub random: &'a dyn Random,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A message to send.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// A code by e-mail.
+    Mail {
+        /// To whom.
+        to: EmailAddress,
+        /// The code.
+        code: SecretText,
+    },
+    /// A code by SMS.
+    Sms {
+        /// To whom.
+        to: PhoneNumber,
+        /// The code.
+        code: SecretText,
+    },
+}
+
+/// A step that waits for its answer.
+#[derive(Debug)]
+pub struct Step {
+    /// What the kind wants back with the answer; the store seals it.
+    pub state: SecretBytes,
+    /// What the application is shown; kept sealed too, since it can hold the secret.
+    pub shown: Option<Value>,
+    /// What is to be sent.
+    pub send: Option<Outgoing>,
+}
+
+/// A device that was proved and is to be stored.
+#[derive(Debug)]
+pub struct NewDevice {
+    /// What a person calls it until they rename it.
+    pub name: String,
+    /// What may be shown: a masked address.
+    pub shown: Option<String>,
+    /// What the kind wants back at each challenge; the store seals it.
+    pub material: SecretBytes,
+    /// The secret that makes its codes, where one does: its fingerprint keeps used codes used.
+    pub code_secret: Option<SecretBytes>,
+    /// The lowest time step or counter that may still be accepted.
+    pub next_position: u64,
+    /// Keyed digests of single-use codes that are unused.
+    pub codes: Vec<StoredCode>,
+}
+
+/// What came of an answer to an enrollment.
+#[derive(Debug)]
+pub enum Enrolled {
+    /// The device is proved.
+    Device(NewDevice),
+    /// One more step.
+    Another(Step),
+    /// Wrong.
+    Refused,
+}
+
+/// A stored device.
+#[derive(Debug)]
+pub struct StoredDevice {
+    /// Its number.
+    pub pk: DeviceId,
+    /// What the kind kept.
+    pub material: SecretBytes,
+    /// The lowest time step or counter that may still be accepted.
+    pub next_position: u64,
+    /// Unused single-use codes, with their numbers.
+    pub codes: Vec<StoredCode>,
+}
+
+/// What a right answer spends; the store's conditional update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    /// `next_position` of the device rises above the position of the evidence.
+    Position,
+    /// The single-use code whose number is the position of the evidence.
+    Code,
+    /// The challenge itself: it can be completed once.
+    Challenge,
+}
+
+/// What came of an answer to a challenge.
+#[derive(Debug)]
+pub enum Answered {
+    /// Right: what it proves, and what it spends.
+    Verified(Verified, Spend),
+    /// One more step.
+    Another(Step),
+    /// Wrong.
+    Refused,
+}
+
+/// What a person or a program answered: the `token` of a request. Text for codes; a kind may take an object.
+#[derive(Clone)]
+pub struct Token(Value);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+impl Token {
+    /// Takes what stands in the request.
+    #[must_use]
+    pub fn new(value: Value) -> Self {
+        Self(value)
+    }
+
+    /// The text, where it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+
+    /// Whatever it is.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+}
+
+/// Why a kind could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    /// The options of the request do not fit.
+    #[error("{0}")]
+    Options(String),
+    /// What was kept makes no sense, or there is no randomness.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One kind of device.
+pub trait Kind: Send + Sync {
+    /// Number, name, words.
+    fn description(&self) -> Description;
+
+    /// Begins to enroll a device. `options` are those of `prepare-device`.
+    ///
+    /// # Errors
+    /// [`KindError`].
+    fn prepare(&self, around: &Surroundings<'_>, enrollment: i64, options: &Value) -> Result<Step, KindError>;
+
+    /// Takes the answer to the enrollment's last step.
+    ///
+    /// # Errors
+    /// [`KindError`].
+    fn enroll(
+        &self,
+        around: &Surroundings<'_>,
+        enrollment: i64,
+        state: &SecretBytes,
+        token: &Token,
+    ) -> Result<Enrolled, KindError>;
+
+    /// Begins a challenge; `None` where nothing is to be kept, shown or sent.
+    ///
+    /// # Errors
+    /// [`KindError`].
+    fn challenge(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        challenge: i64,
+    ) -> Result<Option<Step>, KindError>;
+
+    /// Takes the answer to a challenge; `state` is what its last step kept.
+    ///
+    /// # Errors
+    /// [`KindError`].
+    fn answer(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        challenge: Option<(i64, &SecretBytes)>,
+        token: &Token,
+    ) -> Result<Answered, KindError>;
+
+    /// Whether a token could be of this device by its shape alone: says which device a code without a
+    /// challenge is a try at. Kinds that need a challenge first have none.
+    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool;
+}
+
+/// The kinds that this server knows.
+#[derive(Clone)]
+pub struct Kinds(Arc<Vec<Box<dyn Kind>>>);
+
+impl Kinds {
+    /// All of them, in the order of their numbers.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Arc::new(vec![
+            Box::new(totp::Totp),
+            Box::new(hotp::Hotp),
+            Box::new(email::Email),
+            Box::new(sms::Sms),
+            Box::new(recovery_code::RecoveryCodes),
+        ]))
+    }
+
+    /// The one of this name, in any case.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&dyn Kind> {
+        self.0.iter().map(|kind| &**kind).find(|kind| kind.description().name.eq_ignore_ascii_case(name))
+    }
+
+    /// What `GET /devices-kind` lists.
+    pub fn descriptions(&self) -> impl Iterator<Item = Description> {
+        self.0.iter().map(|kind| kind.description())
+    }
+}

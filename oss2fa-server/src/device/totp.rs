@@ -1,0 +1,91 @@
+//! TOTP (RFC 6238): an authenticator app.
+
+use oss2fa_core::factor::totp;
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::secret::SecretBytes;
+use oss2fa_core::verdict::{FactorKind, Verified};
+use serde_json::Value;
+
+use super::otp::{self, Material};
+use super::{
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings, Token,
+};
+use crate::outside::Timestamp;
+
+/// Steps before and after the expected one that are accepted (RFC 6238 section 5.2).
+const SKEW: u8 = 1;
+
+/// The kind.
+pub struct Totp;
+
+impl Totp {
+    fn check(
+        device: DeviceId,
+        material: &Material,
+        next_step: u64,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Option<Verified>, KindError> {
+        let (Some(code), secret) = (token.text(), material.secret()?) else { return Ok(None) };
+        let device = totp::Totp {
+            device,
+            secret: &secret,
+            parameters: material.parameters,
+            skew: SKEW,
+            drift: 0,
+            next_step,
+        };
+        Ok(device.check(code, now.seconds()))
+    }
+}
+
+impl Kind for Totp {
+    fn description(&self) -> Description {
+        Description { pk: 1, name: "TOTP", description: "Time-based codes of an authenticator app" }
+    }
+
+    fn prepare(&self, around: &Surroundings<'_>, _: i64, options: &Value) -> Result<Step, KindError> {
+        otp::prepare(around, FactorKind::Totp, options)
+    }
+
+    fn enroll(
+        &self,
+        around: &Surroundings<'_>,
+        _: i64,
+        state: &SecretBytes,
+        token: &Token,
+    ) -> Result<Enrolled, KindError> {
+        let material = Material::read(state)?;
+        let Some(verified) = Self::check(DeviceId(0), &material, 0, token, around.now)? else {
+            return Ok(Enrolled::Refused);
+        };
+        Ok(Enrolled::Device(NewDevice {
+            name: "Authenticator app".to_owned(),
+            shown: None,
+            material: material.keep()?,
+            code_secret: Some(material.secret()?),
+            next_position: verified.position() + 1,
+            codes: Vec::new(),
+        }))
+    }
+
+    fn challenge(&self, _: &Surroundings<'_>, _: &StoredDevice, _: i64) -> Result<Option<Step>, KindError> {
+        Ok(None)
+    }
+
+    fn answer(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        _: Option<(i64, &SecretBytes)>,
+        token: &Token,
+    ) -> Result<Answered, KindError> {
+        let material = Material::read(&device.material)?;
+        let found = Self::check(device.pk, &material, device.next_position, token, around.now)?;
+        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+    }
+
+    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {
+        otp::has_shape(device, token)
+    }
+}

@@ -1,0 +1,4 @@
+//! Clients: the people who prove to be themselves.
+
+pub mod auth;
+pub mod verify;

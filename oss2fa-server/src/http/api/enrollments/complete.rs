@@ -1,0 +1,58 @@
+//! `POST /integrations/enrollments/{pk}/complete`: proves the device.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::Enrollment;
+use crate::device::Token;
+use crate::http::App;
+use crate::http::body::{Body, Pk};
+use crate::http::error::{ApiError, Errors};
+use crate::http::extract::Integrated;
+use crate::ids::EnrollmentId;
+use crate::service::enrollment::Outcome;
+
+const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+
+/// The proof.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// The code that the device shows, or that was sent.
+    #[schema(value_type = String, example = "123456")]
+    token: Value,
+}
+
+/// Proves the device: the client has it from then on. 201 and `X-Client-Id` when that is done; 200 when
+/// the kind of device asks for one more step.
+#[utoipa::path(
+    post,
+    path = "/integrations/enrollments/{pk}/complete",
+    tag = "enrollments",
+    security(("integration_token" = []), ("basic" = [])),
+    params(("pk" = i64, Path, description = "Number of the enrollment.")),
+    request_body = Proof,
+    responses(
+        (status = 201, description = "Enrolled.", headers(("X-Client-Id" = i64, description = "Number of the client."))),
+        (status = 200, body = Enrollment, description = "One more step."),
+        Errors
+    )
+)]
+pub async fn complete(
+    State(app): State<App>,
+    Integrated(caller): Integrated,
+    Pk(pk): Pk<EnrollmentId>,
+    Body(proof): Body<Proof>,
+) -> Result<Response, ApiError> {
+    match app.service().complete_enrollment(&caller, pk, &Token::new(proof.token)).await? {
+        Outcome::Complete(client, _) => {
+            Ok((StatusCode::CREATED, [(CLIENT_ID, HeaderValue::from(client.0))]).into_response())
+        }
+        Outcome::Another(shown) => Ok(Json(Enrollment::from(shown)).into_response()),
+    }
+}

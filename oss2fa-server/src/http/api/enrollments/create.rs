@@ -1,0 +1,41 @@
+//! `POST /integrations/enrollments`: begins one.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Enrollment;
+use crate::http::App;
+use crate::http::api::username;
+use crate::http::body::Body;
+use crate::http::error::{ApiError, Errors};
+use crate::http::extract::Integrated;
+
+/// Who is to be enrolled.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEnrollment {
+    /// The client's name.
+    #[schema(min_length = 1, max_length = 256, example = "john.doe")]
+    username: String,
+}
+
+/// Begins an enrollment.
+#[utoipa::path(
+    post,
+    path = "/integrations/enrollments",
+    tag = "enrollments",
+    security(("integration_token" = []), ("basic" = [])),
+    request_body = NewEnrollment,
+    responses((status = 201, body = Enrollment, description = "It has begun."), Errors)
+)]
+pub async fn create(
+    State(app): State<App>,
+    Integrated(caller): Integrated,
+    Body(new): Body<NewEnrollment>,
+) -> Result<(StatusCode, Json<Enrollment>), ApiError> {
+    let shown = app.service().create_enrollment(&caller, username(&new.username)?).await?;
+    Ok((StatusCode::CREATED, Json(shown.into())))
+}

@@ -1,0 +1,105 @@
+//! Bodies and numbers in paths: read strictly, and refused in the one shape of errors.
+
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::App;
+use super::error::ApiError;
+use crate::store::verbs::Page;
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_json = kind.is_none_or(|kind| {
+            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        });
+        if !is_json {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send the body as JSON, with Content-Type: application/json",
+            ));
+        }
+        let bytes = Bytes::from_request(request, app).await.map_err(|error: BytesRejection| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
+            } else {
+                ApiError::bad_request("the body did not arrive whole: send it again")
+            }
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            // The place alone: the text of a serde error can repeat what was sent, as a token.
+            let what = if error.is_data() { "has a field that does not fit, or one too many" } else { "is not JSON" };
+            ApiError::bad_request(format!(
+                "the body {what}, at line {} column {}: look at /openapi.json for what is taken",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+}
+
+/// The numbers of a path. What is no number is nothing that is there.
+pub struct Pk<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Pk<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let path = Path::<T>::from_request_parts(parts, app).await;
+        path.map(|Path(pk)| Self(pk)).map_err(|_: PathRejection| ApiError::not_found("thing"))
+    }
+}
+
+/// The parameters of a query.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let query = Query::<T>::from_request_parts(parts, app).await;
+        query.map(|Query(query)| Self(query)).map_err(|_: QueryRejection| {
+            ApiError::bad_request("a parameter of the query does not fit: look at /openapi.json for what is taken")
+        })
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Pages {
+    /// The `next` of the page before; nothing for the first.
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 0)]
+    cursor: Option<u32>,
+    /// Most results: 1 to 200, 50 by default.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+impl Pages {
+    /// For the store; one more than is shown tells whether there is a next page.
+    ///
+    /// # Errors
+    /// 400 for a limit that cannot be.
+    pub fn page(&self) -> Result<Page, ApiError> {
+        let limit = self.limit.unwrap_or(50);
+        if !(1..=200).contains(&limit) {
+            return Err(ApiError::bad_request("limit must be 1 to 200"));
+        }
+        Ok(Page { after: i64::from(self.cursor.unwrap_or(0)), limit: limit + 1 })
+    }
+}

@@ -1,0 +1,76 @@
+//! The router, on one screen. The documentation is generated from it.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::allow::{self, Methods};
+use super::api::{challenges, clients, devices, enrollments, operations};
+use super::error::{ApiError, ErrorBody};
+use super::{App, version};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "OSS2FA", version = "1.0", description = "Second factors for applications."),
+    components(schemas(ErrorBody))
+)]
+struct Documentation;
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Documentation::openapi())
+        .routes(routes!(enrollments::create::create))
+        .routes(routes!(enrollments::read::read))
+        .routes(routes!(enrollments::prepare_device::prepare_device))
+        .routes(routes!(enrollments::complete::complete))
+        .routes(routes!(clients::auth::auth))
+        .routes(routes!(clients::verify::verify))
+        .routes(routes!(challenges::create::create))
+        .routes(routes!(challenges::read::read, challenges::cancel::cancel))
+        .routes(routes!(challenges::complete::complete))
+        .routes(routes!(challenges::resend::resend))
+        .routes(routes!(devices::kinds::kinds))
+        .routes(routes!(operations::healthz))
+}
+
+/// The documentation, as `/openapi.json` answers it.
+#[must_use]
+pub fn documentation() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The whole.
+#[must_use]
+pub fn router(app: App, body_limit: usize) -> Router {
+    let (router, api) = routes().split_for_parts();
+    let methods = Methods::of(&api);
+    router
+        .fallback(nothing_here)
+        .layer(from_fn(version::check))
+        .layer(from_fn(move |request, next| allow::add(methods.clone(), request, next)))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(body_limit))
+        .with_state(app)
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError::new(
+        axum::http::StatusCode::NOT_FOUND,
+        "no_such_path",
+        "there is nothing at this path: /openapi.json lists what there is",
+    )
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!(code = "panic", "a handler panicked: this is a bug");
+    ApiError::new(
+        axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the server could not do this; its log says why. Nothing was accepted",
+    )
+    .into_response()
+}

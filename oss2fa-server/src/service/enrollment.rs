@@ -1,0 +1,203 @@
+//! Enrolling: a name, a kind of device, a proof.
+
+use oss2fa_core::ids::DeviceId;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::{Caller, KeptStep, Service};
+use crate::device::{Enrolled, Kind, Step, Token};
+use crate::ids::{ClientId, EnrollmentId, Username};
+use crate::message::text::Occasion;
+use crate::outside::SECOND;
+use crate::store::verbs::challenges::{Kept, Sending};
+use crate::store::verbs::enrollments::{
+    CompleteEnrollment, Completed, CreateEnrollment, Enrollment, FindEnrollment, KeepEnrollmentStep,
+    RefuseEnrollment,
+};
+
+/// An enrollment with what the application is shown of it.
+pub struct Shown {
+    /// The enrollment.
+    pub enrollment: Enrollment,
+    /// Number of the kind that was chosen.
+    pub device_selection: Option<i64>,
+    /// What the kind shows, while the enrollment waits.
+    pub public_details: Option<Value>,
+}
+
+impl Service {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn create_enrollment(&self, caller: &Caller, username: Username) -> Result<Shown, Refusal> {
+        let policy = &caller.integration.policy;
+        let enrollment = self
+            .store
+            .write(CreateEnrollment {
+                doer: caller.doer(""),
+                username,
+                attempts: policy.attempts,
+                sends: policy.sends,
+                expires_at: caller.now.after(policy.enrollment_expiry),
+            })
+            .await?;
+        self.shown(enrollment)
+    }
+
+    /// One of the caller's.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn enrollment(&self, caller: &Caller, enrollment: EnrollmentId) -> Result<Shown, Refusal> {
+        self.shown(self.found_enrollment(caller, enrollment).await?)
+    }
+
+    /// Chooses a kind, and shows or sends what its owner needs. May be asked again, also for another kind.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub async fn prepare_device(
+        &self,
+        caller: &Caller,
+        enrollment: EnrollmentId,
+        kind: &str,
+        options: &Value,
+    ) -> Result<Shown, Refusal> {
+        let found = self.found_enrollment(caller, enrollment).await?;
+        open(found.status)?;
+        let kind = self.kind(caller, kind)?;
+        let keys = self.keys(caller).await?;
+        let around = self.around(caller, &found.username, &keys);
+        let step = kind.prepare(&around, enrollment.0, options)?;
+        self.keep_and_send(caller, &found, kind, step).await?;
+        self.enrollment(caller, enrollment).await
+    }
+
+    /// Takes the proof. A wrong one counts; with the last the enrollment has failed.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub async fn complete_enrollment(
+        &self,
+        caller: &Caller,
+        enrollment: EnrollmentId,
+        token: &Token,
+    ) -> Result<Outcome, Refusal> {
+        let found = self.found_enrollment(caller, enrollment).await?;
+        open(found.status)?;
+        let (Some(kind), Some(kept)) = (&found.kind, &found.step) else { return Err(Refusal::NotPrepared) };
+        let kind = self.kind(caller, kind)?;
+        let keys = self.keys(caller).await?;
+        let around = self.around(caller, &found.username, &keys);
+        let state = KeptStep::unpack(kept)?.state()?;
+        match kind.enroll(&around, enrollment.0, &state, token)? {
+            Enrolled::Refused => {
+                let refuse = RefuseEnrollment {
+                    doer: caller.doer(""),
+                    enrollment,
+                    username: found.username.clone(),
+                };
+                match self.store.write(refuse).await? {
+                    None => Err(Refusal::Over("enrollment")),
+                    attempts_left => Err(Refusal::WrongToken { attempts_left }),
+                }
+            }
+            Enrolled::Another(step) => {
+                self.keep_and_send(caller, &found, kind, step).await?;
+                Ok(Outcome::Another(self.enrollment(caller, enrollment).await?))
+            }
+            Enrolled::Device(device) => {
+                let complete = CompleteEnrollment {
+                    doer: caller.doer(""),
+                    enrollment,
+                    username: found.username,
+                    kind: kind.description().name,
+                    device,
+                    most: caller.integration.policy.max_devices,
+                };
+                match self.store.write(complete).await? {
+                    Completed::Client(client, device) => Ok(Outcome::Complete(client, device)),
+                    Completed::Over => Err(Refusal::Over("enrollment")),
+                    Completed::Barred => Err(Refusal::Inactive),
+                    Completed::TooMany => Err(Refusal::TooManyDevices),
+                    Completed::Used => Err(Refusal::UsedSecret),
+                }
+            }
+        }
+    }
+
+    async fn keep_and_send(
+        &self,
+        caller: &Caller,
+        found: &Enrollment,
+        kind: &dyn Kind,
+        step: Step,
+    ) -> Result<(), Refusal> {
+        let policy = &caller.integration.policy;
+        let sending = match step.send {
+            Some(_) => Sending::Message { not_since: caller.now.before(policy.resend_after) },
+            None => Sending::Nothing,
+        };
+        let keep = KeepEnrollmentStep {
+            doer: caller.doer(""),
+            enrollment: found.pk,
+            kind: kind.description().name,
+            step: KeptStep::pack(&step)?,
+            sending,
+        };
+        // Counted and kept before anything is sent: nobody can have two messages for one count.
+        if self.store.write(keep).await? == Kept::NotNow {
+            return Err(match found.sends_left {
+                0 => Refusal::NoMoreMessages { next: None },
+                _ => Refusal::NoMoreMessages { next: found.sent_at.map(|at| at.after(policy.resend_after)) },
+            });
+        }
+        let Some(message) = step.send else { return Ok(()) };
+        let keys = self.keys(caller).await?;
+        let around = self.around(caller, &found.username, &keys);
+        let left = u32::try_from((found.expires_at.0 - caller.now.0) / SECOND).unwrap_or(0);
+        self.send(&around, message, left, Occasion::Enrollment).await
+    }
+
+    async fn found_enrollment(
+        &self,
+        caller: &Caller,
+        enrollment: EnrollmentId,
+    ) -> Result<Enrollment, Refusal> {
+        let find = FindEnrollment {
+            tenant: caller.tenant(),
+            integration: caller.pk(),
+            enrollment,
+            now: caller.now,
+        };
+        self.store.read(find).await?.ok_or(Refusal::NotFound("enrollment"))
+    }
+
+    fn shown(&self, enrollment: Enrollment) -> Result<Shown, Refusal> {
+        let kind = enrollment.kind.as_deref().and_then(|name| self.kinds.named(name));
+        let public_details = match (&enrollment.step, enrollment.status) {
+            // What was shown can hold the secret: nobody sees it again once it is over.
+            (Some(kept), 2) => KeptStep::unpack(kept)?.shown,
+            _ => None,
+        };
+        let device_selection = kind.map(|kind| kind.description().pk);
+        Ok(Shown { enrollment, device_selection, public_details })
+    }
+}
+
+/// What came of a right proof.
+pub enum Outcome {
+    /// The client has this device now.
+    Complete(ClientId, DeviceId),
+    /// One more step.
+    Another(Shown),
+}
+
+fn open(status: i64) -> Result<(), Refusal> {
+    match status {
+        1 | 2 => Ok(()),
+        5 => Err(Refusal::Expired("enrollment")),
+        _ => Err(Refusal::Over("enrollment")),
+    }
+}

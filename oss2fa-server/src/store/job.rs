@@ -1,0 +1,53 @@
+//! A verb on its way through a writer: run, perhaps again, then answered.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::oneshot;
+
+use super::error::StoreError;
+use super::sql::Sql;
+use super::verb::{Tx, Verb};
+
+/// Most jobs in one transaction.
+pub(super) const GROUP: usize = 256;
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// A job for a database of one kind.
+pub(super) trait Job<S: Sql>: Send {
+    /// Runs the verb and keeps what it answers.
+    fn run<'a>(&'a mut self, tx: &'a mut Tx<'_, S>) -> Running<'a>;
+
+    /// Tells whoever waits, after the commit or instead of it.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Waiting<V: Verb> {
+    verb: V,
+    output: Option<V::Output>,
+    answer: oneshot::Sender<Result<V::Output, StoreError>>,
+}
+
+/// A job, and where its answer comes.
+pub(super) fn queue_up<S: Sql, V: Verb>(
+    verb: V,
+) -> (Box<dyn Job<S>>, oneshot::Receiver<Result<V::Output, StoreError>>) {
+    let (answer, answered) = oneshot::channel();
+    (Box::new(Waiting { verb, output: None, answer }), answered)
+}
+
+impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
+    fn run<'a>(&'a mut self, tx: &'a mut Tx<'_, S>) -> Running<'a> {
+        Box::pin(async move {
+            self.output = Some(self.verb.run(tx).await?);
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { output, answer, .. } = *self;
+        // Who has gone away meanwhile needs no answer; what was committed stays.
+        let _ = answer.send(committed.and_then(|()| output.ok_or(StoreError::Closed)));
+    }
+}

@@ -1,0 +1,115 @@
+//! The store: every verb written once, run in one transaction on SQLite or on PostgreSQL.
+
+pub mod audit;
+pub mod error;
+mod job;
+pub mod postgres;
+mod postgres_tls;
+pub mod schema;
+pub mod sql;
+pub mod sqlite;
+pub mod verb;
+pub mod verbs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oss2fa_core::secret::SecretText;
+
+use self::error::StoreError;
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
+use self::verb::{Query, Verb};
+use crate::keys::KeyRing;
+use crate::outside::Clock;
+
+/// Where the store is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database server; the URL can hold a password.
+    Postgres {
+        /// `postgres://user@host/database`.
+        url: SecretText,
+        /// Most connections at once.
+        connections: usize,
+    },
+}
+
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// An open store.
+pub struct Store {
+    engine: Engine,
+    ring: Arc<KeyRing>,
+}
+
+impl Store {
+    /// Opens it, and brings it to this release's schema.
+    ///
+    /// # Errors
+    /// A [`StoreError`] that says what is wrong and what to do.
+    pub async fn open(place: &Place, ring: Arc<KeyRing>, clock: &dyn Clock) -> Result<Self, StoreError> {
+        let engine = match place {
+            Place::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, &ring, clock).await?),
+            Place::Postgres { url, connections } => {
+                Engine::Postgres(Postgres::open(url, *connections, &ring, clock).await?)
+            }
+        };
+        Ok(Self { engine, ring })
+    }
+
+    /// The keys of the tenants.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// Runs a verb in a transaction; returns when it is durable.
+    ///
+    /// # Errors
+    /// The verb's own, or the commit's. Whether a commit whose answer was lost has happened is not known;
+    /// nothing counts as accepted then.
+    pub async fn write<V: Verb>(&self, verb: V) -> Result<V::Output, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.write(verb).await,
+            Engine::Postgres(postgres) => postgres.write(verb).await,
+        }
+    }
+
+    /// Asks a question.
+    ///
+    /// # Errors
+    /// The query's own.
+    pub async fn read<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.read(&query, &self.ring),
+            Engine::Postgres(postgres) => postgres.read(&query, &self.ring).await,
+        }
+    }
+
+    /// Copies an embedded database into a new file, as it is at one moment.
+    ///
+    /// # Errors
+    /// Those of SQLite; [`StoreError::Database`] for PostgreSQL, which has `pg_dump`.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.backup(to),
+            Engine::Postgres(_) => Err(StoreError::Database(
+                "a PostgreSQL store is backed up by pg_dump; copy the master key file beside it".to_owned(),
+            )),
+        }
+    }
+
+    /// Writes what is queued, and closes.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.close(),
+            Engine::Postgres(postgres) => postgres.close().await,
+        }
+    }
+}

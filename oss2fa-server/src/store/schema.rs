@@ -1,0 +1,106 @@
+//! Migrations: applied in order, each once, with a checksum; a newer database is refused.
+
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::postgres::PostgresSql;
+use super::sql::Sql;
+use super::sqlite::SqliteSql;
+use crate::outside::Timestamp;
+use crate::values;
+
+/// A migration: its name, which is the same for both databases, and its script.
+pub type Migration = (&'static str, &'static str);
+
+/// For SQLite.
+pub const SQLITE: &[Migration] = &[("0001_first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+
+/// For PostgreSQL.
+pub const POSTGRES: &[Migration] = &[("0001_first", include_str!("../../migrations/postgres/0001_first.sql"))];
+
+const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (
+    name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
+
+/// A database whose schema can be changed.
+pub trait Migrated: Sql {
+    /// Begins a transaction in which no other node migrates.
+    fn begin(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Runs a script of many statements.
+    fn run_script(&mut self, sql: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Migrated for SqliteSql {
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        self.script("BEGIN IMMEDIATE")
+    }
+
+    async fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.script(sql)
+    }
+}
+
+impl Migrated for PostgresSql {
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        // Nodes that start together migrate one after another. The number is a name for the lock.
+        self.script("BEGIN; SELECT pg_advisory_xact_lock(6017322)").await
+    }
+
+    async fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.script(sql).await
+    }
+}
+
+/// Brings the database to this release's schema.
+///
+/// # Errors
+/// [`StoreError::Newer`] or [`StoreError::Migration`] where the database is not one that this release can
+/// use; it is then left as it was.
+pub async fn migrate<S: Migrated>(
+    sql: &mut S,
+    migrations: &[Migration],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sql.begin().await?;
+    let done = apply(sql, migrations, at).await;
+    sql.run_script(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.and(done)
+}
+
+async fn apply<S: Migrated>(sql: &mut S, migrations: &[Migration], at: Timestamp) -> Result<(), StoreError> {
+    sql.run_script(FIRST).await?;
+    let rows = sql.rows("SELECT name, checksum FROM migration ORDER BY name", &[]).await?;
+    let mut applied = Vec::new();
+    for row in rows {
+        let (name, stored): (String, String) = (row.take(0)?, row.take(1)?);
+        match migrations.iter().find(|(known, _)| *known == name) {
+            None => return Err(StoreError::Newer(name)),
+            Some((_, script)) if checksum(script) != stored => return Err(StoreError::Migration(name)),
+            Some(_) => applied.push(name),
+        }
+    }
+    for (name, script) in migrations {
+        if !applied.iter().any(|done| done == name) {
+            sql.run_script(script).await?;
+            let sum = checksum(script);
+            sql.execute(
+                "INSERT INTO migration (name, checksum, applied_at) VALUES (?1, ?2, ?3)",
+                values![*name, &sum, at],
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to write to a store that was moved away: what is spent there must not be open here.
+pub(super) async fn still_here<S: Sql>(sql: &mut S) -> Result<(), StoreError> {
+    let state = sql.row("SELECT moved_to FROM store_state WHERE pk = 1", &[]).await?;
+    match state.map(|row| row.take::<Option<String>>(0)).transpose()?.flatten() {
+        Some(to) => Err(StoreError::Moved(to)),
+        None => Ok(()),
+    }
+}
+
+fn checksum(script: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(script.as_bytes()))
+}

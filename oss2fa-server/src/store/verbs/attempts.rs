@@ -1,0 +1,246 @@
+//! A try with an answer: locks, verdict and audit in one transaction.
+//!
+//! The verdict is the row count of conditional updates. They alone make an [`Admitted`].
+
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::verdict::Verified;
+
+use super::Doer;
+use super::clients::ClientStatus;
+use super::locks::Locks;
+use crate::device::Spend;
+use crate::ids::{ChallengeId, ClientId};
+use crate::outside::Timestamp;
+use crate::policy::LockPolicy;
+use crate::store::error::StoreError;
+use crate::store::sql::Sql;
+use crate::store::verb::{Tx, Verb};
+use crate::values;
+
+/// An answer was right and this try, and no other, has spent it; that is durable.
+///
+/// Only the store makes one, from the row counts of its updates:
+///
+/// ```compile_fail
+/// use oss2fa_server::store::verbs::attempts::Admitted;
+/// let forged = Admitted { client: oss2fa_server::ids::ClientId(1), device: oss2fa_core::ids::DeviceId(1) };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admitted {
+    client: ClientId,
+    device: DeviceId,
+}
+
+impl Admitted {
+    /// Who.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// By which device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+}
+
+/// What the store says to a try.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Right, and spent.
+    Admitted(Admitted),
+    /// Wrong, or used before; how many tries the challenge has left, where there is one.
+    Refused {
+        /// Tries left.
+        attempts_left: Option<u32>,
+    },
+    /// Too many tries.
+    Locked {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The challenge was completed, failed or has expired meanwhile.
+    Over,
+    /// The client may not pass, or is gone.
+    Barred,
+}
+
+/// One try of one client.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Who asks; in whose tenant and integration. Its source is where the client is.
+    pub doer: Doer,
+    /// Whose try.
+    pub client: ClientId,
+    /// Their name, for the audit.
+    pub username: String,
+    /// Name of the kind of the device that is tried.
+    pub kind: &'static str,
+    /// The challenge that it answers, where there is one.
+    pub challenge: Option<ChallengeId>,
+    /// That the answer was right, where it was, and what that spends.
+    pub verified: Option<(Verified, Spend)>,
+    /// How much is too much.
+    pub limits: LockPolicy,
+}
+
+impl Verb for Attempt {
+    type Output = Verdict;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
+        let Doer { tenant, integration, now, .. } = self.doer;
+        // Held to the end: the tries of one client are judged one after another, on whatever node.
+        let client = tx
+            .sql
+            .row(
+                "SELECT status FROM client WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 FOR UPDATE",
+                values![tenant, integration, self.client],
+            )
+            .await?;
+        let status = client.map(|row| row.take::<String>(0)).transpose()?;
+        match status.as_deref().map(ClientStatus::parse).transpose()? {
+            Some(ClientStatus::Active | ClientStatus::Bypass) => {}
+            Some(ClientStatus::Inactive) | None => {
+                tx.events.push(self.event("barred", String::new()));
+                return Ok(Verdict::Barred);
+            }
+        }
+        let locks = Locks {
+            tenant,
+            client: self.client,
+            kind: self.kind,
+            source: &self.doer.source,
+            limits: self.limits,
+            now,
+        };
+        let seen = locks.look(tx).await?;
+        if let Some(until) = seen.closed_until {
+            tx.events.push(self.event("locked", self.kind.to_owned()));
+            return Ok(Verdict::Locked { until });
+        }
+        if let Some((verified, spend)) = &self.verified
+            && self.spend(tx, verified, *spend).await? == 1
+        {
+            if self.complete(tx, verified.device()).await? == 0 {
+                // The code stays spent: it was shown.
+                tx.events.push(self.event("refused", format!("{} challenge over", self.kind)));
+                return Ok(Verdict::Over);
+            }
+            locks.count_success(tx, &seen).await?;
+            let device = verified.device();
+            tx.events.push(self.event("accepted", format!("{} device={device}", self.kind)));
+            return Ok(Verdict::Admitted(Admitted { client: self.client, device }));
+        }
+        let attempts_left = match self.challenge {
+            None => None,
+            Some(challenge) => match self.use_up(tx, challenge).await? {
+                None => return Ok(Verdict::Over),
+                left => left,
+            },
+        };
+        locks.count_failure(tx, &seen).await?;
+        tx.events.push(self.event("refused", self.kind.to_owned()));
+        Ok(Verdict::Refused { attempts_left })
+    }
+}
+
+impl Attempt {
+    fn event(&self, what: &'static str, detail: String) -> crate::store::audit::Event {
+        let detail = match self.challenge {
+            Some(challenge) => format!("{detail} challenge={challenge}"),
+            None => detail,
+        };
+        self.doer.event(what, &self.username, detail.trim().to_owned())
+    }
+
+    async fn spend<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        verified: &Verified,
+        spend: Spend,
+    ) -> Result<u64, StoreError> {
+        let position = i64::try_from(verified.position())
+            .ok()
+            .filter(|position| *position < i64::MAX)
+            .ok_or(StoreError::Corrupt("a position beyond every counter"))?;
+        let (tenant, now, device) = (self.doer.tenant, self.doer.now, verified.device());
+        match spend {
+            Spend::Position => {
+                tx.sql
+                    .execute(
+                        "UPDATE device SET next_position = CAST(?4 AS BIGINT) + 1, last_used_at = ?5
+                         WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'
+                           AND next_position <= CAST(?4 AS BIGINT)",
+                        values![tenant, self.client, device, position, now],
+                    )
+                    .await
+            }
+            Spend::Code => {
+                let used = tx
+                    .sql
+                    .execute(
+                        "UPDATE recovery_code SET used_at = ?4
+                         WHERE tenant = ?1 AND device = ?2 AND number = ?3 AND used_at IS NULL",
+                        values![tenant, device, position, now],
+                    )
+                    .await?;
+                if used == 1 { self.mark_used(tx, device).await } else { Ok(0) }
+            }
+            // Without a challenge there is nothing that could be spent, and nobody gets in.
+            Spend::Challenge if self.challenge.is_none() => Ok(0),
+            Spend::Challenge => self.mark_used(tx, device).await,
+        }
+    }
+
+    async fn mark_used<S: Sql>(&self, tx: &mut Tx<'_, S>, device: DeviceId) -> Result<u64, StoreError> {
+        tx.sql
+            .execute(
+                "UPDATE device SET last_used_at = ?4
+                 WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'",
+                values![self.doer.tenant, self.client, device, self.doer.now],
+            )
+            .await
+    }
+
+    /// Completes the challenge, where there is one: once, in time, on this device.
+    async fn complete<S: Sql>(&self, tx: &mut Tx<'_, S>, device: DeviceId) -> Result<u64, StoreError> {
+        let Some(challenge) = self.challenge else { return Ok(1) };
+        tx.sql
+            .execute(
+                "UPDATE challenge SET status = 3, completed_at = ?6, sealed = NULL
+                 WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND client = ?4 AND device = ?5
+                   AND status IN (1, 2) AND expires_at > ?6 AND attempts_left > 0",
+                values![
+                    self.doer.tenant,
+                    self.doer.integration,
+                    challenge,
+                    self.client,
+                    device,
+                    self.doer.now
+                ],
+            )
+            .await
+    }
+
+    /// Takes one try from the challenge; with the last one it has failed.
+    async fn use_up<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        challenge: ChallengeId,
+    ) -> Result<Option<u32>, StoreError> {
+        let left = tx
+            .sql
+            .row(
+                "UPDATE challenge SET attempts_left = attempts_left - 1,
+                    status = CASE WHEN attempts_left <= 1 THEN 4 ELSE 2 END,
+                    sealed = CASE WHEN attempts_left <= 1 THEN NULL ELSE sealed END
+                 WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND client = ?4
+                   AND status IN (1, 2) AND expires_at > ?5 AND attempts_left > 0
+                 RETURNING attempts_left",
+                values![self.doer.tenant, self.doer.integration, challenge, self.client, self.doer.now],
+            )
+            .await?;
+        left.map(|row| row.take(0)).transpose()
+    }
+}

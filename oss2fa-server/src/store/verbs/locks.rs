@@ -1,0 +1,194 @@
+//! Locks: counted per (client, kind, source), per source, and per (client, kind); they release by themselves.
+//!
+//! A stranger who hammers a client fills the first counter, which is theirs alone, and at the most the
+//! second. The third catches a stranger with many addresses; it does not hold for an address that the client
+//! has come from before. The address is what the application says; without one only the third counts.
+
+use oss2fa_core::backoff::{Backoff, Failures, LockState};
+
+use crate::ids::{ClientId, TenantId};
+use crate::outside::{SECOND, Timestamp};
+use crate::policy::LockPolicy;
+use crate::store::error::StoreError;
+use crate::store::sql::Sql;
+use crate::store::verb::Tx;
+use crate::values;
+
+const DAY: i64 = 24 * 3600 * SECOND;
+/// After so long the counter of a source, which many people may share, loses one failure.
+const SOURCE_LEAK: i64 = 300 * SECOND;
+/// The same for the counter of a client: so many guesses an hour go on for ever.
+const CLIENT_LEAK: i64 = 3600 * SECOND;
+/// How long a source stays known to a client.
+const KNOWN_FOR: i64 = 30 * DAY;
+
+/// Whose tries are counted, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Locks<'a> {
+    pub(super) tenant: TenantId,
+    pub(super) client: ClientId,
+    pub(super) kind: &'a str,
+    /// The client's address, or empty.
+    pub(super) source: &'a str,
+    pub(super) limits: LockPolicy,
+    pub(super) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counter {
+    Own,
+    Source,
+    Client,
+}
+
+const COUNTERS: [Counter; 3] = [Counter::Own, Counter::Source, Counter::Client];
+
+/// What the counters say before a try.
+pub(super) struct Seen {
+    /// Until when a try must be refused unseen.
+    pub(super) closed_until: Option<Timestamp>,
+    /// What is counted, to be raised or cleared.
+    counted: Vec<(Counter, Failures)>,
+}
+
+impl Locks<'_> {
+    fn scope(&self, counter: Counter) -> String {
+        // Kinds and addresses have no bar in them.
+        match counter {
+            Counter::Own => format!("{}|{}|{}", self.client, self.kind, self.source),
+            Counter::Source => format!("*|*|{}", self.source),
+            Counter::Client => format!("{}|{}|*", self.client, self.kind),
+        }
+    }
+
+    fn backoff(&self, counter: Counter) -> Backoff {
+        let limits = self.limits;
+        let (free_attempts, leak_interval) = match counter {
+            Counter::Own => (limits.free_attempts, None),
+            Counter::Source => (limits.free_attempts_per_source, Some(SOURCE_LEAK)),
+            Counter::Client => (limits.free_attempts_per_client, Some(CLIENT_LEAK)),
+        };
+        Backoff {
+            free_attempts,
+            first_pause: i64::from(limits.first_pause) * SECOND,
+            longest_pause: i64::from(limits.longest_pause) * SECOND,
+            leak_interval,
+            forgotten_after: DAY,
+        }
+    }
+
+    /// Looks at all three. The caller holds the client's row, so that nobody counts meanwhile.
+    pub(super) async fn look<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Seen, StoreError> {
+        let scopes = COUNTERS.map(|counter| self.scope(counter));
+        let [own, source, client] = &scopes;
+        let rows = tx
+            .sql
+            .rows(
+                "SELECT scope, failures, last_failure_at, locked_until FROM lock
+                 WHERE tenant = ?1 AND scope IN (?2, ?3, ?4)",
+                values![self.tenant, own, source, client],
+            )
+            .await?;
+        let mut seen = Seen { closed_until: None, counted: Vec::new() };
+        for row in rows {
+            let scope: String = row.take(0)?;
+            let Some(counter) = COUNTERS.into_iter().find(|counter| self.scope(*counter) == scope) else {
+                continue;
+            };
+            // An application that names no address has none that could be locked.
+            if self.source.is_empty() && counter == Counter::Source {
+                continue;
+            }
+            seen.counted.push((counter, Failures { count: row.take(1)?, last_at: row.take(2)? }));
+            let until = match self.backoff(counter).state(Some(row.take(3)?), self.now.0) {
+                LockState::Open => continue,
+                LockState::Locked { until } => until,
+                LockState::Mended { until } => {
+                    self.mend(tx, &scope, until).await?;
+                    until
+                }
+            };
+            if counter == Counter::Client && self.is_known(tx).await? {
+                continue;
+            }
+            seen.closed_until = seen.closed_until.max(Some(Timestamp(until)));
+        }
+        Ok(seen)
+    }
+
+    /// Counts a failed try.
+    pub(super) async fn count_failure<S: Sql>(&self, tx: &mut Tx<'_, S>, seen: &Seen) -> Result<(), StoreError> {
+        for counter in COUNTERS {
+            if self.source.is_empty() && counter == Counter::Source {
+                continue;
+            }
+            let before = seen.counted.iter().find(|(known, _)| *known == counter).map(|(_, failures)| *failures);
+            let raised = self.backoff(counter).after_failure(before, self.now.0);
+            let client = (counter != Counter::Source).then_some(self.client);
+            tx.sql
+                .execute(
+                    "INSERT INTO lock (tenant, scope, client, failures, last_failure_at, locked_until)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (tenant, scope) DO UPDATE SET failures = excluded.failures,
+                        last_failure_at = excluded.last_failure_at, locked_until = excluded.locked_until",
+                    values![
+                        self.tenant,
+                        &self.scope(counter),
+                        client,
+                        raised.failures,
+                        self.now,
+                        raised.locked_until.unwrap_or(0)
+                    ],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Clears the client's own counter, and remembers the source.
+    pub(super) async fn count_success<S: Sql>(&self, tx: &mut Tx<'_, S>, seen: &Seen) -> Result<(), StoreError> {
+        if seen.counted.iter().any(|(counter, _)| *counter == Counter::Own) {
+            tx.sql
+                .execute(
+                    "DELETE FROM lock WHERE tenant = ?1 AND scope = ?2",
+                    values![self.tenant, &self.scope(Counter::Own)],
+                )
+                .await?;
+        }
+        if self.source.is_empty() {
+            return Ok(());
+        }
+        // "Seen" is written down once a day, not at each login.
+        tx.sql
+            .execute(
+                "INSERT INTO known_source (tenant, client, source, seen_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (client, source) DO UPDATE SET seen_at = excluded.seen_at
+                 WHERE known_source.seen_at < CAST(?5 AS BIGINT)",
+                values![self.tenant, self.client, self.source, self.now, self.now.0 - DAY],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn is_known<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<bool, StoreError> {
+        let row = tx
+            .sql
+            .row(
+                "SELECT 1 FROM known_source
+                 WHERE tenant = ?1 AND client = ?2 AND source = ?3 AND seen_at > CAST(?4 AS BIGINT)",
+                values![self.tenant, self.client, self.source, self.now.0 - KNOWN_FOR],
+            )
+            .await?;
+        Ok(row.is_some())
+    }
+
+    async fn mend<S: Sql>(&self, tx: &mut Tx<'_, S>, scope: &str, until: i64) -> Result<(), StoreError> {
+        tx.sql
+            .execute(
+                "UPDATE lock SET locked_until = ?3, last_failure_at = ?4 WHERE tenant = ?1 AND scope = ?2",
+                values![self.tenant, scope, until, self.now],
+            )
+            .await?;
+        Ok(())
+    }
+}

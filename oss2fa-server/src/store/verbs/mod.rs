@@ -1,0 +1,56 @@
+//! The verbs, a file for each noun.
+
+pub mod administrators;
+pub mod attempts;
+pub mod challenges;
+pub mod clients;
+pub mod enrollments;
+pub mod integrations;
+pub mod locks;
+pub mod tenants;
+pub mod trusted;
+
+use super::audit::Event;
+use crate::ids::{IntegrationId, TenantId};
+use crate::outside::Timestamp;
+
+/// Who does something, when and where from: what every event of the audit carries.
+#[derive(Debug, Clone)]
+pub struct Doer {
+    /// In whose tenant.
+    pub tenant: TenantId,
+    /// Through which integration.
+    pub integration: Option<IntegrationId>,
+    /// `integration`, `admin:NAME`, `cli`, `server`.
+    pub actor: String,
+    /// An address, or empty.
+    pub source: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Doer {
+    /// An event of theirs.
+    #[must_use]
+    pub fn event(&self, what: &'static str, username: &str, detail: impl Into<String>) -> Event {
+        Event {
+            tenant: self.tenant,
+            at: self.now,
+            what,
+            integration: self.integration,
+            username: username.to_owned(),
+            actor: self.actor.clone(),
+            source: self.source.clone(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A page of a list: after a number, at most so many.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// After this number; 0 for the first page.
+    pub after: i64,
+    /// At most so many.
+    pub limit: u32,
+}

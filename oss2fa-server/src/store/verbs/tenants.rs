@@ -1,0 +1,244 @@
+//! Tenants: whose everything else is.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Doer, Page};
+use crate::ids::{SERVER, TenantId};
+use crate::outside::Timestamp;
+use crate::store::audit;
+use crate::store::error::StoreError;
+use crate::store::sql::{Row, Sql};
+use crate::store::verb::{Query, Tx, Verb};
+use crate::values;
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Tenant {
+    /// Its number.
+    #[schema(value_type = i64)]
+    pub pk: TenantId,
+    /// Its name outside: 40 hexadecimal digits; no secret.
+    pub public_id: String,
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+fn tenant_of(row: &Row) -> Result<Tenant, StoreError> {
+    Ok(Tenant { pk: row.take(0)?, public_id: row.take(1)?, name: row.take(2)?, created_at: row.take(3)? })
+}
+
+/// Makes the keys and the audit of the server itself, where they are missing: on the first start.
+#[derive(Debug)]
+pub struct BeginServer {
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Whether the store was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It was: there is nothing in it yet.
+    New,
+    /// It was not.
+    Before,
+}
+
+impl Verb for BeginServer {
+    type Output = Begun;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Begun, StoreError> {
+        // Nodes that start together wait here for the first of them.
+        tx.sql.row("SELECT pk FROM store_state WHERE pk = 1 FOR UPDATE", &[]).await?;
+        let known = tx.sql.row("SELECT 1 FROM audit_head WHERE tenant = ?1", values![SERVER]).await?;
+        if known.is_some() {
+            // The master key must open what is there, now and not at the first login.
+            tx.keys(SERVER).await?;
+            return Ok(Begun::Before);
+        }
+        tx.ring.create(SERVER, tx.sql, self.now).await?;
+        audit::begin(tx, SERVER).await?;
+        let doer = Doer {
+            tenant: SERVER,
+            integration: None,
+            actor: "server".to_owned(),
+            source: String::new(),
+            now: self.now,
+        };
+        tx.events.push(doer.event("store_made", "", ""));
+        Ok(Begun::New)
+    }
+}
+
+/// Whether the store has something in it; asked before the keys are made.
+#[derive(Debug)]
+pub struct IsNew;
+
+impl Query for IsNew {
+    type Output = Begun;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Begun, StoreError> {
+        let known = tx.sql.row("SELECT 1 FROM audit_head WHERE tenant = ?1", values![SERVER]).await?;
+        Ok(if known.is_some() { Begun::Before } else { Begun::New })
+    }
+}
+
+/// Makes a tenant with keys and an audit of its own.
+#[derive(Debug)]
+pub struct CreateTenant {
+    /// Who does it; its tenant is the server.
+    pub doer: Doer,
+    /// Name.
+    pub name: String,
+    /// 40 hexadecimal digits, at random.
+    pub public_id: String,
+}
+
+/// What came of making something with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created<T> {
+    /// It was made.
+    New(T),
+    /// There is one of this name already.
+    NameTaken,
+}
+
+impl Verb for CreateTenant {
+    type Output = Created<Tenant>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Created<Tenant>, StoreError> {
+        let made = tx
+            .sql
+            .row(
+                "INSERT INTO tenant (public_id, name, created_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING RETURNING pk, public_id, name, created_at",
+                values![&self.public_id, &self.name, self.doer.now],
+            )
+            .await?;
+        let Some(made) = made else { return Ok(Created::NameTaken) };
+        let tenant = tenant_of(&made)?;
+        tx.ring.create(tenant.pk, tx.sql, self.doer.now).await?;
+        audit::begin(tx, tenant.pk).await?;
+        tx.events.push(self.doer.event("tenant_created", "", format!("tenant={} {}", tenant.pk, self.name)));
+        let own = Doer { tenant: tenant.pk, ..self.doer.clone() };
+        tx.events.push(own.event("tenant_created", "", self.name.clone()));
+        Ok(Created::New(tenant))
+    }
+}
+
+/// Tenants by their number.
+#[derive(Debug)]
+pub struct ListTenants {
+    /// Which page.
+    pub page: Page,
+}
+
+impl Query for ListTenants {
+    type Output = Vec<Tenant>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<Tenant>, StoreError> {
+        let rows = tx
+            .sql
+            .rows(
+                "SELECT pk, public_id, name, created_at FROM tenant WHERE pk > ?1 ORDER BY pk LIMIT ?2",
+                values![self.page.after, self.page.limit],
+            )
+            .await?;
+        rows.iter().map(tenant_of).collect()
+    }
+}
+
+/// A tenant by its number or name.
+#[derive(Debug)]
+pub enum FindTenant {
+    /// By number.
+    Pk(TenantId),
+    /// By name.
+    Name(String),
+}
+
+impl Query for FindTenant {
+    type Output = Option<Tenant>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Option<Tenant>, StoreError> {
+        let row = match self {
+            Self::Pk(pk) => {
+                tx.sql
+                    .row("SELECT pk, public_id, name, created_at FROM tenant WHERE pk = ?1", values![*pk])
+                    .await?
+            }
+            Self::Name(name) => {
+                tx.sql
+                    .row("SELECT pk, public_id, name, created_at FROM tenant WHERE name = ?1", values![name])
+                    .await?
+            }
+        };
+        row.as_ref().map(tenant_of).transpose()
+    }
+}
+
+/// Removes a tenant, all that is its own, and its keys: what backups hold of it does not open any more.
+#[derive(Debug)]
+pub struct RemoveTenant {
+    /// Who does it; its tenant is the server.
+    pub doer: Doer,
+    /// Which.
+    pub tenant: TenantId,
+}
+
+/// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
+const OF_TENANTS: [&str; 15] = [
+    "DELETE FROM webhook_delivery WHERE tenant = ?1",
+    "DELETE FROM webhook WHERE tenant = ?1",
+    "DELETE FROM idempotency WHERE tenant = ?1",
+    "DELETE FROM trusted_device WHERE tenant = ?1",
+    "DELETE FROM known_source WHERE tenant = ?1",
+    "DELETE FROM lock WHERE tenant = ?1",
+    "DELETE FROM challenge WHERE tenant = ?1",
+    "DELETE FROM enrollment WHERE tenant = ?1",
+    "DELETE FROM recovery_code WHERE tenant = ?1",
+    "DELETE FROM device WHERE tenant = ?1",
+    "DELETE FROM client WHERE tenant = ?1",
+    "DELETE FROM integration WHERE tenant = ?1",
+    "DELETE FROM administrator WHERE tenant = ?1",
+    "DELETE FROM audit WHERE tenant = ?1",
+    "DELETE FROM audit_head WHERE tenant = ?1",
+];
+
+impl Verb for RemoveTenant {
+    type Output = Removed;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Removed, StoreError> {
+        let gone = tx.sql.execute("DELETE FROM tenant WHERE pk = ?1", values![self.tenant]).await?;
+        if gone == 0 {
+            return Ok(Removed::NotThere);
+        }
+        for statement in OF_TENANTS {
+            tx.sql.execute(statement, values![self.tenant]).await?;
+        }
+        tx.sql.execute("DELETE FROM tenant_key WHERE tenant = ?1", values![self.tenant]).await?;
+        tx.ring.forget(self.tenant);
+        tx.events.push(self.doer.event("tenant_removed", "", format!("tenant={}", self.tenant)));
+        Ok(Removed::Done)
+    }
+}
+
+/// What came of removing or changing something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It was there, and is done.
+    Done,
+    /// There is none of this number in this tenant.
+    NotThere,
+}
+
+impl Removed {
+    /// From the rows that a statement changed.
+    #[must_use]
+    pub fn by_rows(rows: u64) -> Self {
+        if rows == 0 { Self::NotThere } else { Self::Done }
+    }
+}
