@@ -4,16 +4,17 @@
 //! and the [`store`], whose verbs are written once for both databases.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
-pub mod listen;
-pub mod message;
-pub mod outside;
 pub mod device;
 pub mod http;
 pub mod ids;
 pub mod keys;
+pub mod listen;
 pub mod message;
+pub mod open;
 pub mod outside;
 pub mod policy;
+pub mod serve;
 pub mod service;
 pub mod store;

@@ -196,7 +196,7 @@ impl FromRequestParts<App> for Desk {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let named = form_value(parts.uri.query().unwrap_or_default(), INTEGRATION_QUERY);
+        let named = form_value(parts.uri.query().unwrap_or_default(), INTEGRATION_QUERY).map(str::to_owned);
         if has_credential(&parts.headers, INTEGRATION) || named.is_none() {
             let Integrated(caller) = Integrated::from_request_parts(parts, app).await?;
             return Ok(Self { caller, administrator: None });

@@ -5,7 +5,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,9 +18,23 @@ use super::{App, version};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "OSS2FA", version = "1.0", description = "Second factors for applications."),
-    components(schemas(ErrorBody))
+    components(schemas(ErrorBody)),
+    modifiers(&Credentials)
 )]
 struct Documentation;
+
+/// How callers prove who they are.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let header = |name: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(name)));
+        components.add_security_scheme("integration_token", header("X-Integration-Token"));
+        components.add_security_scheme("admin_token", header("X-Admin-Token"));
+        components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+    }
+}
 
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Documentation::openapi())

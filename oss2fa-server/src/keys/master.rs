@@ -79,6 +79,12 @@ impl MasterKeys {
         Ok(Self { first: (id_of(&key), key), older: Vec::new() })
     }
 
+    /// Whether there is such a file.
+    #[must_use]
+    pub fn is_there(path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+
     /// Puts a new key in front of those of the file, which is replaced at once or not at all.
     ///
     /// # Errors

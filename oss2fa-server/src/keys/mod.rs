@@ -7,7 +7,6 @@ mod master;
 mod tenant;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// The keys in use.
 pub struct KeyRing {
     master: RwLock<MasterKeys>,
-    source: MasterKeySource,
+    source: RwLock<MasterKeySource>,
     tenants: RwLock<HashMap<TenantId, (Instant, Arc<TenantKeys>)>>,
     random: Arc<dyn Random>,
 }
@@ -39,7 +38,7 @@ impl KeyRing {
     /// Over the master keys that were read from `source`.
     #[must_use]
     pub fn new(master: MasterKeys, source: MasterKeySource, random: Arc<dyn Random>) -> Self {
-        Self { master: RwLock::new(master), source, tenants: RwLock::default(), random }
+        Self { master: RwLock::new(master), source: RwLock::new(source), tenants: RwLock::default(), random }
     }
 
     /// Where random bytes come from.
@@ -50,8 +49,13 @@ impl KeyRing {
 
     /// Where the master keys are.
     #[must_use]
-    pub fn source(&self) -> &MasterKeySource {
-        &self.source
+    pub fn source(&self) -> MasterKeySource {
+        self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The file has another name now.
+    pub fn moved(&self, source: MasterKeySource) {
+        *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
     /// The keys of a tenant.
@@ -81,7 +85,7 @@ impl KeyRing {
     /// # Errors
     /// [`StoreError::File`]; the keys in memory then stay.
     pub fn reload(&self) -> Result<(), StoreError> {
-        let fresh = MasterKeys::read(&self.source)?;
+        let fresh = MasterKeys::read(&self.source())?;
         *self.master.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
@@ -179,7 +183,3 @@ impl KeyRing {
         TenantKeys::new(tenant, found)
     }
 }
-
-/// The folder that systemd gave for credentials, where there is one.
-#[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a>(pub Option<&'a Path>);

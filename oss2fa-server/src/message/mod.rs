@@ -1,10 +1,7 @@
 //! Sending codes: mail over SMTP, text messages over a gateway. What the service sees is [`Messenger`].
 
 mod address;
-<<<<<<< HEAD
 mod configured;
-=======
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 mod not_sent;
 mod phone;
 pub mod settings;
@@ -19,10 +16,7 @@ use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
 
 pub use address::{EmailAddress, NoEmailAddress};
-<<<<<<< HEAD
 pub use configured::NotReady;
-=======
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 pub use not_sent::{Channel, NotSent};
 pub use phone::{NoPhoneNumber, PhoneNumber};
 

@@ -12,11 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
 
 use super::EmailAddress;
-<<<<<<< HEAD
 pub use super::sms::template::{SmsRequest, SmsTemplate};
-=======
-pub use super::sms::template::{PlainHttp, SmsRequest, SmsTemplate};
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 
 /// A setting that cannot be used: which, and what is allowed instead. The value of a header or a password
 /// is never in it.
@@ -79,7 +75,6 @@ impl Sender {
     /// # Errors
     /// [`SettingError`] for `[smtp] from`.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
-<<<<<<< HEAD
         // The parser takes a folded line for one line.
         if text.chars().any(char::is_control) {
             return Err(Self::refused());
@@ -103,22 +98,6 @@ impl Sender {
         SettingError::new("[smtp] from", "an address such as \"Example <noreply@example.org>\", on one line")
     }
 
-=======
-        let refused = || {
-            SettingError::new(
-                "[smtp] from",
-                "an address such as \"Example <noreply@example.org>\", on one line",
-            )
-        };
-        if text.chars().any(char::is_control) {
-            return Err(refused());
-        }
-        let mailbox: Mailbox = text.trim().parse().map_err(|_| refused())?;
-        let address = EmailAddress::parse(mailbox.email.as_ref()).map_err(|_| refused())?;
-        Ok(Self(Mailbox::new(mailbox.name, address.address().clone())))
-    }
-
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     pub(super) fn mailbox(&self) -> &Mailbox {
         &self.0
     }
@@ -152,11 +131,6 @@ pub struct SmtpSettings {
     pub login: Option<SmtpLogin>,
     /// Who mails come from.
     pub from: Sender,
-<<<<<<< HEAD
-=======
-    /// The subject of a mail with a code; who writes the mail puts it there.
-    pub subject: String,
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     /// How long one mail may take, the connection and all.
     pub timeout: Duration,
     /// PEM certificates that are trusted beside the system's.

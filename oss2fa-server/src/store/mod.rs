@@ -14,12 +14,11 @@ pub mod verbs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use oss2fa_core::secret::SecretText;
-
 use self::error::StoreError;
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 use self::verb::{Query, Verb};
+use crate::config::PostgresUrl;
 use crate::keys::KeyRing;
 use crate::outside::Clock;
 
@@ -31,7 +30,7 @@ pub enum Place {
     /// A database server; the URL can hold a password.
     Postgres {
         /// `postgres://user@host/database`.
-        url: SecretText,
+        url: PostgresUrl,
         /// Most connections at once.
         connections: usize,
     },

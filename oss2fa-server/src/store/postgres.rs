@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use oss2fa_core::secret::SecretText;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
@@ -17,6 +16,7 @@ use super::job::{GROUP, Job, queue_up};
 use super::schema;
 use super::sql::{Cell, Row, Sql, Value};
 use super::verb::{Query, Tx, Verb};
+use crate::config::PostgresUrl;
 use crate::keys::KeyRing;
 use crate::outside::Clock;
 
@@ -44,7 +44,7 @@ impl Postgres {
     /// # Errors
     /// A [`StoreError`] that says what is wrong and what to do; the password of the URL is in none.
     pub async fn open(
-        url: &SecretText,
+        url: &PostgresUrl,
         connections: usize,
         ring: &Arc<KeyRing>,
         clock: &dyn Clock,
@@ -92,11 +92,8 @@ impl Postgres {
     }
 }
 
-fn pool(url: &SecretText, connections: usize) -> Result<Pool, StoreError> {
-    let mut config: tokio_postgres::Config = url
-        .expose()
-        .parse()
-        .map_err(|_| StoreError::Database("the URL of the store is not one of PostgreSQL".to_owned()))?;
+fn pool(url: &PostgresUrl, connections: usize) -> Result<Pool, StoreError> {
+    let mut config = url.connection().clone();
     config.application_name("oss2fa-server").connect_timeout(PATIENCE).keepalives(true);
     let manager = Manager::from_config(
         config,

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-<<<<<<< HEAD
 use oss2fa_core::secret::SecretText;
-=======
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
@@ -24,44 +21,20 @@ const HEADERS: &str = "[sms] headers";
 const TRIAL: Values<'static> =
     Values { phone: "+4915112345678", text: "\"a' &<b>\\=1\n", secret: "\"s'&<\\" };
 
-<<<<<<< HEAD
 /// The template as it stands in [sms]; `{phone}`, `{text}` and `{secret}` are replaced. It may hold a
 /// gateway's key: no error and no Debug shows it.
 #[derive(Clone)]
-=======
-/// Whether codes may travel without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PlainHttp {
-    /// To a gateway on this machine only.
-    #[default]
-    Loopback,
-    /// To any gateway: everybody on the way reads the codes.
-    DangerAnywhere,
-}
-
-/// The template as it stands in [sms]; `{phone}`, `{text}` and `{secret}` are replaced.
-#[derive(Debug, Clone)]
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 pub struct SmsTemplate<'a> {
     /// GET, POST, PUT or PATCH.
     pub method: &'a str,
     /// Where to; placeholders behind the host only.
     pub url: &'a str,
     /// More headers.
-<<<<<<< HEAD
     pub headers: &'a BTreeMap<String, SecretText>,
-=======
-    pub headers: &'a BTreeMap<String, String>,
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     /// The body; empty sends none.
     pub body: &'a str,
     /// What the body is: decides how values are escaped in it.
     pub content_type: &'a str,
-<<<<<<< HEAD
-=======
-    /// Whether `http://` is taken.
-    pub plain_http: PlainHttp,
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 }
 
 /// A template that was proved: each placeholder is known and stands where it can be escaped.
@@ -69,11 +42,7 @@ pub struct SmsTemplate<'a> {
 pub struct SmsRequest {
     method: Method,
     url: Pattern,
-<<<<<<< HEAD
     target: Target,
-=======
-    proved_url: Url,
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     headers: Vec<(HeaderName, Pattern)>,
     body: Option<(Pattern, Syntax, HeaderValue)>,
 }
@@ -93,7 +62,6 @@ impl SmsRequest {
             _ => return Err(SettingError::new("[sms] method", "GET, POST, PUT or PATCH")),
         };
         let url = Pattern::parse(URL, template.url)?;
-<<<<<<< HEAD
         let target = prove_url(&url, template.url)?;
         let headers = template
             .headers
@@ -102,16 +70,6 @@ impl SmsRequest {
             .collect::<Result<Vec<_>, SettingError>>()?;
         let body = prove_body(&method, template)?;
         let request = Self { method, url, target, headers, body };
-=======
-        let proved_url = prove_url(&url, template)?;
-        let headers = template
-            .headers
-            .iter()
-            .map(|(name, value)| Ok((header_name(name)?, header_pattern(value)?)))
-            .collect::<Result<Vec<_>, SettingError>>()?;
-        let body = prove_body(&method, template)?;
-        let request = Self { method, url, proved_url, headers, body };
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
         if !request.uses(Place::Phone) || !request.uses(Place::Text) {
             return Err(SettingError::new(
                 BODY,
@@ -122,21 +80,12 @@ impl SmsRequest {
     }
 
     /// Scheme, host and port: what may be shown of where messages go.
-<<<<<<< HEAD
     pub(in crate::message) fn origin(&self) -> &str {
         &self.target.origin
     }
 
     pub(in crate::message) fn is_https(&self) -> bool {
         self.target.origin.starts_with("https:")
-=======
-    pub(in crate::message) fn origin(&self) -> String {
-        self.proved_url.origin().ascii_serialization()
-    }
-
-    pub(in crate::message) fn is_https(&self) -> bool {
-        self.proved_url.scheme() == "https"
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     }
 
     pub(in crate::message) fn needs_secret(&self) -> bool {
@@ -148,11 +97,7 @@ impl SmsRequest {
         let url = self.url.filled(values, percent);
         let url = Url::parse(&url).map_err(|_| "the message does not fit into `url` in [sms]".to_owned())?;
         // "." and ".." are taken out of a path, percent or not: such a text would reach another address.
-<<<<<<< HEAD
         if depth(&url) != self.target.depth {
-=======
-        if depth(&url) != depth(&self.proved_url) {
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
             return Err(
                 "the message changes the path of `url` in [sms]: let it stand behind the ?".to_owned()
             );
@@ -183,7 +128,6 @@ impl SmsRequest {
     }
 }
 
-<<<<<<< HEAD
 /// What no value changes in a URL.
 #[derive(Debug, Clone)]
 struct Target {
@@ -193,8 +137,6 @@ struct Target {
     depth: usize,
 }
 
-=======
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 /// What the placeholders stand for.
 pub(super) struct Values<'a> {
     pub(super) phone: &'a str,
@@ -218,16 +160,10 @@ enum Place {
     Secret,
 }
 
-<<<<<<< HEAD
 // The fixed text may hold a key, as an administrator wrote it there.
 #[derive(Debug, Clone)]
 enum Piece {
     Fixed(SecretText),
-=======
-#[derive(Debug, Clone)]
-enum Piece {
-    Fixed(String),
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
     Value(Place),
 }
 
@@ -257,20 +193,12 @@ impl Pattern {
                     return Err(SettingError::new(key, problem));
                 }
             };
-<<<<<<< HEAD
             pieces.push(Piece::Fixed(SecretText::new(std::mem::take(&mut fixed))));
-=======
-            pieces.push(Piece::Fixed(std::mem::take(&mut fixed)));
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
             pieces.push(Piece::Value(place));
             rest = behind;
         }
         fixed.push_str(rest);
-<<<<<<< HEAD
         pieces.push(Piece::Fixed(SecretText::new(fixed)));
-=======
-        pieces.push(Piece::Fixed(fixed));
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
         Ok(Self(pieces))
     }
 
@@ -278,11 +206,7 @@ impl Pattern {
         let mut text = Zeroizing::new(String::new());
         for piece in &self.0 {
             match piece {
-<<<<<<< HEAD
                 Piece::Fixed(fixed) => text.push_str(fixed.expose()),
-=======
-                Piece::Fixed(fixed) => text.push_str(fixed),
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
                 Piece::Value(Place::Phone) => text.push_str(&escape(values.phone)),
                 Piece::Value(Place::Text) => text.push_str(&Zeroizing::new(escape(values.text))),
                 Piece::Value(Place::Secret) => text.push_str(&Zeroizing::new(escape(values.secret))),
@@ -295,7 +219,6 @@ impl Pattern {
         self.0.iter().any(|piece| matches!(piece, Piece::Value(other) if *other == place))
     }
 
-<<<<<<< HEAD
     fn has_values(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Value(_)))
     }
@@ -304,12 +227,6 @@ impl Pattern {
     fn head(&self) -> &str {
         match self.0.first() {
             Some(Piece::Fixed(fixed)) => fixed.expose(),
-=======
-    /// What stands before the first placeholder.
-    fn head(&self) -> &str {
-        match self.0.first() {
-            Some(Piece::Fixed(fixed)) => fixed,
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
             _ => "",
         }
     }
@@ -386,7 +303,6 @@ fn depth(url: &Url) -> usize {
     url.path_segments().map_or(0, Iterator::count)
 }
 
-<<<<<<< HEAD
 fn prove_url(pattern: &Pattern, template: &str) -> Result<Target, SettingError> {
     const FORM: &str = "https://HOST/PATH, with placeholders behind the host only";
     let refused = |problem: &str| Err(SettingError::new(URL, problem));
@@ -412,30 +328,6 @@ fn prove_url(pattern: &Pattern, template: &str) -> Result<Target, SettingError> 
         _ => return refused("https://, or http:// for a gateway on this machine"),
     }
     Ok(Target { origin: url.origin().ascii_serialization(), depth: depth(&url) })
-=======
-fn prove_url(pattern: &Pattern, template: &SmsTemplate<'_>) -> Result<Url, SettingError> {
-    let refused = |problem: &str| Err(SettingError::new(URL, problem));
-    let Some((_, behind)) =
-        pattern.head().split_once("://").filter(|(_, behind)| behind.contains(['/', '?']))
-    else {
-        return refused("https://HOST/PATH, with placeholders behind the host only");
-    };
-    if template.url.contains('#') || template.url.chars().any(|c| c.is_control() || c == ' ') {
-        return refused("no blanks, and no part behind a #, which is never sent");
-    }
-    let Ok(url) = Url::parse(&pattern.filled(&TRIAL, percent)) else {
-        return refused("https://HOST/PATH, with placeholders behind the host only");
-    };
-    if behind.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')) {
-        return refused("no user and password in it: put them in `headers` and `secret_file`");
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if template.plain_http == PlainHttp::DangerAnywhere || is_loopback(&url) => Ok(url),
-        "http" => refused("https:// for a gateway on another machine: codes must not be readable on the way"),
-        _ => refused("https://, or http:// for a gateway on this machine"),
-    }
->>>>>>> fff3a66 (Begin the server: stores, keys, device kinds, service, the API of the document)
 }
 
 fn is_loopback(url: &Url) -> bool {

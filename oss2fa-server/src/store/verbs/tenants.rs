@@ -3,9 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::integrations::{CreateIntegration, CredentialDigests, Integration};
 use super::{Doer, Page};
 use crate::ids::{SERVER, TenantId};
 use crate::outside::Timestamp;
+use crate::policy::Policy;
 use crate::store::audit;
 use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
@@ -31,21 +33,31 @@ fn tenant_of(row: &Row) -> Result<Tenant, StoreError> {
     Ok(Tenant { pk: row.take(0)?, public_id: row.take(1)?, name: row.take(2)?, created_at: row.take(3)? })
 }
 
-/// Makes the keys and the audit of the server itself, where they are missing: on the first start.
+/// Makes the keys and the audit of the server itself, and the first tenant with an integration, where
+/// nothing is there: on the first start. All of it happens, or nothing.
 #[derive(Debug)]
 pub struct BeginServer {
     /// When.
     pub now: Timestamp,
+    /// 40 hexadecimal digits, at random: the first tenant's name outside.
+    pub public_id: String,
+    /// What proves the first integration.
+    pub credentials: CredentialDigests,
 }
 
 /// Whether the store was new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// It was: there is nothing in it yet.
-    New,
+    /// It was: this is in it now.
+    New(Tenant, Integration),
     /// It was not.
     Before,
 }
+
+/// Name of the first tenant.
+pub const FIRST_TENANT: &str = "default";
+/// Name of the first integration.
+pub const FIRST_INTEGRATION: &str = "oss2fa";
 
 impl Verb for BeginServer {
     type Output = Begun;
@@ -69,7 +81,21 @@ impl Verb for BeginServer {
             now: self.now,
         };
         tx.events.push(doer.event("store_made", "", ""));
-        Ok(Begun::New)
+        let name = FIRST_TENANT.to_owned();
+        let create = CreateTenant { doer: doer.clone(), name, public_id: self.public_id.clone() };
+        let Created::New(tenant) = create.run(tx).await? else {
+            return Err(StoreError::Corrupt("a tenant from before the first start"));
+        };
+        let create = CreateIntegration {
+            doer: Doer { tenant: tenant.pk, ..doer },
+            name: FIRST_INTEGRATION.to_owned(),
+            credentials: self.credentials.clone(),
+            policy: Policy::default(),
+        };
+        match create.run(tx).await? {
+            Created::New(integration) => Ok(Begun::New(tenant, integration)),
+            Created::NameTaken => Err(StoreError::Corrupt("an integration from before the first start")),
+        }
     }
 }
 
@@ -77,12 +103,21 @@ impl Verb for BeginServer {
 #[derive(Debug)]
 pub struct IsNew;
 
-impl Query for IsNew {
-    type Output = Begun;
+/// What there is before the first start, and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// Nothing.
+    New,
+    /// Something.
+    Old,
+}
 
-    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Begun, StoreError> {
+impl Query for IsNew {
+    type Output = Age;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Age, StoreError> {
         let known = tx.sql.row("SELECT 1 FROM audit_head WHERE tenant = ?1", values![SERVER]).await?;
-        Ok(if known.is_some() { Begun::Before } else { Begun::New })
+        Ok(if known.is_some() { Age::Old } else { Age::New })
     }
 }
 

@@ -1,0 +1,171 @@
+//! From the configuration to an open store: folders, keys, the first start.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oss2fa_core::random::Random;
+
+use crate::config::{Config, MasterKeySource as Configured, StoreUrl};
+use crate::keys::{KeyRing, MasterKeySource, MasterKeys};
+use crate::outside::Clock;
+use crate::service::credential::{Credentials, hex};
+use crate::store::error::StoreError;
+use crate::store::verbs::integrations::Integration;
+use crate::store::verbs::tenants::{Age, BeginServer, Begun, IsNew, Tenant};
+use crate::store::{Place, Store};
+
+/// What the first start has made; what proves the integration is shown now and never again.
+pub struct First {
+    /// The first tenant.
+    pub tenant: Tenant,
+    /// Its integration.
+    pub integration: Integration,
+    /// The token and the pair of that.
+    pub credentials: Credentials,
+}
+
+/// Opens the store of the configuration; on the first start makes it, with its master key.
+///
+/// # Errors
+/// A [`StoreError`] that says what is wrong and what to do.
+pub async fn open(
+    config: &Config,
+    credentials: Option<&Path>,
+    clock: &dyn Clock,
+    random: Arc<dyn Random>,
+) -> Result<(Store, Option<First>), StoreError> {
+    let place = place(config);
+    make_folder(&config.data_dir)?;
+    let (source, found) = find_key(config, credentials, &*random)?;
+    let (keys, state) = found;
+    let ring = Arc::new(KeyRing::new(keys, source.clone(), Arc::clone(&random)));
+    let store = Store::open(&place, ring, clock).await?;
+    let age = store.read(IsNew).await?;
+    match (state, age) {
+        (KeyState::Made, Age::Old) => {
+            // It was made a moment ago and has wrapped nothing.
+            let _ = std::fs::remove_file(beside(source.path()));
+            return Err(lost_key(source.path()));
+        }
+        (KeyState::There, Age::New) if matches!((&place, &source), (Place::Sqlite(_), MasterKeySource::File(_))) => {
+            return Err(lost_store(&place, source.path()));
+        }
+        _ => {}
+    }
+    let new = Credentials::generate(&*random)?;
+    let begin = BeginServer { now: clock.now(), public_id: hex(&*random)?, credentials: new.digests() };
+    let begun = store.write(begin).await?;
+    if state != KeyState::There {
+        put_in_place(source.path())?;
+        store.ring().moved(MasterKeySource::File(source.path().to_owned()));
+    }
+    Ok(match begun {
+        Begun::New(tenant, integration) => (store, Some(First { tenant, integration, credentials: new })),
+        Begun::Before => (store, None),
+    })
+}
+
+/// Where the configuration has the store.
+#[must_use]
+pub fn place(config: &Config) -> Place {
+    match &config.store {
+        StoreUrl::Sqlite(path) => Place::Sqlite(path.clone()),
+        StoreUrl::Postgres(url) => {
+            Place::Postgres { url: url.clone(), connections: config.store_connections.get() as usize }
+        }
+    }
+}
+
+/// What was found of the master key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyState {
+    /// It was there.
+    There,
+    /// A first start made it and came to no end.
+    HalfMade,
+    /// This start has made it. It gets its name when the store was made with it.
+    Made,
+}
+
+type FoundKey = (MasterKeySource, (MasterKeys, KeyState));
+
+fn find_key(
+    config: &Config,
+    credentials: Option<&Path>,
+    random: &dyn Random,
+) -> Result<FoundKey, StoreError> {
+    let path = match &config.master_key {
+        Configured::Credential(name) => {
+            let folder = credentials.ok_or_else(|| StoreError::File {
+                path: PathBuf::from(format!("credential:{name}")),
+                what: format!(
+                    "systemd passed no credentials. Add LoadCredential={name}:PATH to the unit, or name a file"
+                ),
+            })?;
+            let source = MasterKeySource::Credential(folder.join(name));
+            return Ok((source.clone(), (MasterKeys::read(&source)?, KeyState::There)));
+        }
+        Configured::File(path) => path.clone(),
+    };
+    let source = MasterKeySource::File(path.clone());
+    if MasterKeys::is_there(&path) {
+        return Ok((source.clone(), (MasterKeys::read(&source)?, KeyState::There)));
+    }
+    let half = beside(&path);
+    if MasterKeys::is_there(&half) {
+        let keys = MasterKeys::read(&MasterKeySource::File(half))?;
+        return Ok((source, (keys, KeyState::HalfMade)));
+    }
+    Ok((source, (MasterKeys::create(&half, random)?, KeyState::Made)))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| StoreError::File {
+        path: folder.to_owned(),
+        what: format!(
+            "the data folder cannot be made: {error}. Make it for the user that runs the server, or name another \
+             with --data-dir"
+        ),
+    })
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+fn put_in_place(path: &Path) -> Result<(), StoreError> {
+    std::fs::rename(beside(path), path)
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()))
+        .map_err(|error| StoreError::File {
+            path: path.to_owned(),
+            what: format!("the master key cannot be put in place: {error}"),
+        })
+}
+
+fn lost_key(path: &Path) -> StoreError {
+    StoreError::File {
+        path: path.to_owned(),
+        what: "the master key is gone, and without it nothing in the store opens: put it back from its backup"
+            .to_owned(),
+    }
+}
+
+fn lost_store(place: &Place, key: &Path) -> StoreError {
+    let path = match place {
+        Place::Sqlite(path) => path.clone(),
+        Place::Postgres { .. } => PathBuf::new(),
+    };
+    // An empty database made by this very start must not be taken for a new one by the next.
+    StoreError::File {
+        path,
+        what: format!(
+            "the store is gone or empty, but its master key {} is there: put the store back from its backup. \
+             If you want to begin anew, move the key away first",
+            key.display()
+        ),
+    }
+}

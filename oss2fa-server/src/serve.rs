@@ -1,0 +1,160 @@
+//! `oss2fa-server serve`: everything put together, the banner, and an orderly end.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oss2fa_core::random::Random;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, SmtpConfig, TlsConfig};
+use crate::device::Kinds;
+use crate::http::extract::Recognised;
+use crate::http::limits::Limiter;
+use crate::http::peer::Proxies;
+use crate::http::{App, Parts, router};
+use crate::listen::{self, LOOK_EVERY, ListenLimits, PairFiles, Tls, Transport, self_signed};
+use crate::message::Delivery;
+use crate::open::{First, open};
+use crate::outside::Clock;
+use crate::service::Service;
+use crate::store::verbs::Page;
+use crate::store::verbs::integrations::ListIntegrations;
+use crate::store::verbs::tenants::ListTenants;
+
+/// The version of the API that the banner names.
+const VERSION: &str = "1.0";
+
+/// How often limits forget who has been quiet.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Subject of mails where none is configured.
+const SUBJECT: &str = "Your code";
+
+/// Serves until it is told to stop. `out` takes the banner.
+///
+/// # Errors
+/// What kept it from starting, with the cure.
+pub async fn serve(
+    config: Config,
+    credentials: Option<&Path>,
+    host: &str,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let (store, first) = open(&config, credentials, &*clock, Arc::clone(&random)).await?;
+    let store = Arc::new(store);
+    let delivery = Delivery::configured(&config, Arc::clone(&clock), random)?;
+    let subject = config.smtp.as_ref().map_or(SUBJECT, |smtp: &SmtpConfig| smtp.subject.as_str());
+    let service = Service {
+        store: Arc::clone(&store),
+        kinds: Kinds::all(),
+        messenger: Arc::new(delivery),
+        clock: Arc::clone(&clock),
+        mail_subject: subject.into(),
+    };
+    let app = App::new(Parts {
+        service,
+        limiter: Limiter::new(&config.limits),
+        proxies: Proxies::new(config.proxy.as_ref()),
+        recognised: Recognised::default(),
+    });
+    let transport = transport(&config, host, &*clock)?;
+    let listener = listen::bind(config.listen)?;
+    write!(out, "{}", banner(&store, listener.local_addr()?, &transport, first).await?)?;
+    out.flush()?;
+    let limits = ListenLimits {
+        connections: config.limits.connections.get() as usize,
+        request_timeout: config.limits.request_timeout,
+        handshake_timeout: Duration::from_secs(10),
+        stop_grace: config.limits.stop_grace,
+    };
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!(code = "stopping", "told to stop: requests under way are finished first");
+    };
+    let chores = tokio::spawn(chores(app.clone()));
+    let router = router::router(app, config.limits.body);
+    let drained = listen::serve(listener, transport, router, limits, stop).await;
+    chores.abort();
+    tracing::info!(code = "stopped", finished = drained.finished, cut = drained.cut, "stopped");
+    store.close().await;
+    Ok(())
+}
+
+/// What is done beside the requests.
+async fn chores(app: App) {
+    let mut every = tokio::time::interval(FORGET_EVERY);
+    loop {
+        every.tick().await;
+        app.limiter.forget();
+    }
+}
+
+fn transport(config: &Config, host: &str, clock: &dyn Clock) -> anyhow::Result<Transport> {
+    let files = match &config.tls {
+        TlsConfig::Off => return Ok(Transport::Plain),
+        TlsConfig::SelfSigned(_) => {
+            let now = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(clock.now().0) * 1000)?;
+            self_signed::pair(&config.data_dir, host, now)?
+        }
+        TlsConfig::Files(files) => {
+            PairFiles { certificate: files.certificate.clone(), key: files.key.clone() }
+        }
+    };
+    let tls = Tls::open(files)?;
+    tokio::spawn(tls.resolver().watch(LOOK_EVERY));
+    Ok(Transport::Tls(tls))
+}
+
+/// What a new administrator sees first.
+async fn banner(
+    store: &crate::store::Store,
+    address: SocketAddr,
+    transport: &Transport,
+    first: Option<First>,
+) -> anyhow::Result<String> {
+    let tls = match transport {
+        Transport::Plain => "disabled",
+        Transport::Tls(_) => "enabled",
+    };
+    let (tenant, integration) = match first {
+        Some(First { tenant, credentials, .. }) => {
+            (tenant.public_id, credentials.token.expose().to_owned())
+        }
+        None => {
+            let page = Page { after: 0, limit: 1 };
+            match store.read(ListTenants { page }).await?.pop() {
+                None => ("none: make one with: oss2fa-server tenant create NAME".to_owned(), "none".to_owned()),
+                Some(tenant) => {
+                    let list = ListIntegrations { tenant: tenant.pk, page };
+                    let words = match store.read(list).await?.pop() {
+                        None => "none: make one with: oss2fa-server integration create NAME".to_owned(),
+                        Some(integration) => format!(
+                            "{name} (token shown on first start; replace it with: \
+                             oss2fa-server integration rotate-token {name})",
+                            name = integration.name
+                        ),
+                    };
+                    (tenant.public_id, words)
+                }
+            }
+        }
+    };
+    let lines = [
+        ("Listener 1", format!("tcp (addr: \"{address}\", tls: \"{tls}\")")),
+        ("Tenant", tenant),
+        ("Integration", integration),
+        ("Version", format!("OSS2FA v{VERSION}")),
+    ];
+    let mut text = String::new();
+    for (label, value) in lines {
+        text.push_str(&format!("{label:>24}: {value}\n"));
+    }
+    text.push_str("\n==> OSS2FA server started\n");
+    Ok(text)
+}
