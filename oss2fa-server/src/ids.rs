@@ -117,9 +117,19 @@ mod tests {
 
     #[test]
     fn what_could_look_like_another_name_is_none() {
-        for written in
-            ["", " john", "john ", "jo hn", "jo\u{200b}hn", "jo\u{202e}hn", "john\n", "a/b", "-x", "..", "jo:hn"]
-        {
+        for written in [
+            "",
+            " john",
+            "john ",
+            "jo hn",
+            "jo\u{200b}hn",
+            "jo\u{202e}hn",
+            "john\n",
+            "a/b",
+            "-x",
+            "..",
+            "jo:hn",
+        ] {
             assert!(Username::parse(written).is_err(), "{written:?}");
         }
         assert!(Username::parse(&"x".repeat(257)).is_err());

@@ -49,7 +49,9 @@ pub async fn open(
             let _ = std::fs::remove_file(beside(source.path()));
             return Err(lost_key(source.path()));
         }
-        (KeyState::There, Age::New) if matches!((&place, &source), (Place::Sqlite(_), MasterKeySource::File(_))) => {
+        (KeyState::There, Age::New)
+            if matches!((&place, &source), (Place::Sqlite(_), MasterKeySource::File(_))) =>
+        {
             return Err(lost_store(&place, source.path()));
         }
         _ => {}
@@ -149,8 +151,9 @@ fn put_in_place(path: &Path) -> Result<(), StoreError> {
 fn lost_key(path: &Path) -> StoreError {
     StoreError::File {
         path: path.to_owned(),
-        what: "the master key is gone, and without it nothing in the store opens: put it back from its backup"
-            .to_owned(),
+        what:
+            "the master key is gone, and without it nothing in the store opens: put it back from its backup"
+                .to_owned(),
     }
 }
 

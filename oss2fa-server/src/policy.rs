@@ -163,7 +163,13 @@ impl Policy {
         within("locks.free_attempts_per_source", locks.free_attempts_per_source, 1, 100_000, "1 to 100000")?;
         within("locks.free_attempts_per_client", locks.free_attempts_per_client, 1, 1000, "1 to 1000")?;
         within("locks.first_pause", locks.first_pause, 1, 3600, "1 to 3600 seconds")?;
-        within("locks.longest_pause", locks.longest_pause, locks.first_pause, 86_400, "first_pause to 86400")?;
+        within(
+            "locks.longest_pause",
+            locks.longest_pause,
+            locks.first_pause,
+            86_400,
+            "first_pause to 86400",
+        )?;
         let unknown = self.device_kinds.iter().find(|kind| !kinds.contains(&kind.as_str()));
         if let Some(kind) = unknown {
             let (value, allowed) = (format!("{kind:?}"), "names that GET /devices-kind lists");

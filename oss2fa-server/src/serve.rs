@@ -123,13 +123,13 @@ async fn banner(
         Transport::Tls(_) => "enabled",
     };
     let (tenant, integration) = match first {
-        Some(First { tenant, credentials, .. }) => {
-            (tenant.public_id, credentials.token.expose().to_owned())
-        }
+        Some(First { tenant, credentials, .. }) => (tenant.public_id, credentials.token.expose().to_owned()),
         None => {
             let page = Page { after: 0, limit: 1 };
             match store.read(ListTenants { page }).await?.pop() {
-                None => ("none: make one with: oss2fa-server tenant create NAME".to_owned(), "none".to_owned()),
+                None => {
+                    ("none: make one with: oss2fa-server tenant create NAME".to_owned(), "none".to_owned())
+                }
                 Some(tenant) => {
                     let list = ListIntegrations { tenant: tenant.pk, page };
                     let words = match store.read(list).await?.pop() {

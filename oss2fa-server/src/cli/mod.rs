@@ -69,7 +69,11 @@ pub fn run(
         Ok(arguments) => arguments,
         Err(error) => {
             let text = error.render().to_string();
-            let _ = if error.use_stderr() { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()) };
+            let _ = if error.use_stderr() {
+                err.write_all(text.as_bytes())
+            } else {
+                out.write_all(text.as_bytes())
+            };
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };

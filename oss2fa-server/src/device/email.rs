@@ -43,9 +43,11 @@ impl Kind for Email {
     ) -> Result<Step, KindError> {
         let address: EmailAddress = sent::address(options)?;
         let domains = &around.policy.email_domains;
-        if !domains.is_empty() && !domains.iter().any(|domain| domain.eq_ignore_ascii_case(address.domain())) {
+        if !domains.is_empty() && !domains.iter().any(|domain| domain.eq_ignore_ascii_case(address.domain()))
+        {
             return Err(KindError::Options(
-                "the policy of this integration does not take addresses of this domain: use another".to_owned(),
+                "the policy of this integration does not take addresses of this domain: use another"
+                    .to_owned(),
             ));
         }
         sent::prepare(around, enrollment, address)

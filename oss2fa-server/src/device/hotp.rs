@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::otp::{self, Material};
 use super::{
-    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings, Token,
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings,
+    Token,
 };
 
 /// The kind.
@@ -22,8 +23,7 @@ impl Hotp {
         token: &Token,
     ) -> Result<Option<Verified>, KindError> {
         let (Some(code), secret) = (token.text(), material.secret()?) else { return Ok(None) };
-        let device =
-            hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
+        let device = hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
         Ok(device.check(code))
     }
 }

@@ -200,7 +200,8 @@ pub trait Kind: Send + Sync {
     ///
     /// # Errors
     /// [`KindError`].
-    fn prepare(&self, around: &Surroundings<'_>, enrollment: i64, options: &Value) -> Result<Step, KindError>;
+    fn prepare(&self, around: &Surroundings<'_>, enrollment: i64, options: &Value)
+    -> Result<Step, KindError>;
 
     /// Takes the answer to the enrollment's last step.
     ///

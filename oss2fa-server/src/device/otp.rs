@@ -57,7 +57,8 @@ impl Material {
     pub(super) fn keep(&self) -> Result<SecretBytes, StoreError> {
         // Reserved whole, so that no half of the secret stays in a buffer that was grown out of.
         let mut kept = Vec::with_capacity(512);
-        serde_json::to_writer(&mut kept, self).map_err(|_| StoreError::Corrupt("a device without its secret"))?;
+        serde_json::to_writer(&mut kept, self)
+            .map_err(|_| StoreError::Corrupt("a device without its secret"))?;
         Ok(SecretBytes::new(kept))
     }
 

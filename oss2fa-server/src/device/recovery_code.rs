@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings, Token,
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings,
+    Token,
 };
 use crate::keys::TenantKeys;
 use crate::store::error::StoreError;
@@ -39,7 +40,11 @@ fn read(state: &SecretBytes) -> Result<Vec<StoredCode>, StoreError> {
 
 impl Kind for RecoveryCodes {
     fn description(&self) -> Description {
-        Description { pk: 5, name: NAME, description: "Single-use codes on paper, for the day the phone is lost" }
+        Description {
+            pk: 5,
+            name: NAME,
+            description: "Single-use codes on paper, for the day the phone is lost",
+        }
     }
 
     fn prepare(&self, around: &Surroundings<'_>, _: i64, options: &Value) -> Result<Step, KindError> {

@@ -6,7 +6,9 @@ use oss2fa_core::secret::{SecretBytes, SecretText};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answered, Enrolled, KindError, NewDevice, Outgoing, Spend, Step, StoredDevice, Surroundings, Token};
+use super::{
+    Answered, Enrolled, KindError, NewDevice, Outgoing, Spend, Step, StoredDevice, Surroundings, Token,
+};
 use crate::store::error::StoreError;
 
 /// Where a code goes.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::otp::{self, Material};
 use super::{
-    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings, Token,
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings,
+    Token,
 };
 use crate::outside::Timestamp;
 

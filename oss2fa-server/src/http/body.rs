@@ -40,7 +40,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         })?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             // The place alone: the text of a serde error can repeat what was sent, as a token.
-            let what = if error.is_data() { "has a field that does not fit, or one too many" } else { "is not JSON" };
+            let what = if error.is_data() {
+                "has a field that does not fit, or one too many"
+            } else {
+                "is not JSON"
+            };
             ApiError::bad_request(format!(
                 "the body {what}, at line {} column {}: look at /openapi.json for what is taken",
                 error.line(),
@@ -71,7 +75,9 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let query = Query::<T>::from_request_parts(parts, app).await;
         query.map(|Query(query)| Self(query)).map_err(|_: QueryRejection| {
-            ApiError::bad_request("a parameter of the query does not fit: look at /openapi.json for what is taken")
+            ApiError::bad_request(
+                "a parameter of the query does not fit: look at /openapi.json for what is taken",
+            )
         })
     }
 }

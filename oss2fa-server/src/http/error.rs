@@ -203,8 +203,7 @@ impl IntoResponses for Errors {
         ]
         .into_iter()
         .map(|(status, words)| {
-            let content =
-                ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
             let response =
                 ResponseBuilder::new().description(words).content("application/json", content).build();
             (status.to_owned(), RefOr::T(response))
@@ -212,4 +211,3 @@ impl IntoResponses for Errors {
         .collect()
     }
 }
-

@@ -32,16 +32,15 @@ fn acceptable(headers: &HeaderMap) -> bool {
     asked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default();
-        let kind_fits = ["*/*", "application/*", "application/json", "application/x-ndjson", "text/plain", "text/*"]
-            .iter()
-            .any(|known| kind.eq_ignore_ascii_case(known));
+        let kind_fits =
+            ["*/*", "application/*", "application/json", "application/x-ndjson", "text/plain", "text/*"]
+                .iter()
+                .any(|known| kind.eq_ignore_ascii_case(known));
         kind_fits
-            && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
-                match name.trim() {
-                    "version" => VERSIONS.contains(&value.trim().trim_matches('"')),
-                    "q" => !matches!(value.trim(), "0" | "0.0" | "0.00" | "0.000"),
-                    _ => true,
-                }
+            && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| match name.trim() {
+                "version" => VERSIONS.contains(&value.trim().trim_matches('"')),
+                "q" => !matches!(value.trim(), "0" | "0.0" | "0.00" | "0.000"),
+                _ => true,
             })
     })
 }
@@ -63,7 +62,13 @@ mod tests {
         for good in ["*/*", "application/json", "application/json; version=1.0", "text/html, */*;q=0.8"] {
             assert!(with(good), "{good}");
         }
-        for bad in ["application/json; version=2.0", "application/json; version=", "text/html", "application/xml", ""] {
+        for bad in [
+            "application/json; version=2.0",
+            "application/json; version=",
+            "text/html",
+            "application/xml",
+            "",
+        ] {
             assert!(!with(bad), "{bad}");
         }
     }

@@ -51,10 +51,10 @@ impl MasterKeys {
     /// [`StoreError::File`] where it is not there, is no list of keys, or others could have read it.
     pub fn read(source: &MasterKeySource) -> Result<Self, StoreError> {
         let path = source.path();
-        let text = read_private(source)
-            .map_err(|what| StoreError::File { path: path.to_owned(), what })?;
+        let text = read_private(source).map_err(|what| StoreError::File { path: path.to_owned(), what })?;
         let mut keys = Vec::new();
-        for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+        {
             let bytes = HEXLOWER_PERMISSIVE.decode(line).map(Zeroizing::new).ok();
             let key = bytes.and_then(|bytes| KeyBytes::from_slice(&bytes));
             keys.push(key.ok_or_else(|| refused(path, "each line must be a key: 64 hexadecimal digits"))?);
@@ -73,9 +73,8 @@ impl MasterKeys {
     /// [`StoreError::File`] where it cannot be written, or is there already.
     pub fn create(path: &Path, random: &dyn Random) -> Result<Self, StoreError> {
         let key = KeyBytes::generate(random)?;
-        write_new(path, &[&key]).map_err(|error| {
-            refused(path, &format!("the master key cannot be made: {error}"))
-        })?;
+        write_new(path, &[&key])
+            .map_err(|error| refused(path, &format!("the master key cannot be made: {error}")))?;
         Ok(Self { first: (id_of(&key), key), older: Vec::new() })
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use oss2fa_core::keys::KeyBytes;
 use oss2fa_core::random::Random;
 
-pub use master::{MasterKeys, MasterKeySource};
+pub use master::{MasterKeySource, MasterKeys};
 pub use tenant::{Purpose, Rejected, TenantKeys};
 
 use crate::ids::TenantId;
@@ -94,7 +94,12 @@ impl KeyRing {
     ///
     /// # Errors
     /// Those of the database and of the random source.
-    pub async fn create<S: Sql>(&self, tenant: TenantId, sql: &mut S, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn create<S: Sql>(
+        &self,
+        tenant: TenantId,
+        sql: &mut S,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         for purpose in [Purpose::Seal, Purpose::Mac] {
             self.add(tenant, purpose, 1, sql, at).await?;
         }
@@ -137,7 +142,10 @@ impl KeyRing {
     ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
         let master = self.master.read().unwrap_or_else(PoisonError::into_inner);
         let (id, first) = master.first();
-        Ok((id.to_vec(), first.seal(key.expose(), &tenant::wrapped_as(tenant, purpose, version), self.random())?))
+        Ok((
+            id.to_vec(),
+            first.seal(key.expose(), &tenant::wrapped_as(tenant, purpose, version), self.random())?,
+        ))
     }
 
     /// Opens a wrapped key of a tenant.

@@ -70,11 +70,8 @@ impl Service {
     /// [`Refusal::NotFound`] alike for a name that no client has, a client without devices, and a device of
     /// somebody else.
     pub async fn create_challenge(&self, caller: &Caller, new: NewChallenge) -> Result<Shown, Refusal> {
-        let find = FindByName {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            username: new.username.clone(),
-        };
+        let find =
+            FindByName { tenant: caller.tenant(), integration: caller.pk(), username: new.username.clone() };
         let found = self.store.read(find).await?;
         if !caller.admits(&new.context) {
             return Err(Refusal::Network);
@@ -265,12 +262,8 @@ impl Service {
     }
 
     async fn found_challenge(&self, caller: &Caller, challenge: ChallengeId) -> Result<Found, Refusal> {
-        let find = FindChallenge {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            challenge,
-            now: caller.now,
-        };
+        let find =
+            FindChallenge { tenant: caller.tenant(), integration: caller.pk(), challenge, now: caller.now };
         self.store.read(find).await?.ok_or(Refusal::NotFound("challenge"))
     }
 }

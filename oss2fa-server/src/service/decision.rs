@@ -66,15 +66,15 @@ impl Service {
         username: &Username,
         context: &BindingContext,
     ) -> Result<Decision, Refusal> {
-        let find = FindByName {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            username: username.clone(),
-        };
+        let find =
+            FindByName { tenant: caller.tenant(), integration: caller.pk(), username: username.clone() };
         // Asked before anything else, so that all answers take the same way.
         let found = self.store.read(find).await?;
         if !caller.admits(context) {
-            return self.passed(caller, username, context, "denied", "network").await.map(|()| Decision::Deny);
+            return self
+                .passed(caller, username, context, "denied", "network")
+                .await
+                .map(|()| Decision::Deny);
         }
         let policy = &caller.integration.policy;
         let without_device = match policy.unknown_clients {

@@ -93,11 +93,8 @@ impl Service {
         let state = KeptStep::unpack(kept)?.state()?;
         match kind.enroll(&around, enrollment.0, &state, token)? {
             Enrolled::Refused => {
-                let refuse = RefuseEnrollment {
-                    doer: caller.doer(""),
-                    enrollment,
-                    username: found.username.clone(),
-                };
+                let refuse =
+                    RefuseEnrollment { doer: caller.doer(""), enrollment, username: found.username.clone() };
                 match self.store.write(refuse).await? {
                     None => Err(Refusal::Over("enrollment")),
                     attempts_left => Err(Refusal::WrongToken { attempts_left }),
@@ -165,12 +162,8 @@ impl Service {
         caller: &Caller,
         enrollment: EnrollmentId,
     ) -> Result<Enrollment, Refusal> {
-        let find = FindEnrollment {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            enrollment,
-            now: caller.now,
-        };
+        let find =
+            FindEnrollment { tenant: caller.tenant(), integration: caller.pk(), enrollment, now: caller.now };
         self.store.read(find).await?.ok_or(Refusal::NotFound("enrollment"))
     }
 

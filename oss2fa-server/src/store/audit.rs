@@ -74,10 +74,8 @@ pub(super) async fn write<S: Sql>(tx: &mut Tx<'_, S>) -> Result<(), StoreError> 
 
 async fn append<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId, events: &[Event]) -> Result<(), StoreError> {
     let keys = tx.keys(tenant).await?;
-    let head = tx
-        .sql
-        .row("SELECT seq, chain FROM audit_head WHERE tenant = ?1 FOR UPDATE", values![tenant])
-        .await?;
+    let head =
+        tx.sql.row("SELECT seq, chain FROM audit_head WHERE tenant = ?1 FOR UPDATE", values![tenant]).await?;
     let (mut seq, mut chain) = match head {
         Some(head) => (head.take::<i64>(0)?, head.take::<Vec<u8>>(1)?),
         None => return Err(StoreError::Corrupt("a tenant without an audit")),

@@ -46,13 +46,17 @@ pub enum StoreError {
         wanted: String,
     },
     /// The database has a migration that this release does not know.
-    #[error("the database was made by a newer release (migration {0}): install that release, or restore a backup")]
+    #[error(
+        "the database was made by a newer release (migration {0}): install that release, or restore a backup"
+    )]
     Newer(String),
     /// A migration is not the one that was applied.
     #[error("migration {0} of the database is not the one of this release: the database was changed by hand")]
     Migration(String),
     /// `store copy` has moved this store.
-    #[error("this store was moved ({0}): start the server on the new one. To go back: oss2fa-server store reopen")]
+    #[error(
+        "this store was moved ({0}): start the server on the new one. To go back: oss2fa-server store reopen"
+    )]
     Moved(String),
     /// No random bytes.
     #[error("{0}")]

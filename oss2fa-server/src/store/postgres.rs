@@ -109,11 +109,7 @@ fn pool(url: &PostgresUrl, connections: usize) -> Result<Pool, StoreError> {
         .map_err(|error| StoreError::Database(error.to_string()))
 }
 
-async fn write_groups(
-    pool: Pool,
-    queue: Arc<tokio::sync::Mutex<Receiver<PostgresJob>>>,
-    ring: Arc<KeyRing>,
-) {
+async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<PostgresJob>>>, ring: Arc<KeyRing>) {
     loop {
         let mut group = Vec::new();
         if queue.lock().await.recv_many(&mut group, GROUP).await == 0 {
@@ -215,11 +211,7 @@ impl Sql for PostgresSql {
         self.client.execute(&statement, &parameters(values)).await.map_err(failure)
     }
 
-    async fn execute_each(
-        &mut self,
-        sql: &'static str,
-        sets: &[Vec<Value<'_>>],
-    ) -> Result<(), StoreError> {
+    async fn execute_each(&mut self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
         let statement = self.prepared(sql).await?;
         let sets: Vec<_> = sets.iter().map(|values| parameters(values)).collect();
         // All are sent before the first is answered.

@@ -16,7 +16,8 @@ pub type Migration = (&'static str, &'static str);
 pub const SQLITE: &[Migration] = &[("0001_first", include_str!("../../migrations/sqlite/0001_first.sql"))];
 
 /// For PostgreSQL.
-pub const POSTGRES: &[Migration] = &[("0001_first", include_str!("../../migrations/postgres/0001_first.sql"))];
+pub const POSTGRES: &[Migration] =
+    &[("0001_first", include_str!("../../migrations/postgres/0001_first.sql"))];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (
     name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";

@@ -43,7 +43,8 @@ impl Sqlite {
     /// # Errors
     /// A [`StoreError`] that says what is wrong and what to do.
     pub async fn open(path: &Path, ring: &Arc<KeyRing>, clock: &dyn Clock) -> Result<Self, StoreError> {
-        let mut writer = SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut writer =
+            SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut writer, schema::SQLITE, clock.now()).await?;
         let readers = (0..READERS)
             .map(|_| SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Mutex::new))

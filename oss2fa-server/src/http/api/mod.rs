@@ -89,9 +89,11 @@ pub async fn find_integration(
     let find = crate::store::verbs::integrations::IntegrationFor {
         tenant: match administrator.role {
             Role::Owner => None,
-            Role::Administrator | Role::Helpdesk => {
-                Some(administrator.tenant.ok_or_else(|| ApiError::forbidden("this administrator has no tenant"))?)
-            }
+            Role::Administrator | Role::Helpdesk => Some(
+                administrator
+                    .tenant
+                    .ok_or_else(|| ApiError::forbidden("this administrator has no tenant"))?,
+            ),
         },
         integration: pk,
     };

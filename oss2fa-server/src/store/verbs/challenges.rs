@@ -191,16 +191,15 @@ impl Verb for KeepStep {
                     )
                     .await?
             }
-            Sending::Message { not_since } => {
-                tx.sql
-                    .execute(
-                        "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
+            Sending::Message { not_since } => tx
+                .sql
+                .execute(
+                    "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
                          WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
                            AND expires_at > ?5 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?6)",
-                        values![self.tenant, self.integration, self.challenge, &sealed, self.now, not_since],
-                    )
-                    .await?
-            }
+                    values![self.tenant, self.integration, self.challenge, &sealed, self.now, not_since],
+                )
+                .await?,
         };
         Ok(if rows == 1 { Kept::Done } else { Kept::NotNow })
     }

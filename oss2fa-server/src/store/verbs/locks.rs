@@ -117,12 +117,17 @@ impl Locks<'_> {
     }
 
     /// Counts a failed try.
-    pub(super) async fn count_failure<S: Sql>(&self, tx: &mut Tx<'_, S>, seen: &Seen) -> Result<(), StoreError> {
+    pub(super) async fn count_failure<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        seen: &Seen,
+    ) -> Result<(), StoreError> {
         for counter in COUNTERS {
             if self.source.is_empty() && counter == Counter::Source {
                 continue;
             }
-            let before = seen.counted.iter().find(|(known, _)| *known == counter).map(|(_, failures)| *failures);
+            let before =
+                seen.counted.iter().find(|(known, _)| *known == counter).map(|(_, failures)| *failures);
             let raised = self.backoff(counter).after_failure(before, self.now.0);
             let client = (counter != Counter::Source).then_some(self.client);
             tx.sql
@@ -146,7 +151,11 @@ impl Locks<'_> {
     }
 
     /// Clears the client's own counter, and remembers the source.
-    pub(super) async fn count_success<S: Sql>(&self, tx: &mut Tx<'_, S>, seen: &Seen) -> Result<(), StoreError> {
+    pub(super) async fn count_success<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        seen: &Seen,
+    ) -> Result<(), StoreError> {
         if seen.counted.iter().any(|(counter, _)| *counter == Counter::Own) {
             tx.sql
                 .execute(
