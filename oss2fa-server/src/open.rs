@@ -64,7 +64,10 @@ pub async fn open(
         store.ring().moved(MasterKeySource::File(source.path().to_owned()));
     }
     Ok(match begun {
-        Begun::New(tenant, integration) => (store, Some(First { tenant, integration, credentials: new })),
+        Begun::New(made) => {
+            let (tenant, integration) = *made;
+            (store, Some(First { tenant, integration, credentials: new }))
+        }
         Begun::Before => (store, None),
     })
 }

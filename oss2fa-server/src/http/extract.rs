@@ -28,7 +28,9 @@ const MOST: usize = 10_000;
 
 /// Integrations that were recognised a moment ago, by the digest of their credential.
 #[derive(Default)]
-pub struct Recognised(RwLock<HashMap<[u8; 32], (Instant, Arc<Integration>)>>);
+pub struct Recognised(RwLock<HashMap<[u8; 32], Remembered>>);
+
+type Remembered = (Instant, Arc<Integration>);
 
 impl Recognised {
     fn recent(&self, credential: &[u8; 32]) -> Option<Arc<Integration>> {

@@ -59,7 +59,6 @@ pub fn documentation() -> utoipa::openapi::OpenApi {
 }
 
 /// The whole.
-#[must_use]
 pub fn router(app: App, body_limit: usize) -> Router {
     let (router, api) = routes().split_for_parts();
     let methods = Methods::of(&api);

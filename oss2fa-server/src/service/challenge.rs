@@ -51,7 +51,7 @@ pub enum Outcome {
         trusted_device: Option<SecretText>,
     },
     /// One more step.
-    Another(Shown),
+    Another(Box<Shown>),
 }
 
 /// Whether an application wants to remember the device.
@@ -152,7 +152,7 @@ impl Service {
             Answered::Refused => None,
             Answered::Another(step) => {
                 self.keep_challenge(caller, challenge, &around, step, left(&found, caller)).await?;
-                return Ok(Outcome::Another(self.challenge(caller, challenge).await?));
+                return Ok(Outcome::Another(Box::new(self.challenge(caller, challenge).await?)));
             }
         };
         let attempt = Attempt {

@@ -29,10 +29,11 @@ struct Waiting<V: Verb> {
     answer: oneshot::Sender<Result<V::Output, StoreError>>,
 }
 
+/// Where a verb's answer comes.
+pub(super) type Answer<V> = oneshot::Receiver<Result<<V as Verb>::Output, StoreError>>;
+
 /// A job, and where its answer comes.
-pub(super) fn queue_up<S: Sql, V: Verb>(
-    verb: V,
-) -> (Box<dyn Job<S>>, oneshot::Receiver<Result<V::Output, StoreError>>) {
+pub(super) fn queue_up<S: Sql, V: Verb>(verb: V) -> (Box<dyn Job<S>>, Answer<V>) {
     let (answer, answered) = oneshot::channel();
     (Box::new(Waiting { verb, output: None, answer }), answered)
 }

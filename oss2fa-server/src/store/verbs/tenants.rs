@@ -49,7 +49,7 @@ pub struct BeginServer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
     /// It was: this is in it now.
-    New(Tenant, Integration),
+    New(Box<(Tenant, Integration)>),
     /// It was not.
     Before,
 }
@@ -93,7 +93,7 @@ impl Verb for BeginServer {
             policy: Policy::default(),
         };
         match create.run(tx).await? {
-            Created::New(integration) => Ok(Begun::New(tenant, integration)),
+            Created::New(integration) => Ok(Begun::New(Box::new((tenant, integration)))),
             Created::NameTaken => Err(StoreError::Corrupt("an integration from before the first start")),
         }
     }

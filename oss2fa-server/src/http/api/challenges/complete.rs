@@ -78,6 +78,6 @@ pub async fn complete(
         Outcome::Complete { admitted, trusted_device } => {
             Ok(Json(Complete::of(admitted, trusted_device)).into_response())
         }
-        Outcome::Another(shown) => Ok((StatusCode::ACCEPTED, Json(Challenge::from(shown))).into_response()),
+        Outcome::Another(shown) => Ok((StatusCode::ACCEPTED, Json(Challenge::from(*shown))).into_response()),
     }
 }
