@@ -1,6 +1,7 @@
 //! What an integration asks of its clients. Stored with the integration; every key has a default.
 
 use ipnet::IpNet;
+use oss2fa_core::ids::DeviceName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -181,9 +182,10 @@ impl Policy {
             return Err(BadPolicy { key: "email_domains", value, allowed });
         }
         if let Some(issuer) = &self.issuer
-            && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(|c| c.is_control() || c == ':'))
+            && (issuer.len() > 64 || issuer.contains(':') || DeviceName::new(issuer).is_err())
         {
-            let (value, allowed) = (format!("{issuer:?}"), "1 to 64 bytes without a colon");
+            let (value, allowed) =
+                (format!("{issuer:?}"), "1 to 64 bytes, without a colon and characters that cannot be seen");
             return Err(BadPolicy { key: "issuer", value, allowed });
         }
         Ok(self)

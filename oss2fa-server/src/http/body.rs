@@ -88,8 +88,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
 pub struct Pages {
     /// The `next` of the page before; nothing for the first.
     #[serde(default)]
-    #[param(value_type = Option<i64>, minimum = 0)]
-    cursor: Option<u32>,
+    #[param(minimum = 0)]
+    cursor: Option<i64>,
     /// Most results: 1 to 200, 50 by default.
     #[serde(default)]
     #[param(minimum = 1, maximum = 200)]
@@ -100,12 +100,16 @@ impl Pages {
     /// For the store; one more than is shown tells whether there is a next page.
     ///
     /// # Errors
-    /// 400 for a limit that cannot be.
+    /// 400 for a limit or a cursor that cannot be.
     pub fn page(&self) -> Result<Page, ApiError> {
         let limit = self.limit.unwrap_or(50);
         if !(1..=200).contains(&limit) {
             return Err(ApiError::bad_request("limit must be 1 to 200"));
         }
-        Ok(Page { after: i64::from(self.cursor.unwrap_or(0)), limit: limit + 1 })
+        let after = self.cursor.unwrap_or(0);
+        if after < 0 {
+            return Err(ApiError::bad_request("cursor must be the `next` of the page before"));
+        }
+        Ok(Page { after, limit: limit + 1 })
     }
 }

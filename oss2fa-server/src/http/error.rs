@@ -65,7 +65,8 @@ impl ApiError {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "send a valid X-Integration-Token (administrators: X-Admin-Token), or Basic with access key and secret key",
+            "send one valid X-Integration-Token (administrators: X-Admin-Token), or Basic with access key and secret key, \
+             and no second one",
         )
     }
 

@@ -15,8 +15,10 @@ use super::App;
 use super::error::ApiError;
 use crate::ids::IntegrationId;
 use crate::service::Caller;
+use crate::service::client::Clerk;
 use crate::service::credential::digest;
-use crate::store::verbs::administrators::{Administrator, AuthenticateAdministrator};
+use crate::service::mandate::Mandate;
+use crate::store::verbs::administrators::AuthenticateAdministrator;
 use crate::store::verbs::integrations::{Authenticate, Integration};
 
 /// For how long a recognised integration is not looked up again. A token that was rotated elsewhere is good
@@ -28,28 +30,43 @@ const MOST: usize = 10_000;
 
 /// Integrations that were recognised a moment ago, by the digest of their credential.
 #[derive(Default)]
-pub struct Recognised(RwLock<HashMap<[u8; 32], Remembered>>);
+pub struct Recognised(RwLock<Known>);
 
-type Remembered = (Instant, Arc<Integration>);
+#[derive(Default)]
+struct Known {
+    integrations: HashMap<[u8; 32], (Instant, Arc<Integration>)>,
+    /// How often all was forgotten.
+    forgotten: u64,
+}
 
 impl Recognised {
-    fn recent(&self, credential: &[u8; 32]) -> Option<Arc<Integration>> {
+    /// The integration, or the count of the moment, with which [`Recognised::remember`] takes it.
+    fn recent(&self, credential: &[u8; 32]) -> Result<Arc<Integration>, u64> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (at, integration) = known.get(credential)?;
-        (at.elapsed() < FRESH).then(|| Arc::clone(integration))
+        match known.integrations.get(credential) {
+            Some((at, integration)) if at.elapsed() < FRESH => Ok(Arc::clone(integration)),
+            _ => Err(known.forgotten),
+        }
     }
 
-    fn remember(&self, credential: [u8; 32], integration: Arc<Integration>) {
+    /// Remembers what was looked up since the count was taken, unless all was forgotten meanwhile: what was
+    /// read before a change must not outlive it.
+    fn remember(&self, credential: [u8; 32], integration: Arc<Integration>, count: u64) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.clear();
+        if known.forgotten != count {
+            return;
         }
-        known.insert(credential, (Instant::now(), integration));
+        if known.integrations.len() >= MOST {
+            known.integrations.clear();
+        }
+        known.integrations.insert(credential, (Instant::now(), integration));
     }
 
     /// Forgets all: a token or a policy was changed on this node.
     pub fn forget(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.integrations.clear();
+        known.forgotten += 1;
     }
 }
 
@@ -77,8 +94,12 @@ impl Credential {
     }
 }
 
-/// Reads the credential: the header of this name, or Basic. Both at once, or twice the same, is none.
+/// Reads the credential: the header of this name, or Basic. Two at once, of whatever kind, or twice the same,
+/// is none: nobody has to guess who it was.
 fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
+    if headers.contains_key(INTEGRATION) && headers.contains_key(ADMIN) {
+        return None;
+    }
     let mut tokens = headers.get_all(name).iter();
     let mut basics = headers.get_all(AUTHORIZATION).iter();
     match (tokens.next(), tokens.next(), basics.next(), basics.next()) {
@@ -98,25 +119,26 @@ fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
     }
 }
 
-fn has_credential(headers: &HeaderMap, name: &'static str) -> bool {
-    headers.contains_key(name)
-}
-
 const INTEGRATION: &str = "x-integration-token";
 const ADMIN: &str = "x-admin-token";
 
-/// Where the request comes from; counted.
+/// Where the request comes from; counted once for each request.
+#[derive(Debug, Clone, Copy)]
 pub struct From(pub IpAddr);
 
 impl FromRequestParts<App> for From {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(counted) = parts.extensions.get::<Self>() {
+            return Ok(*counted);
+        }
         let address = app
             .proxies
             .address(parts)
             .ok_or_else(|| ApiError::forbidden("the address of this connection cannot be told"))?;
         app.limiter.of_address(address)?;
+        parts.extensions.insert(Self(address));
         Ok(Self(address))
     }
 }
@@ -150,18 +172,19 @@ impl FromRequestParts<App> for Integrated {
 
 async fn recognise(app: &App, credential: &Credential) -> Result<Option<Arc<Integration>>, ApiError> {
     let key = credential.remembered_as();
-    if let Some(recent) = app.recognised.recent(&key) {
-        return Ok(Some(recent));
-    }
+    let count = match app.recognised.recent(&key) {
+        Ok(recent) => return Ok(Some(recent)),
+        Err(count) => count,
+    };
     let found = app.service().store.read(credential.authenticate()).await?.map(Arc::new);
     if let Some(found) = &found {
-        app.recognised.remember(key, Arc::clone(found));
+        app.recognised.remember(key, Arc::clone(found), count);
     }
     Ok(found)
 }
 
 /// An administrator, by token or pair.
-pub struct Admin(pub Administrator);
+pub struct Admin(pub Mandate);
 
 impl FromRequestParts<App> for Admin {
     type Rejection = ApiError;
@@ -175,7 +198,7 @@ impl FromRequestParts<App> for Admin {
             None => None,
         };
         if let Some(administrator) = found {
-            return Ok(Self(administrator));
+            return Ok(Self(Mandate { administrator, address, now: app.service().clock.now() }));
         }
         app.limiter.of_refused(address)?;
         Err(ApiError::unauthorized())
@@ -185,34 +208,57 @@ impl FromRequestParts<App> for Admin {
 /// The number of an integration in the query, where an administrator acts in its place.
 pub const INTEGRATION_QUERY: &str = "integration";
 
-/// Whoever may look at, and perhaps change, the clients of one integration: itself, or an administrator who
-/// names it by `?integration=PK`.
-pub struct Desk {
-    /// In whose place.
-    pub caller: Caller,
-    /// The administrator, where it is one.
-    pub administrator: Option<Administrator>,
-}
+/// Whoever looks after the clients of one integration: itself, or an administrator who names it by
+/// `?integration=PK`.
+pub struct Desk(pub Clerk);
 
 impl FromRequestParts<App> for Desk {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let named = form_value(parts.uri.query().unwrap_or_default(), INTEGRATION_QUERY).map(str::to_owned);
-        if has_credential(&parts.headers, INTEGRATION) || named.is_none() {
+        let From(address) = From::from_request_parts(parts, app).await?;
+        let named = named_integration(parts);
+        let is_admin = parts.headers.contains_key(ADMIN) || named.is_some();
+        if parts.headers.contains_key(INTEGRATION) || !is_admin {
             let Integrated(caller) = Integrated::from_request_parts(parts, app).await?;
-            return Ok(Self { caller, administrator: None });
+            return match named.transpose()? {
+                Some(named) if named != caller.pk() => Err(ApiError::not_found("integration")),
+                _ => Ok(Self(Clerk { caller, role: None, address })),
+            };
         }
-        let Admin(administrator) = Admin::from_request_parts(parts, app).await?;
-        let pk = named
-            .and_then(|named| named.parse().ok())
-            .map(IntegrationId)
-            .ok_or_else(|| ApiError::bad_request("integration must be a number"))?;
-        let integration = super::api::find_integration(app, &administrator, pk).await?;
-        let actor = format!("admin:{}", administrator.name);
-        let caller = app.service().caller(Arc::new(integration), actor);
-        Ok(Self { caller, administrator: Some(administrator) })
+        let Admin(mandate) = Admin::from_request_parts(parts, app).await?;
+        let pk = named.ok_or_else(|| {
+            ApiError::bad_request("say in the place of which integration: add ?integration=NUMBER")
+        })??;
+        let integration = super::api::find_integration(app, &mandate.administrator, pk).await?;
+        let caller = app.service().caller(Arc::new(integration), mandate.actor());
+        Ok(Self(Clerk { caller, role: Some(mandate.administrator.role), address }))
     }
+}
+
+/// Whoever may see what this server can do: an integration, or an administrator, who need not name one.
+pub enum Onlooker {
+    /// In the place of one integration.
+    Of(Clerk),
+    /// Of none.
+    Administrator(Mandate),
+}
+
+impl FromRequestParts<App> for Onlooker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if parts.headers.contains_key(ADMIN) && named_integration(parts).is_none() {
+            return Ok(Self::Administrator(Admin::from_request_parts(parts, app).await?.0));
+        }
+        Ok(Self::Of(Desk::from_request_parts(parts, app).await?.0))
+    }
+}
+
+fn named_integration(parts: &Parts) -> Option<Result<IntegrationId, ApiError>> {
+    let named = form_value(parts.uri.query().unwrap_or_default(), INTEGRATION_QUERY)?;
+    let number = named.parse().map(IntegrationId);
+    Some(number.map_err(|_| ApiError::bad_request("integration must be a number")))
 }
 
 /// The value of a name in a query without escapes: numbers have none.

@@ -1,9 +1,12 @@
 //! The rules: who may enroll, what is asked, who gets in. No HTTP here, and no SQL.
 
 pub mod challenge;
+pub mod client;
 pub mod credential;
 pub mod decision;
 pub mod enrollment;
+pub mod mandate;
+pub mod name;
 pub mod refusal;
 pub mod verify;
 
