@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -89,6 +89,9 @@ impl MasterKeys {
     /// # Errors
     /// [`StoreError::File`].
     pub fn prepend(self, path: &Path, random: &dyn Random) -> Result<Self, StoreError> {
+        if self.count() >= MOST {
+            return Err(refused(path, "there are 16 keys in it already: finish the last rotation first"));
+        }
         let key = KeyBytes::generate(random)?;
         let Self { first, mut older } = self;
         older.insert(0, first);
@@ -111,6 +114,10 @@ impl MasterKeys {
     #[must_use]
     pub fn count(&self) -> usize {
         1 + self.older.len()
+    }
+
+    pub(super) fn ids(&self) -> Vec<Vec<u8>> {
+        std::iter::once(&self.first).chain(&self.older).map(|(id, _)| id.to_vec()).collect()
     }
 
     pub(super) fn first(&self) -> (&[u8], &KeyBytes) {
@@ -139,6 +146,9 @@ impl MasterKeys {
                 std::fs::remove_file(&fresh)?;
             }
             write_new(&fresh, &keys)?;
+            // Root does this for the server's own user, who must be able to read it afterwards.
+            let owner = path.metadata()?;
+            chown(&fresh, Some(owner.uid()), Some(owner.gid()))?;
             std::fs::rename(&fresh, path)?;
             path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         };

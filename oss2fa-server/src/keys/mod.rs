@@ -7,6 +7,7 @@ mod master;
 mod tenant;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,20 @@ use crate::values;
 /// How long a tenant's keys are used before the database is asked again: another node may have rotated
 /// them.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// Where a master key file can be replaced.
+fn writable(source: &MasterKeySource) -> Result<&Path, StoreError> {
+    match source {
+        MasterKeySource::File(path) => Ok(path),
+        MasterKeySource::Credential(path) => Err(StoreError::File {
+            path: path.clone(),
+            what: "the master key is a credential of systemd, which is replaced where LoadCredential= of the unit \
+                   finds it: write the new key, 64 hexadecimal digits, as one more line in front of that file, \
+                   restart the server, and run: oss2fa-server key rotate-master --resume"
+                .to_owned(),
+        }),
+    }
+}
 
 /// The keys in use.
 pub struct KeyRing {
@@ -86,31 +101,15 @@ impl KeyRing {
     /// [`StoreError::File`]; the keys in memory then stay.
     pub fn reload(&self) -> Result<(), StoreError> {
         let fresh = MasterKeys::read(&self.source())?;
-        *self.master.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.replace(fresh);
         Ok(())
     }
 
-    /// Makes both keys of a new tenant and stores them.
+    /// Makes a key of a tenant and stores it.
     ///
     /// # Errors
-    /// Those of the database and of the random source.
-    pub async fn create<S: Sql>(
-        &self,
-        tenant: TenantId,
-        sql: &mut S,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        for purpose in [Purpose::Seal, Purpose::Mac] {
-            self.add(tenant, purpose, 1, sql, at).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes one more key of a tenant and stores it.
-    ///
-    /// # Errors
-    /// Those of the database and of the random source.
-    pub async fn add<S: Sql>(
+    /// Those of the database, of the master key file and of the random source.
+    pub(crate) async fn add<S: Sql>(
         &self,
         tenant: TenantId,
         purpose: Purpose,
@@ -118,6 +117,11 @@ impl KeyRing {
         sql: &mut S,
         at: Timestamp,
     ) -> Result<(), StoreError> {
+        // By the newest master key of the file: a rotation may be about to drop the one in memory. On a
+        // first start the file has not got its name yet.
+        if MasterKeys::is_there(self.source().path()) {
+            self.reload()?;
+        }
         let key = KeyBytes::generate(self.random())?;
         let (id, wrapped) = self.wrap(tenant, purpose, version, &key)?;
         sql.execute(
@@ -127,6 +131,41 @@ impl KeyRing {
         )
         .await?;
         Ok(())
+    }
+
+    /// Puts a new master key in front of the file.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: the file cannot be read or replaced, or is a credential of systemd.
+    pub(crate) fn prepend(&self) -> Result<(), StoreError> {
+        let source = self.source();
+        let fresh = MasterKeys::read(&source)?.prepend(writable(&source)?, self.random())?;
+        self.replace(fresh);
+        Ok(())
+    }
+
+    /// Drops all master keys but the first from the file; gives how many those were.
+    ///
+    /// # Errors
+    /// As [`KeyRing::prepend`].
+    pub(crate) fn keep_first(&self) -> Result<usize, StoreError> {
+        let source = self.source();
+        let keys = MasterKeys::read(&source)?;
+        let older = keys.count() - 1;
+        if older > 0 {
+            self.replace(keys.keep_first(writable(&source)?)?);
+        }
+        Ok(older)
+    }
+
+    /// The ids of the master keys, the first of the file first. An id tells nothing of its key.
+    #[must_use]
+    pub fn master_ids(&self) -> Vec<Vec<u8>> {
+        self.master.read().unwrap_or_else(PoisonError::into_inner).ids()
+    }
+
+    fn replace(&self, fresh: MasterKeys) {
+        *self.master.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     /// Wraps a key by the first of the master keys; gives that one's id and the wrapped key.
@@ -174,7 +213,11 @@ impl KeyRing {
             .ok_or(StoreError::Sealed("tenant_key"))
     }
 
-    async fn load<S: Sql>(&self, tenant: TenantId, sql: &mut S) -> Result<TenantKeys, StoreError> {
+    /// Reads a tenant's keys from the database, and keeps nothing of them in memory.
+    ///
+    /// # Errors
+    /// As [`KeyRing::of`].
+    pub(crate) async fn load<S: Sql>(&self, tenant: TenantId, sql: &mut S) -> Result<TenantKeys, StoreError> {
         let rows = sql
             .rows(
                 "SELECT purpose, version, master_id, wrapped FROM tenant_key WHERE tenant = ?1 ORDER BY version",

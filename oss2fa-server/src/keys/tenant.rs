@@ -10,7 +10,8 @@ use crate::ids::TenantId;
 use crate::store::error::StoreError;
 
 /// What a tenant's key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Sealing secrets; rotates.
     Seal,
@@ -118,10 +119,11 @@ impl TenantKeys {
         key.open(sealed, &self.associated(place, pk)).ok_or(Rejected)
     }
 
-    /// Whether a sealed value is of an older version than the newest.
+    /// Whether the key is here that a value was sealed with.
     #[must_use]
-    pub fn is_old(&self, sealed: &[u8]) -> bool {
-        sealed.first_chunk::<4>().map(|version| u32::from_be_bytes(*version)) != Some(self.version())
+    pub fn knows(&self, sealed: &[u8]) -> bool {
+        let version = sealed.first_chunk::<4>().map(|version| u32::from_be_bytes(*version));
+        self.seals.iter().any(|(known, _)| Some(*known) == version)
     }
 
     /// Keyed digest of a code; `purpose` says of what, so that no digest means two things.

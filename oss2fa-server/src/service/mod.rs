@@ -8,6 +8,7 @@ pub mod enrollment;
 pub mod mandate;
 pub mod name;
 pub mod refusal;
+pub mod rotation;
 pub mod verify;
 
 use std::sync::Arc;

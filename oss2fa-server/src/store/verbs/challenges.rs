@@ -126,12 +126,13 @@ impl Verb for CreateChallenge {
             )
             .await?
             .ok_or(StoreError::Corrupt("no number for a challenge"))?;
-        let keys = tx.keys(tenant).await?;
+        let sealed: Vec<u8> = device.take(1)?;
+        let keys = tx.keys_for(tenant, &sealed).await?;
         let codes = codes_of(tx, tenant, self.device).await?;
         let (pk, kind): (ChallengeId, String) = (made.take(0)?, device.take(0)?);
         let detail = format!("{kind} device={} challenge={pk}", self.device);
         tx.events.push(self.doer.event("challenged", self.username.as_str(), detail));
-        let device = stored(&keys, self.device, &device.take::<Vec<u8>>(1)?, device.take(2)?, codes)?;
+        let device = stored(&keys, self.device, &sealed, device.take(2)?, codes)?;
         Ok(Some(Opened { pk, kind, device }))
     }
 }
@@ -246,10 +247,10 @@ impl Query for FindChallenge {
             )
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let keys = tx.keys(self.tenant).await?;
         let (pk, device): (ChallengeId, DeviceId) = (row.take(0)?, row.take(3)?);
         let step = match row.take::<Option<Vec<u8>>>(7)? {
             Some(sealed) => {
+                let keys = tx.keys_for(self.tenant, &sealed).await?;
                 Some(keys.open(STEP, pk.0, &sealed).map_err(|_| StoreError::Sealed("challenge"))?)
             }
             None => None,
@@ -257,7 +258,9 @@ impl Query for FindChallenge {
         let opened = match row.take::<String>(17)?.as_str() {
             "active" => {
                 let codes = codes_of(tx, self.tenant, device).await?;
-                Some(stored(&keys, device, &row.take::<Vec<u8>>(18)?, row.take(19)?, codes)?)
+                let sealed: Vec<u8> = row.take(18)?;
+                let keys = tx.keys_for(self.tenant, &sealed).await?;
+                Some(stored(&keys, device, &sealed, row.take(19)?, codes)?)
             }
             _ => None,
         };

@@ -223,7 +223,6 @@ impl Query for FindForVerifying {
             .await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let (client, status) = (first.take(0)?, ClientStatus::parse(&first.take::<String>(1)?)?);
-        let keys = tx.keys(self.tenant).await?;
         let mut devices = Vec::with_capacity(rows.len());
         for row in &rows {
             let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
@@ -232,7 +231,9 @@ impl Query for FindForVerifying {
                 crate::device::recovery_code::NAME => codes_of(tx, self.tenant, pk).await?,
                 _ => Vec::new(),
             };
-            let device = stored(&keys, pk, &row.take::<Vec<u8>>(5)?, row.take(6)?, codes)?;
+            let sealed: Vec<u8> = row.take(5)?;
+            let keys = tx.keys_for(self.tenant, &sealed).await?;
+            let device = stored(&keys, pk, &sealed, row.take(6)?, codes)?;
             devices.push((kind, row.take(4)?, device));
         }
         Ok(Some(Verifiable { client, status, devices }))

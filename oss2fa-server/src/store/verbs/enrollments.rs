@@ -144,7 +144,7 @@ impl FindEnrollment {
         let pk: EnrollmentId = row.take(0)?;
         let step = match row.take::<Option<Vec<u8>>>(4)? {
             Some(sealed) => {
-                let keys = tx.keys(self.tenant).await?;
+                let keys = tx.keys_for(self.tenant, &sealed).await?;
                 Some(keys.open(STEP, pk.0, &sealed).map_err(|_| StoreError::Sealed("enrollment"))?)
             }
             None => None,

@@ -6,6 +6,7 @@ pub mod challenges;
 pub mod clients;
 pub mod enrollments;
 pub mod integrations;
+pub mod keys;
 pub mod locks;
 pub mod tenants;
 pub mod trusted;

@@ -71,7 +71,7 @@ impl Verb for BeginServer {
             tx.keys(SERVER).await?;
             return Ok(Begun::Before);
         }
-        tx.ring.create(SERVER, tx.sql, self.now).await?;
+        tx.make_keys(SERVER, self.now).await?;
         audit::begin(tx, SERVER).await?;
         let doer = Doer {
             tenant: SERVER,
@@ -155,7 +155,7 @@ impl Verb for CreateTenant {
             .await?;
         let Some(made) = made else { return Ok(Created::NameTaken) };
         let tenant = tenant_of(&made)?;
-        tx.ring.create(tenant.pk, tx.sql, self.doer.now).await?;
+        tx.make_keys(tenant.pk, self.doer.now).await?;
         audit::begin(tx, tenant.pk).await?;
         tx.events.push(self.doer.event("tenant_created", "", format!("tenant={} {}", tenant.pk, self.name)));
         let own = Doer { tenant: tenant.pk, ..self.doer.clone() };
