@@ -29,8 +29,8 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 .PHONY: build
-build: ## the PAM module and the agent, optimised, in target/release
-	cargo build --release --locked -p pam_oss2fa -p oss2fa-agent
+build: ## the PAM module, the agent and the server, optimised, in target/release
+	cargo build --release --locked -p pam_oss2fa -p oss2fa-agent -p oss2fa-server
 
 .PHONY: demo
 demo: ## a login with a second factor on this machine, from nothing; HOLD=1 keeps it open to try by hand
@@ -44,7 +44,7 @@ test: ## everything that CI checks; installs what it needs; as root on Debian 12
 	$(call step,peers from PyPI,tests/peers/install.sh)
 	$(call step,format,cargo fmt --all --check)
 	$(call step,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
-	$(call step,the module and the agent,$(MAKE) --no-print-directory build)
+	$(call step,the programs,$(MAKE) --no-print-directory build)
 	$(call step,tests,$(run_tests))
 	$(call step,examples in the documentation,cargo test --doc --workspace --locked)
 	$(call step,fuzz smoke,tests/fuzz/smoke.sh)

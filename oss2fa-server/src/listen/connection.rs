@@ -48,6 +48,8 @@ impl Shared {
         http.http1()
             .keep_alive(true)
             .max_buf_size(LARGEST_HEAD)
+            // As the API's document writes them; names of headers have no case (RFC 9110 section 5.1).
+            .title_case_headers(true)
             // hyper's own limit makes a timer for each request. `Control` does the same for less, and covers
             // what hyper's does not: silence before the first byte, and HTTP/2.
             .header_read_timeout(None);

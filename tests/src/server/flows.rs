@@ -68,14 +68,17 @@ impl Caller<'_> {
         let mut token = phone(&prepared["public_details"]);
         let done = self.complete(enrollment, &token.next_code()).expect(201);
         let client = done.header("X-Client-Id").unwrap().parse().unwrap();
-        Enrolled { client, device: self.newest_device(client), username: username.to_owned(), token }
+        Enrolled { client, device: self.newest_device(username), username: username.to_owned(), token }
     }
 
-    /// The device that this client enrolled last.
+    /// The device that this user enrolled last.
+    ///
+    /// # Panics
+    /// Where there is none.
     #[must_use]
-    pub fn newest_device(&self, client: i64) -> i64 {
-        let list = self.get(&format!("/integrations/clients/{client}/devices")).expect(200).json();
-        let devices = list["results"].as_array().unwrap();
+    pub fn newest_device(&self, username: &str) -> i64 {
+        let decision = self.decide(username);
+        let devices = decision["devices"].as_array().unwrap_or_else(|| panic!("no devices: {decision}"));
         devices.iter().map(|device| device["pk"].as_i64().unwrap()).max().expect("a device")
     }
 

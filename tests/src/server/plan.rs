@@ -114,7 +114,9 @@ impl Plan {
             return Vec::new();
         }
         let config = place.outside("server.toml");
-        std::fs::write(&config, toml::to_string(&self.settings).unwrap()).unwrap();
+        // An empty file is what a full disk leaves, and the server refuses it.
+        let text = format!("# Of a test.\n{}", toml::to_string(&self.settings).unwrap());
+        std::fs::write(&config, text).unwrap();
         let words: [PathBuf; 4] = ["--config".into(), config, "--data-dir".into(), place.data()];
         words.iter().map(|word| word.display().to_string()).collect()
     }

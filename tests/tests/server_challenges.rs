@@ -1,0 +1,118 @@
+//! Decisions and challenges, over HTTPS with an authenticator's codes.
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
+
+use oss2fa_tests::server::{Caller, Reply, Server};
+use serde_json::{Value, json};
+
+const NEW: i64 = 1;
+const COMPLETE: i64 = 3;
+const FAILED: i64 = 4;
+
+fn status(caller: &Caller<'_>, challenge: i64) -> Value {
+    caller.get(&format!("/integrations/challenges/{challenge}")).expect(200).json()["status"].clone()
+}
+
+fn attempts_left(reply: &Reply) -> i64 {
+    reply.refused(403, "wrong_token");
+    reply.json()["error"]["attempts_left"].as_i64().unwrap_or_else(|| panic!("attempts_left: {reply}"))
+}
+
+#[test]
+fn only_the_right_answer_gets_a_200_and_only_once() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    let made = vpn.challenge_reply("john.doe", john.device).expect(201).json();
+    let challenge = made["pk"].as_i64().unwrap();
+    assert_eq!((&made["status"], &made["reference"]), (&json!(NEW), &json!("a login")), "{made}");
+    let wrong = john.token.wrong_code();
+    assert_eq!(attempts_left(&vpn.answer(challenge, &wrong)), 4);
+    assert_eq!(attempts_left(&vpn.answer(challenge, "")), 3, "an empty answer is a wrong one");
+    let code = john.token.next_code();
+    let right = vpn.answer(challenge, &code).expect(200);
+    assert_eq!(status(&vpn, challenge), COMPLETE, "{right}");
+    for again in [&code, &john.token.next_code(), &wrong] {
+        vpn.answer(challenge, again).refused(409, "challenge_over");
+    }
+    let other = vpn.challenge("john.doe", john.device);
+    assert_eq!(attempts_left(&vpn.answer(other, &code)), 4, "a code works once, whatever it answers");
+    let _right = vpn.answer(other, &john.token.next_code()).expect(200);
+}
+
+#[test]
+fn a_challenge_that_was_given_up_is_over() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    let challenge = vpn.challenge("john.doe", john.device);
+    let path = format!("/integrations/challenges/{challenge}");
+    assert_eq!(vpn.delete(&path).status, 204);
+    let code = john.token.next_code();
+    vpn.answer(challenge, &code).refused(409, "challenge_over");
+    assert_eq!(status(&vpn, challenge), FAILED);
+    vpn.delete("/integrations/challenges/99").refused(404, "not_found");
+}
+
+#[test]
+fn one_request_can_do_it_all() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "TOTP");
+    vpn.verify("john.doe", &john.token.wrong_code()).refused(403, "wrong_token");
+    let code = john.token.next_code();
+    let right = vpn.verify("john.doe", &code).expect(200).json();
+    assert_eq!((&right["client"], &right["device"]), (&json!(john.client), &json!(john.device)), "{right}");
+    vpn.verify("john.doe", &code).refused(403, "wrong_token");
+    let unknown = vpn.verify("nobody", &code);
+    assert!((400..500).contains(&unknown.status) && unknown.status != 401, "{unknown}");
+}
+
+#[test]
+fn recovery_codes_work_once_each() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let john = vpn.enroll("john.doe", "TOTP");
+    let enrollment = vpn.enrollment("john.doe");
+    let prepared = vpn.prepare(enrollment, "RECOVERY", &Value::Null).expect(200).json();
+    let codes: Vec<String> = serde_json::from_value(prepared["public_details"]["codes"].clone()).unwrap();
+    assert!(codes.len() >= 8, "{prepared}");
+    let done = vpn.complete(enrollment, &codes[0]).expect(201);
+    assert_eq!(done.header("X-Client-Id"), Some(john.client.to_string().as_str()));
+    let device = vpn.newest_device("john.doe");
+    let challenge = vpn.challenge("john.doe", device);
+    vpn.answer(challenge, &codes[0]).refused(403, "wrong_token");
+    let _right = vpn.answer(challenge, &codes[1]).expect(200);
+    vpn.verify("john.doe", &codes[1]).refused(403, "wrong_token");
+    // As people type them from paper.
+    let typed = codes[2].replace('-', " ").to_uppercase();
+    let _right = vpn.verify("john.doe", &typed).expect(200);
+}
+
+#[test]
+fn bodies_that_are_none() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"username": 7}),
+        json!({"username": ""}),
+        json!({"username": "a\u{0}b"}),
+        json!({"username": "john", "tenant": 2}),
+        json!({"username": "x".repeat(5000)}),
+    ] {
+        let reply = vpn.post("/integrations/enrollments", &body);
+        assert!(matches!(reply.status, 400 | 422), "{body}: {reply}");
+        assert!(matches!(reply.code().as_str(), "bad_request" | "bad_name"), "{body}: {reply}");
+    }
+    let large = json!({"username": "x".repeat(70_000)});
+    assert_eq!(vpn.post("/integrations/enrollments", &large).status, 413);
+    for path in ["/integrations/enrollments/99", "/integrations/challenges/99"] {
+        vpn.get(path).refused(404, "not_found");
+    }
+    vpn.get("/integrations/nothing").refused(404, "no_such_path");
+}

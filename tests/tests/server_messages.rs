@@ -1,0 +1,196 @@
+//! Codes by mail and by SMS, through a real mail server and a gateway that may be away, slow or unwilling.
+
+use std::time::{Duration, Instant};
+
+use oss2fa_tests::server::{Caller, Gateway, GatewayMode, MailMode, MailSecurity, MailSink, Server};
+use serde_json::{Value, json};
+
+const MAILBOX: &str = "john.doe@example.org";
+const PHONE: &str = "+49 171 2345678";
+
+fn address(written: &str) -> Value {
+    json!({"address": written})
+}
+
+/// What may be seen of an address, in an answer that is about it.
+fn shows_only(reply: &Value, masked: &str, whole: &str) {
+    let text = reply.to_string();
+    assert!(text.contains(masked), "{masked} in {text}");
+    assert!(!text.contains(whole), "the whole address in {text}");
+}
+
+/// An enrolment by mail; gives the device.
+fn enroll_by_mail(vpn: &Caller<'_>, sink: &MailSink, username: &str) -> i64 {
+    let count = sink.mails().len();
+    let enrollment = vpn.enrollment(username);
+    let prepared = vpn.prepare(enrollment, "EMAIL", &address(MAILBOX)).expect(200).json();
+    shows_only(&prepared, "j***@example.org", "john.doe@");
+    let code = sink.wait_for(count + 1).code();
+    assert!(!prepared.to_string().contains(&code), "the code went by mail alone");
+    let _done = vpn.complete(enrollment, &code).expect(201);
+    vpn.newest_device(username)
+}
+
+#[test]
+fn a_code_comes_by_mail_over_starttls_and_over_tls() {
+    for security in [MailSecurity::StartTls, MailSecurity::Tls] {
+        let sink = MailSink::start(security);
+        let server = Server::new().config(&sink.config()).config("[log]\nlevel = 'trace'\n").start();
+        let vpn = server.integration();
+        let device = enroll_by_mail(&vpn, &sink, "john");
+        let decision = vpn.decide("john");
+        shows_only(&decision, "j***@example.org", "john.doe@");
+
+        let challenge = vpn.challenge_reply("john", device).expect(201).json();
+        let mail = sink.wait_for(2);
+        let code = mail.code();
+        assert!(!challenge.to_string().contains(&code), "{challenge}");
+        assert_eq!((mail.to.as_str(), mail.encrypted, mail.user.as_str()), (MAILBOX, true, "oss2fa"));
+        assert_eq!((mail.subject.as_str(), mail.from.as_str()), ("Your code", "codes@example.org"));
+        assert!(mail.html.contains(&code), "in both forms: {}", mail.html);
+        for header in ["Date:", "Message-ID:", "MIME-Version:"] {
+            assert!(mail.raw.contains(header), "{header} in\n{}", mail.raw);
+        }
+        let pk = challenge["pk"].as_i64().unwrap();
+        vpn.answer(pk, &sink.mails()[0].code()).refused(403, "wrong_token");
+        let _right = vpn.answer(pk, &code).expect(200);
+        vpn.answer(pk, &code).refused(409, "challenge_over");
+
+        let log = server.log();
+        for secret in [&code, sink.password(), MAILBOX] {
+            assert!(!log.contains(secret), "{secret} in the log:\n{log}");
+        }
+    }
+}
+
+#[test]
+fn a_code_of_one_challenge_is_wrong_at_another() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let device = enroll_by_mail(&vpn, &sink, "john");
+    let (one, other) = (vpn.challenge("john", device), vpn.challenge("john", device));
+    let code = sink.wait_for(2).code();
+    let _waited = sink.wait_for(3);
+    vpn.answer(other, &code).refused(403, "wrong_token");
+    let _right = vpn.answer(one, &code).expect(200);
+}
+
+#[test]
+fn a_mail_server_that_does_not_take_it() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let device = enroll_by_mail(&vpn, &sink, "john");
+    for mode in [MailMode::Refuse, MailMode::Busy, MailMode::Drop, MailMode::Slow(5)] {
+        sink.mode(mode);
+        let begun = Instant::now();
+        let reply = vpn.challenge_reply("john", device);
+        assert!(
+            (500..600).contains(&reply.status) && reply.code() == "message_not_sent",
+            "{mode:?}: {reply}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "the time-out of [smtp] is 2: {:?}",
+            begun.elapsed()
+        );
+        assert!(!reply.text().contains(MAILBOX), "{reply}");
+    }
+    sink.mode(MailMode::Accept);
+    let challenge = vpn.challenge("john", device);
+    let last = sink.mails().len();
+    let _right = vpn.answer(challenge, &sink.wait_for(last).code()).expect(200);
+    assert!(server.log().contains("550"), "the operator learns why:\n{}", server.log());
+}
+
+#[test]
+fn a_mail_server_that_cannot_be_trusted_or_reached() {
+    let sink = MailSink::start(MailSecurity::StartTls);
+    let other = MailSink::start(MailSecurity::StartTls);
+    // The authority of another one.
+    let trusted = other.config().lines().find(|line| line.starts_with("ca_file")).unwrap().to_owned();
+    let server = Server::new()
+        .config(&sink.config())
+        .config(&format!(
+            "[smtp]
+{trusted}
+"
+        ))
+        .start();
+    let vpn = server.integration();
+    let refused = vpn.prepare(vpn.enrollment("john"), "EMAIL", &address(MAILBOX));
+    assert!((500..600).contains(&refused.status) && refused.code() == "message_not_sent", "{refused}");
+    assert_eq!(sink.mails().len(), 0);
+    let gone = MailSink::start(MailSecurity::Plain).config();
+    let server = Server::new().config(&gone).start();
+    let vpn = server.integration();
+    let refused = vpn.prepare(vpn.enrollment("john"), "EMAIL", &address(MAILBOX));
+    assert!((500..600).contains(&refused.status) && refused.code() == "message_not_sent", "{refused}");
+}
+
+#[test]
+fn without_the_sections_nobody_enrols_by_message() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    for (kind, written) in [("EMAIL", MAILBOX), ("SMS", PHONE)] {
+        let refused = vpn.prepare(vpn.enrollment("john"), kind, &address(written));
+        assert!(refused.status >= 400 && !refused.code().is_empty(), "{refused}");
+    }
+}
+
+#[test]
+fn a_code_comes_by_sms() {
+    for gateway in [Gateway::start(), Gateway::start_tls()] {
+        let server = Server::new().config(&gateway.config()).config("[log]\nlevel = 'trace'\n").start();
+        let vpn = server.integration();
+        let enrollment = vpn.enrollment("john");
+        let prepared = vpn.prepare(enrollment, "SMS", &address(PHONE)).expect(200).json();
+        shows_only(&prepared, "+49", "1712345678");
+        let sent = gateway.wait_for(1);
+        assert_eq!((sent.method.as_str(), sent.path.as_str()), ("POST", "/send"));
+        assert_eq!(sent.headers["authorization"], format!("Bearer {}", gateway.secret()));
+        assert_eq!(sent.json()["to"], "+491712345678");
+        let _done = vpn.complete(enrollment, &sent.code()).expect(201);
+        let device = vpn.newest_device("john");
+        let challenge = vpn.challenge("john", device);
+        let code = gateway.wait_for(2).code();
+        let _right = vpn.answer(challenge, &code).expect(200);
+        let log = server.log();
+        for secret in [&code, gateway.secret(), "1712345678"] {
+            assert!(!log.contains(secret), "{secret} in the log:\n{log}");
+        }
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_take_it() {
+    let gateway = Gateway::start();
+    let server = Server::new().config(&gateway.config()).start();
+    let vpn = server.integration();
+    for mode in [
+        GatewayMode::AcceptInVain,
+        GatewayMode::Refuse(401),
+        GatewayMode::Refuse(500),
+        GatewayMode::Slow(5),
+        GatewayMode::Drop,
+        GatewayMode::Redirect,
+    ] {
+        gateway.mode(mode);
+        let begun = Instant::now();
+        let reply = vpn.prepare(vpn.enrollment("john"), "SMS", &address(PHONE));
+        assert!(
+            (500..600).contains(&reply.status) && reply.code() == "message_not_sent",
+            "{mode:?}: {reply}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "the time-out of [sms] is 2: {:?}",
+            begun.elapsed()
+        );
+    }
+    let elsewhere = gateway.received().iter().any(|sent| sent.path == "/elsewhere");
+    assert!(!elsewhere, "the secret and the code follow no redirection");
+    gateway.mode(GatewayMode::Accept);
+    let _sent = vpn.prepare(vpn.enrollment("john"), "SMS", &address(PHONE)).expect(200);
+}

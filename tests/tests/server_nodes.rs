@@ -1,0 +1,197 @@
+//! Three nodes over one PostgreSQL: one code passes once, one of them dies under load, the database restarts.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use oss2fa_tests::server::{Caller, Enrolled, PostgresCluster, Reply, Server, Store};
+use serde_json::json;
+
+const TRIES: usize = 50;
+const CODES: u64 = 4000;
+
+fn three(cluster: &PostgresCluster) -> [Server; 3] {
+    let first = Server::new()
+        .on(Store::Postgres(cluster))
+        .config("[limits]\naddress_per_second = 10000\naddress_burst = 10000\ntoken_per_second = 10000\n")
+        .config("[limits]\ntoken_burst = 10000\n")
+        .start();
+    let (second, third) = (Server::new().beside(&first).start(), Server::new().beside(&first).start());
+    [first, second, third]
+}
+
+/// Fifty requests at once, spread over the nodes.
+fn at_once(nodes: &[Server; 3], ask: impl Fn(&Caller<'_>, usize) -> Reply + Sync) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let ask = &ask;
+        let run = |number: usize| {
+            let caller = nodes[number % 3].integration();
+            scope.spawn(move || ask(&caller, number))
+        };
+        let running: Vec<_> = (0..TRIES).map(run).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn exactly_one_passed(replies: &[Reply]) {
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status < 300).count(), 1, "{statuses:?}");
+    let refused = statuses.iter().filter(|status| matches!(status, 403 | 409 | 429)).count();
+    assert_eq!(refused, TRIES - 1, "{statuses:?}");
+}
+
+#[test]
+fn row_54_one_code_passes_once_whatever_it_answers_and_wherever() {
+    let cluster = PostgresCluster::start();
+    let nodes = three(&cluster);
+    let vpn = nodes[0].integration();
+    for kind in ["TOTP", "HOTP"] {
+        // Fifty answers to one challenge.
+        let mut one = vpn.enroll(&format!("one-{kind}"), kind);
+        let (challenge, code) = (vpn.challenge(&one.username, one.device), one.token.next_code());
+        exactly_one_passed(&at_once(&nodes, |caller, _| caller.answer(challenge, &code)));
+        // Fifty challenges, one code.
+        let mut many = vpn.enroll(&format!("many-{kind}"), kind);
+        let open = |_| vpn.challenge(&many.username, many.device);
+        let (challenges, code) = ((0..TRIES).map(open).collect::<Vec<i64>>(), many.token.next_code());
+        exactly_one_passed(&at_once(&nodes, |caller, number| caller.answer(challenges[number], &code)));
+        // No challenge.
+        let mut none = vpn.enroll(&format!("none-{kind}"), kind);
+        let code = none.token.next_code();
+        exactly_one_passed(&at_once(&nodes, |caller, _| caller.verify(&none.username, &code)));
+    }
+}
+
+#[test]
+fn row_54_one_enrolment_completes_once() {
+    let cluster = PostgresCluster::start();
+    let nodes = three(&cluster);
+    let vpn = nodes[0].integration();
+    let enrollment = vpn.enrollment("john");
+    let prepared = vpn.prepare(enrollment, "HOTP", &json!({})).expect(200).json();
+    let code = oss2fa_tests::server::phone(&prepared["public_details"]).next_code();
+    let replies = at_once(&nodes, |caller, _| caller.complete(enrollment, &code));
+    exactly_one_passed(&replies);
+    let decision = nodes[2].integration().decide("john");
+    assert_eq!(decision["devices"].as_array().unwrap().len(), 1, "{decision}");
+    // The code that enrolled it logs nobody in.
+    nodes[1].integration().verify("john", &code).refused(403, "wrong_token");
+}
+
+/// A user who logs in at whatever node answers.
+struct User {
+    client: Enrolled,
+    codes: Vec<String>,
+    next: usize,
+    accepted: BTreeSet<usize>,
+}
+
+impl User {
+    fn new(vpn: &Caller<'_>, name: &str) -> Self {
+        let client = vpn.enroll(name, "HOTP");
+        let codes = client.token.codes(client.token.position, CODES);
+        Self { client, codes, next: 0, accepted: BTreeSet::new() }
+    }
+
+    /// One try at one node; what it was when it was no verdict.
+    fn log_in(&mut self, vpn: &Caller<'_>) -> Result<(), String> {
+        let body = json!({"username": self.client.username, "token": self.codes[self.next]});
+        let reply = vpn.try_send("POST", "/integrations/clients/verify", &body)?;
+        match reply.status {
+            200 => {
+                assert!(self.accepted.insert(self.next), "code {} passed twice", self.next);
+                self.next += 1;
+                Ok(())
+            }
+            // Spent by a login whose answer was lost; a few of them in a row lock.
+            403 => {
+                self.next += 1;
+                Ok(())
+            }
+            500.. => Err(reply.to_string()),
+            _ => Err(format!("an answer that is none: {reply}")),
+        }
+    }
+
+    fn none_is_accepted_again(&self, nodes: &[Server; 3]) {
+        for (number, position) in self.accepted.iter().rev().take(3).enumerate() {
+            let again = nodes[number % 3].integration().verify(&self.client.username, &self.codes[*position]);
+            assert_eq!(again.status, 403, "code {position} again: {again}");
+        }
+    }
+}
+
+/// What a run under load has seen.
+#[derive(Default)]
+struct Seen {
+    errors: AtomicU32,
+    strange: AtomicU32,
+}
+
+/// Ends the load where the test does, also by a panic.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn load(users: &mut [User], nodes: &[Server; 3], seen: &Seen, act: impl FnOnce()) {
+    let stop = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = Stop(stop);
+        for (offset, user) in users.iter_mut().enumerate() {
+            scope.spawn(move || {
+                let mut number = offset;
+                while !stop.load(Ordering::Relaxed) {
+                    number += 1;
+                    if let Err(error) = user.log_in(&nodes[number % 3].integration()) {
+                        seen.errors.fetch_add(1, Ordering::Relaxed);
+                        seen.strange.fetch_add(u32::from(error.contains("is none")), Ordering::Relaxed);
+                        // A client that is refused a connection does not hammer.
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                }
+            });
+        }
+        act();
+    });
+}
+
+#[test]
+fn a_node_that_dies_under_load_takes_nothing_with_it() {
+    let cluster = PostgresCluster::durable();
+    let nodes = three(&cluster);
+    let vpn = nodes[0].integration();
+    let mut users: Vec<User> = (0..4).map(|number| User::new(&vpn, &format!("user-{number}"))).collect();
+    let (seen, mut enrolled) = (Seen::default(), Vec::new());
+    load(&mut users, &nodes, &seen, || {
+        for round in 0..6 {
+            // Acknowledged by the node that dies next.
+            enrolled.push(nodes[1].integration().enroll(&format!("new-{round}"), "HOTP"));
+            thread::sleep(Duration::from_millis(300));
+            nodes[1].kill_9();
+            thread::sleep(Duration::from_millis(300));
+            nodes[1].start_again();
+        }
+    });
+    for user in &users {
+        user.none_is_accepted_again(&nodes);
+    }
+    let accepted: usize = users.iter().map(|user| user.accepted.len()).sum();
+    assert!(accepted > 100, "{accepted} codes were accepted");
+    let (errors, strange) = (seen.errors.into_inner(), seen.strange.into_inner());
+    assert!(errors > 0, "nobody noticed that a node was away");
+    assert_eq!(strange, 0, "an answer that is neither a verdict nor an error of the server");
+    for client in &mut enrolled {
+        let next = client.token.next_code();
+        let _right = nodes[0].integration().verify(&client.username, &next).expect(200);
+    }
+}
