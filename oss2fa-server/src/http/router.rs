@@ -11,7 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::allow::{self, Methods};
-use super::api::{challenges, clients, devices, enrollments, operations};
+use super::api::{
+    administrators, challenges, clients, devices, enrollments, integrations, operations, policy, tenants,
+};
 use super::error::{ApiError, ErrorBody};
 use super::{App, version};
 
@@ -44,11 +46,26 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(enrollments::complete::complete))
         .routes(routes!(clients::auth::auth))
         .routes(routes!(clients::verify::verify))
+        .routes(routes!(clients::list::list))
+        .routes(routes!(clients::read::read, clients::set_status::set_status, clients::remove::remove))
+        .routes(routes!(clients::unlock::unlock))
+        .routes(routes!(clients::devices::devices))
+        .routes(routes!(clients::rename_device::rename_device, clients::remove_device::remove_device))
+        .routes(routes!(clients::distrust::distrust))
+        .routes(routes!(policy::own::own))
         .routes(routes!(challenges::create::create))
         .routes(routes!(challenges::read::read, challenges::cancel::cancel))
         .routes(routes!(challenges::complete::complete))
         .routes(routes!(challenges::resend::resend))
         .routes(routes!(devices::kinds::kinds))
+        .routes(routes!(tenants::list::list, tenants::create::create))
+        .routes(routes!(tenants::read::read, tenants::remove::remove))
+        .routes(routes!(integrations::list::list, integrations::create::create))
+        .routes(routes!(integrations::read::read, integrations::remove::remove))
+        .routes(routes!(integrations::rotate_token::rotate_token))
+        .routes(routes!(policy::read::read, policy::change::change))
+        .routes(routes!(administrators::list::list, administrators::create::create))
+        .routes(routes!(administrators::remove::remove))
         .routes(routes!(operations::healthz))
 }
 

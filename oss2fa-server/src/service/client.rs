@@ -44,7 +44,7 @@ impl Clerk {
 
     fn demand_of_integration(&self, action: Action) -> Result<(), Refusal> {
         let changes = match action {
-            Action::ReadClients => return Ok(()),
+            Action::ReadClients | Action::ReadPolicy => return Ok(()),
             Action::ResetClients | Action::ManageClients => true,
             Action::ReadTenants
             | Action::ManageTenants

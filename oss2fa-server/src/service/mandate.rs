@@ -17,8 +17,10 @@ pub enum Action {
     ManageTenants,
     /// Change the keys of a tenant.
     RotateKeys,
-    /// See integrations and their policies.
+    /// See integrations.
     ReadIntegrations,
+    /// See the rules of an integration.
+    ReadPolicy,
     /// Make, remove integrations; change their tokens, policies and webhooks.
     ManageIntegrations,
     /// See administrators.
@@ -48,6 +50,7 @@ pub fn allows(role: Role, action: Action) -> bool {
         | Action::ManageClients => &[Owner, Administrator],
         Action::ReadTenants
         | Action::ReadIntegrations
+        | Action::ReadPolicy
         | Action::ReadClients
         | Action::ResetClients
         | Action::ReadAudit => &[Owner, Administrator, Helpdesk],

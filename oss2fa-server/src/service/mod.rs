@@ -1,14 +1,17 @@
 //! The rules: who may enroll, what is asked, who gets in. No HTTP here, and no SQL.
 
+pub mod administrator;
 pub mod challenge;
 pub mod client;
 pub mod credential;
 pub mod decision;
 pub mod enrollment;
+pub mod integration;
 pub mod mandate;
 pub mod name;
 pub mod refusal;
 pub mod rotation;
+pub mod tenant;
 pub mod verify;
 
 use std::sync::Arc;

@@ -1,10 +1,14 @@
 //! The operations: a folder for each noun, a file for each verb.
 
+pub mod administrators;
 pub mod challenges;
 pub mod clients;
 pub mod devices;
 pub mod enrollments;
+pub mod integrations;
 pub mod operations;
+pub mod policy;
+pub mod tenants;
 
 use std::net::IpAddr;
 
@@ -13,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::error::ApiError;
-use crate::ids::{IntegrationId, Username};
+use crate::ids::{IntegrationId, TenantId, Username};
 use crate::service::decision::BindingContext;
 use crate::service::refusal::Refusal;
 use crate::store::verbs::administrators::{Administrator, Role};
@@ -75,6 +79,19 @@ pub fn binding(context: Option<Context>) -> Result<BindingContext, ApiError> {
 /// 422 for a name that nothing may have.
 pub fn username(written: &str) -> Result<Username, ApiError> {
     Username::parse(written).map_err(|error| Refusal::BadName(error.to_string()).into())
+}
+
+/// The tenant that the query or the body names.
+///
+/// # Errors
+/// 400 where they name two.
+pub fn one_tenant(query: Option<TenantId>, body: Option<TenantId>) -> Result<Option<TenantId>, ApiError> {
+    match (query, body) {
+        (Some(query), Some(body)) if query != body => {
+            Err(ApiError::bad_request("the query names another tenant than the body: name one"))
+        }
+        (query, body) => Ok(query.or(body)),
+    }
 }
 
 /// An integration that an administrator may look at.

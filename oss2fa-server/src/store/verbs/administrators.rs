@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::integrations::{Authenticate, CredentialDigests};
-use super::tenants::{Created, Removed};
+use super::tenants::Created;
 use super::{Doer, Page};
-use crate::ids::{AdministratorId, TenantId};
+use crate::ids::{AdministratorId, SERVER, TenantId};
 use crate::outside::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
@@ -95,6 +95,13 @@ impl Verb for CreateAdministrator {
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Created<Administrator>, StoreError> {
         let CredentialDigests { token, access_key, secret } = &self.credentials;
+        if let Some(tenant) = self.tenant {
+            // Not into a tenant that is being removed.
+            let there = tx.sql.row("SELECT pk FROM tenant WHERE pk = ?1 FOR UPDATE", values![tenant]).await?;
+            if there.is_none() {
+                return Err(StoreError::NoKeys(tenant.0));
+            }
+        }
         let made = tx
             .sql
             .row(
@@ -181,7 +188,7 @@ impl Query for ListAdministrators {
 /// Removes an administrator; their token is worth nothing from then on.
 #[derive(Debug)]
 pub struct RemoveAdministrator {
-    /// Who does it.
+    /// Who does it; the audit of the administrator's own tenant has it.
     pub doer: Doer,
     /// Only one of this tenant; any where there is none.
     pub tenant: Option<TenantId>,
@@ -189,20 +196,45 @@ pub struct RemoveAdministrator {
     pub administrator: AdministratorId,
 }
 
-impl Verb for RemoveAdministrator {
-    type Output = Removed;
+/// What came of removing an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovedAdministrator {
+    /// It was there, and is gone.
+    Done,
+    /// There is none of this number in this tenant.
+    NotThere,
+    /// Nobody would be left who can do everything.
+    LastOwner,
+}
 
-    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Removed, StoreError> {
+impl Verb for RemoveAdministrator {
+    type Output = RemovedAdministrator;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<RemovedAdministrator, StoreError> {
+        if self.tenant.is_none() {
+            // Held, so that two owners cannot remove each other at the same time.
+            let owners = tx
+                .sql
+                .rows("SELECT pk FROM administrator WHERE role = 'owner' ORDER BY pk FOR UPDATE", &[])
+                .await?;
+            if let [last] = owners.as_slice()
+                && last.take::<AdministratorId>(0)? == self.administrator
+            {
+                return Ok(RemovedAdministrator::LastOwner);
+            }
+        }
         let gone = tx
             .sql
             .row(
                 "DELETE FROM administrator WHERE pk = ?2 AND (CAST(?1 AS BIGINT) IS NULL OR tenant = ?1)
-                 RETURNING name",
+                 RETURNING name, tenant",
                 values![self.tenant, self.administrator],
             )
             .await?;
-        let Some(gone) = gone else { return Ok(Removed::NotThere) };
-        tx.events.push(self.doer.event("administrator_removed", "", gone.take::<String>(0)?));
-        Ok(Removed::Done)
+        let Some(gone) = gone else { return Ok(RemovedAdministrator::NotThere) };
+        let tenant = gone.take::<Option<TenantId>>(1)?.unwrap_or(SERVER);
+        let doer = Doer { tenant, ..self.doer.clone() };
+        tx.events.push(doer.event("administrator_removed", "", gone.take::<String>(0)?));
+        Ok(RemovedAdministrator::Done)
     }
 }

@@ -383,7 +383,7 @@ impl Verb for ChangeClient {
                 ("client_status", status.as_str().to_owned(), rows)
             }
             ClientChange::Remove => {
-                self.remove_all(tx).await?;
+                self.remove_all(tx, &username).await?;
                 ("client_removed", String::new(), 1)
             }
             ClientChange::Unlock => {
@@ -428,7 +428,15 @@ impl Verb for ChangeClient {
 }
 
 impl ChangeClient {
-    async fn remove_all<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<(), StoreError> {
+    async fn remove_all<S: Sql>(&self, tx: &mut Tx<'_, S>, username: &str) -> Result<(), StoreError> {
+        // What was begun for the client must not bring it back.
+        tx.sql
+            .execute(
+                "UPDATE enrollment SET status = 4, sealed = NULL
+                 WHERE tenant = ?1 AND integration = ?2 AND username = ?3 AND status IN (1, 2)",
+                values![self.doer.tenant, self.doer.integration, username],
+            )
+            .await?;
         let which = values![self.doer.tenant, self.client];
         for statement in [
             "DELETE FROM trusted_device WHERE tenant = ?1 AND client = ?2",

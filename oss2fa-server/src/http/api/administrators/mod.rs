@@ -1,0 +1,5 @@
+//! Administrators, for administrators.
+
+pub mod create;
+pub mod list;
+pub mod remove;
