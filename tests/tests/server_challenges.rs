@@ -21,6 +21,37 @@ fn attempts_left(reply: &Reply) -> i64 {
     reply.json()["error"]["attempts_left"].as_i64().unwrap_or_else(|| panic!("attempts_left: {reply}"))
 }
 
+fn patch_status(caller: &Caller<'_>, client: i64, status: &str) {
+    let path = format!("/integrations/clients/{client}");
+    let changed = caller.patch(&path, &json!({"status": status})).expect(200).json();
+    assert_eq!(changed["status"], status);
+}
+
+#[test]
+fn the_four_decisions() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    assert_eq!(vpn.decide("john.doe")["result"], 1, "enroll: nobody is called that");
+    let john = vpn.enroll("john.doe", "TOTP");
+    let decision = vpn.decide("john.doe");
+    assert_eq!(decision["result"], 2, "challenge: {decision}");
+    let device = &decision["devices"][0];
+    assert_eq!((&device["pk"], &device["kind"]["name"]), (&json!(john.device), &json!("TOTP")), "{decision}");
+    assert!(device["kind"]["pk"].is_i64() && device["kind"]["description"].is_string(), "{decision}");
+    assert!(device["name"].is_string(), "{decision}");
+    patch_status(&vpn, john.client, "bypass");
+    assert_eq!(vpn.decide("john.doe")["result"], 3, "allow");
+    patch_status(&vpn, john.client, "inactive");
+    let denied = vpn.decide("john.doe");
+    assert_eq!(denied["result"], 4, "deny");
+    assert!(!denied.to_string().contains("TOTP"), "who is denied is not asked either: {denied}");
+    patch_status(&vpn, john.client, "active");
+    assert_eq!(vpn.decide("john.doe")["result"], 2);
+    let removed = vpn.delete(&format!("/integrations/clients/{}/devices/{}", john.client, john.device));
+    assert_eq!(removed.status, 204, "{removed}");
+    assert_eq!(vpn.decide("john.doe")["result"], 1, "enroll: the last device is gone");
+}
+
 #[test]
 fn only_the_right_answer_gets_a_200_and_only_once() {
     let server = Server::new().start();
@@ -58,6 +89,38 @@ fn a_challenge_that_was_given_up_is_over() {
 }
 
 #[test]
+fn row_54_wrong_codes_lock_until_somebody_unlocks() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    let wrong = john.token.wrong_code();
+    let mut answers = Vec::new();
+    // Each challenge is fresh: what counts is who is tried, not what is asked.
+    while answers.last() != Some(&429) {
+        assert!(answers.len() < 250, "250 wrong codes: {answers:?}");
+        let challenge = vpn.challenge_reply("john.doe", john.device);
+        if challenge.status == 201 {
+            let pk = challenge.json()["pk"].as_i64().unwrap();
+            answers.push(vpn.answer(pk, &wrong).status);
+        } else {
+            answers.push(challenge.status);
+        }
+    }
+    assert!(answers.len() <= 12, "{answers:?}");
+    let code = john.token.next_code();
+    let locked = vpn.verify("john.doe", &code);
+    locked.refused(429, "locked");
+    let seconds = locked.json()["error"]["retry_after"].as_i64().unwrap();
+    assert!((1..=3600).contains(&seconds), "{locked}");
+    assert_eq!(locked.header("Retry-After"), Some(seconds.to_string().as_str()), "{locked}");
+    let other = vpn.enroll("jane", "HOTP");
+    assert_eq!(vpn.verify("jane", &other.token.clone().next_code()).status, 200, "nobody else is locked");
+    let unlocked = vpn.post(&format!("/integrations/clients/{}/unlock", john.client), &Value::Null);
+    assert!(matches!(unlocked.status, 200 | 204), "{unlocked}");
+    let _right = vpn.verify("john.doe", &code).expect(200);
+}
+
+#[test]
 fn one_request_can_do_it_all() {
     let server = Server::new().start();
     let vpn = server.integration();
@@ -69,6 +132,49 @@ fn one_request_can_do_it_all() {
     vpn.verify("john.doe", &code).refused(403, "wrong_token");
     let unknown = vpn.verify("nobody", &code);
     assert!((400..500).contains(&unknown.status) && unknown.status != 401, "{unknown}");
+}
+
+#[test]
+fn row_47_an_inactive_client_passes_nowhere() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    let open = vpn.challenge("john.doe", john.device);
+    patch_status(&vpn, john.client, "inactive");
+    let code = john.token.next_code();
+    for reply in
+        [vpn.answer(open, &code), vpn.verify("john.doe", &code), vpn.challenge_reply("john.doe", john.device)]
+    {
+        assert!((400..500).contains(&reply.status), "{reply}");
+    }
+    patch_status(&vpn, john.client, "active");
+    let _right = vpn.verify("john.doe", &code).expect(200);
+}
+
+#[test]
+fn row_43_a_removed_device_passes_nowhere() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    let kept = vpn.enroll("john.doe", "TOTP");
+    assert_eq!(kept.client, john.client);
+    let open = vpn.challenge("john.doe", john.device);
+    let path = format!("/integrations/clients/{}/devices/{}", john.client, john.device);
+    let renamed = vpn.patch(&path, &json!({"name": "old token"})).expect(200).json();
+    assert_eq!(renamed["name"], "old token");
+    assert_eq!(vpn.delete(&path).status, 204);
+    let code = john.token.next_code();
+    for reply in [
+        vpn.answer(open, &code),
+        vpn.verify("john.doe", &code),
+        vpn.challenge_reply("john.doe", john.device),
+        vpn.patch(&path, &json!({"name": "again"})),
+        vpn.delete(&path),
+    ] {
+        assert!((400..500).contains(&reply.status), "{reply}");
+    }
+    let list = vpn.get(&format!("/integrations/clients/{}/devices", john.client)).expect(200).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
 }
 
 #[test]

@@ -194,3 +194,15 @@ fn a_gateway_that_does_not_take_it() {
     gateway.mode(GatewayMode::Accept);
     let _sent = vpn.prepare(vpn.enrollment("john"), "SMS", &address(PHONE)).expect(200);
 }
+
+#[test]
+fn addresses_are_masked_wherever_they_are_listed() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let _device = enroll_by_mail(&vpn, &sink, "john");
+    let clients = vpn.get("/integrations/clients").expect(200).json();
+    let client = clients["results"][0]["pk"].as_i64().unwrap();
+    let listed = vpn.get(&format!("/integrations/clients/{client}/devices")).expect(200).json();
+    shows_only(&listed, "j***@example.org", "john.doe@");
+}

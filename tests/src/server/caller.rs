@@ -40,6 +40,15 @@ impl Server {
 }
 
 impl Caller<'_> {
+    /// The header that says who it is.
+    ///
+    /// # Panics
+    /// Where nobody is.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.headers.iter().find(|line| line.contains("-Token: ")).expect("a token")
+    }
+
     /// With one more header.
     #[must_use]
     pub fn header(mut self, line: &str) -> Self {

@@ -8,23 +8,52 @@ use crate::server::curl::Reply;
 use crate::server::node::Server;
 use crate::token::Token;
 
-/// Number of the integration that the first start makes.
+/// Number of the tenant that the first start makes.
+pub const DEFAULT_TENANT: i64 = 1;
+
+/// Number of its integration.
 pub const DEFAULT_INTEGRATION: i64 = 1;
 
 impl Server {
-    /// A new administrator with this role, made on the command line; gives the token.
+    /// A new owner of this server, made on the command line.
+    ///
+    /// # Panics
+    /// Where the command refuses.
     #[must_use]
-    pub fn administrator(&self, name: &str, role: &str, tenant: Option<&str>) -> String {
-        let mut words = vec!["admin", "create", name, "--role", role];
-        words.extend(tenant.into_iter().flat_map(|tenant| ["--tenant", tenant]));
-        let made = self.cli_json(&words);
-        made["token"].as_str().unwrap_or_else(|| panic!("no token: {made}")).to_owned()
+    pub fn owner(&self, name: &str) -> Caller<'_> {
+        let made = self.cli_json(&["admin", "create", name, "--role", "owner"]);
+        self.admin(made["token"].as_str().unwrap_or_else(|| panic!("no token: {made}")))
     }
 
     /// Changes these keys of the default integration's policy.
     pub fn set_policy(&self, changes: &Value) {
-        let owner = self.administrator("policy-maker", "owner", None);
-        self.admin(&owner).set_policy(DEFAULT_INTEGRATION, changes);
+        self.owner("policy-maker").set_policy(DEFAULT_INTEGRATION, changes);
+    }
+}
+
+/// What an administrator does.
+impl<'s> Caller<'s> {
+    /// A new tenant; gives its number.
+    #[must_use]
+    pub fn new_tenant(&self, name: &str) -> i64 {
+        let made = self.post("/tenants", &json!({"name": name})).expect(201).json();
+        made["pk"].as_i64().unwrap()
+    }
+
+    /// A new integration of this tenant; gives whoever has its token.
+    #[must_use]
+    pub fn new_integration(&self, name: &str, tenant: i64) -> Caller<'s> {
+        let body = json!({"name": name, "tenant": tenant});
+        let made = self.post("/tenants/integrations", &body).expect(201).json();
+        self.server.with_token(made["token"].as_str().unwrap())
+    }
+
+    /// A new administrator of this tenant.
+    #[must_use]
+    pub fn new_administrator(&self, name: &str, role: &str, tenant: i64) -> Caller<'s> {
+        let body = json!({"name": name, "role": role, "tenant": tenant});
+        let made = self.post("/tenants/administrators", &body).expect(201).json();
+        self.server.admin(made["token"].as_str().unwrap())
     }
 }
 

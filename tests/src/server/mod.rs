@@ -28,7 +28,7 @@ pub use authority::Authority;
 pub use caller::Caller;
 pub use cluster::PostgresCluster;
 pub use curl::Reply;
-pub use flows::{DEFAULT_INTEGRATION, Enrolled};
+pub use flows::{DEFAULT_INTEGRATION, DEFAULT_TENANT, Enrolled};
 pub use gateway::{Gateway, GatewayMode, Sent};
 pub use mail::{Mail, MailMode, MailSecurity, MailSink};
 pub use node::Server;
