@@ -7,19 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oss2fa_core::random::Random;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, SmtpConfig, TlsConfig};
 use crate::device::Kinds;
 use crate::http::extract::Recognised;
 use crate::http::limits::Limiter;
+use crate::http::log::RequestIds;
+use crate::http::metrics::Exporter;
 use crate::http::peer::Proxies;
-use crate::http::{App, Parts, router};
+use crate::http::{App, Operations, Parts, router};
 use crate::listen::{self, LOOK_EVERY, ListenLimits, PairFiles, Tls, Transport, self_signed};
 use crate::message::Delivery;
 use crate::open::{First, open};
 use crate::outside::Clock;
 use crate::service::Service;
+use crate::store::Store;
 use crate::store::verbs::Page;
 use crate::store::verbs::integrations::ListIntegrations;
 use crate::store::verbs::tenants::ListTenants;
@@ -47,43 +51,90 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let (store, first) = open(&config, credentials, &*clock, Arc::clone(&random)).await?;
     let store = Arc::new(store);
-    let delivery = Delivery::configured(&config, Arc::clone(&clock), random)?;
-    let subject = config.smtp.as_ref().map_or(SUBJECT, |smtp: &SmtpConfig| smtp.subject.as_str());
-    let service = Service {
-        store: Arc::clone(&store),
-        kinds: Kinds::all(),
-        messenger: Arc::new(delivery),
-        clock: Arc::clone(&clock),
-        mail_subject: subject.into(),
-    };
-    let app = App::new(Parts {
-        service,
-        limiter: Limiter::new(&config.limits),
-        proxies: Proxies::new(config.proxy.as_ref()),
-        recognised: Recognised::default(),
-    });
+    let app = app(&config, Arc::clone(&store), Arc::clone(&clock), random)?;
     let transport = transport(&config, host, &*clock)?;
+    // Before anybody is told that the server runs: from here on none of them kills it.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangups = signal(SignalKind::hangup())?;
     let listener = listen::bind(config.listen)?;
     write!(out, "{}", banner(&store, listener.local_addr()?, &transport, first).await?)?;
     out.flush()?;
+    tell_systemd(NotifyState::Ready);
     let limits = ListenLimits {
         connections: config.limits.connections.get() as usize,
         request_timeout: config.limits.request_timeout,
         handshake_timeout: Duration::from_secs(10),
         stop_grace: config.limits.stop_grace,
     };
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tell_systemd(NotifyState::Stopping);
         tracing::info!(code = "stopping", "told to stop: requests under way are finished first");
     };
-    let chores = tokio::spawn(chores(app.clone()));
-    let router = router::router(app, config.limits.body);
-    let drained = listen::serve(listener, transport, router, limits, stop).await;
-    chores.abort();
+    let beside = [
+        tokio::spawn(chores(app.clone())),
+        tokio::spawn(app.operations.exporter.clone().keep_up()),
+        tokio::spawn(reload_keys(Arc::clone(&store), hangups)),
+    ];
+    let drained = listen::serve(listener, transport, router::router(app), limits, stop).await;
+    beside.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!(code = "stopped", finished = drained.finished, cut = drained.cut, "stopped");
     store.close().await;
     Ok(())
+}
+
+/// What answers requests, as the configuration says.
+///
+/// # Errors
+/// What kept it from being made.
+pub fn app(
+    config: &Config,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> anyhow::Result<App> {
+    let ids = Arc::new(RequestIds::new(&*random)?);
+    let delivery = Delivery::configured(config, Arc::clone(&clock), random)?;
+    let subject = config.smtp.as_ref().map_or(SUBJECT, |smtp: &SmtpConfig| smtp.subject.as_str());
+    let service = Service {
+        store,
+        kinds: Kinds::all(),
+        messenger: Arc::new(delivery),
+        clock,
+        mail_subject: subject.into(),
+    };
+    let operations = Operations {
+        request_timeout: config.limits.request_timeout,
+        largest_body: config.limits.body,
+        exporter: Exporter::install()?,
+        metrics_allowed: config.metrics.allowed.clone(),
+        ids,
+    };
+    Ok(App::new(Parts {
+        service,
+        limiter: Limiter::new(&config.limits),
+        proxies: Proxies::new(config.proxy.as_ref()),
+        recognised: Recognised::default(),
+        operations,
+    }))
+}
+
+/// Has SIGHUP read the master keys anew; the TLS certificate sees to itself.
+async fn reload_keys(store: Arc<Store>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        match store.ring().reload() {
+            Ok(()) => tracing::info!(code = "keys_loaded", "the master keys were read again"),
+            Err(error) => {
+                tracing::error!(code = "keys_reload", %error, "the master keys cannot be read: the old ones stay");
+            }
+        }
+    }
+}
+
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(code = "notify", %error, "systemd cannot be told how the server is");
+    }
 }
 
 /// What is done beside the requests.
@@ -113,7 +164,7 @@ fn transport(config: &Config, host: &str, clock: &dyn Clock) -> anyhow::Result<T
 
 /// What a new administrator sees first.
 async fn banner(
-    store: &crate::store::Store,
+    store: &Store,
     address: SocketAddr,
     transport: &Transport,
     first: Option<First>,

@@ -5,7 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Common, Environment};
-use crate::config::LogFormat;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+use crate::config::{LogConfig, LogFormat};
 use crate::outside::System;
 
 /// Serve the API until told to stop.
@@ -28,11 +34,7 @@ impl Serve {
         out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
         let config = common.load(self.listen)?;
-        let log = tracing_subscriber::fmt().with_max_level(config.log.level).with_writer(std::io::stderr);
-        match config.log.format {
-            LogFormat::Text => log.with_ansi(false).init(),
-            LogFormat::Json => log.json().init(),
-        }
+        begin_log(config.log);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(crate::serve::serve(
             config,
@@ -43,4 +45,17 @@ impl Serve {
             out,
         ))
     }
+}
+
+/// The log goes to standard error. Libraries say no more than warnings, whatever the level: what they tell
+/// of their work can be what a client sent.
+fn begin_log(config: LogConfig) {
+    let targets =
+        Targets::new().with_default(config.level.min(Level::WARN)).with_target("oss2fa", config.level);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }

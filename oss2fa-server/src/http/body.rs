@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::App;
 use super::error::ApiError;
+use super::seen::Seen;
 use crate::store::verbs::Page;
 
 /// A JSON body.
@@ -31,6 +32,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 "send the body as JSON, with Content-Type: application/json",
             ));
         }
+        let reading = Seen::of(request.extensions()).map(Seen::reading);
         let bytes = Bytes::from_request(request, app).await.map_err(|error: BytesRejection| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
@@ -38,6 +40,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 ApiError::bad_request("the body did not arrive whole: send it again")
             }
         })?;
+        drop(reading);
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             // The place alone: the text of a serde error can repeat what was sent, as a token.
             let what = if error.is_data() {

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoResponses, Modify, ToSchema};
 
 use crate::outside::{Clock, SECOND, System, Timestamp};
 use crate::service::refusal::Refusal;
@@ -180,35 +180,43 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The errors that any operation can answer with, for the documentation.
+/// The errors that any operation can answer with, for the documentation: there once, and named by each.
 pub struct Errors;
+
+const ERRORS: [(&str, &str); 16] = [
+    ("400", "The request makes no sense; the message says what."),
+    ("401", "No valid token."),
+    ("403", "Refused: a wrong token of a client, or not allowed."),
+    ("404", "Nothing of this number here."),
+    ("405", "Not a method of this path."),
+    ("406", "Not a version or type that is spoken here."),
+    ("408", "The body did not arrive in time."),
+    ("409", "Over, taken, or not in the state for this."),
+    ("410", "Expired."),
+    ("413", "The body is too large."),
+    ("415", "The body is not JSON."),
+    ("422", "A value that cannot be; the message says which."),
+    ("429", "Too many requests or wrong tokens: wait."),
+    ("500", "The server could not do this."),
+    ("502", "A code could not be sent."),
+    ("503", "The store does not answer, or not in time."),
+];
 
 impl IntoResponses for Errors {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::response::Response>> {
-        [
-            ("400", "The request makes no sense; the message says what."),
-            ("401", "No valid token."),
-            ("403", "Refused: a wrong token of a client, or not allowed."),
-            ("404", "Nothing of this number here."),
-            ("405", "Not a method of this path."),
-            ("406", "Not a version or type that is spoken here."),
-            ("409", "Over, taken, or not in the state for this."),
-            ("410", "Expired."),
-            ("413", "The body is too large."),
-            ("415", "The body is not JSON."),
-            ("422", "A value that cannot be; the message says which."),
-            ("429", "Too many requests or wrong tokens: wait."),
-            ("500", "The server could not do this."),
-            ("502", "A code could not be sent."),
-            ("503", "The store does not answer."),
-        ]
-        .into_iter()
-        .map(|(status, words)| {
+        let named = |status: &str| RefOr::Ref(Ref::from_response_name(format!("Error{status}")));
+        ERRORS.iter().map(|(status, _)| ((*status).to_owned(), named(status))).collect()
+    }
+}
+
+impl Modify for Errors {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        for (status, words) in ERRORS {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
             let response =
                 ResponseBuilder::new().description(words).content("application/json", content).build();
-            (status.to_owned(), RefOr::T(response))
-        })
-        .collect()
+            components.responses.insert(format!("Error{status}"), RefOr::T(response));
+        }
     }
 }

@@ -13,6 +13,7 @@ use data_encoding::BASE64;
 
 use super::App;
 use super::error::ApiError;
+use super::seen::Seen;
 use crate::ids::IntegrationId;
 use crate::service::Caller;
 use crate::service::client::Clerk;
@@ -137,6 +138,9 @@ impl FromRequestParts<App> for From {
             .proxies
             .address(parts)
             .ok_or_else(|| ApiError::forbidden("the address of this connection cannot be told"))?;
+        if let Some(seen) = Seen::of(&parts.extensions) {
+            seen.comes_from(address);
+        }
         app.limiter.of_address(address)?;
         parts.extensions.insert(Self(address));
         Ok(Self(address))
@@ -159,6 +163,9 @@ impl FromRequestParts<App> for Integrated {
             app.limiter.of_refused(address)?;
             return Err(ApiError::unauthorized());
         };
+        if let Some(seen) = Seen::of(&parts.extensions) {
+            seen.asked_by(integration.pk);
+        }
         let networks = &integration.policy.api_networks;
         if !networks.is_empty() && !networks.iter().any(|network| network.contains(&address)) {
             return Err(ApiError::forbidden(

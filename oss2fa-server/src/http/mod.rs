@@ -3,19 +3,27 @@
 pub mod allow;
 pub mod api;
 pub mod body;
+pub mod deadline;
 pub mod error;
 pub mod extract;
 pub mod limits;
+pub mod log;
+pub mod metrics;
 pub mod peer;
 pub mod router;
+pub mod seen;
 pub mod version;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::limits::Limiter;
 use crate::http::peer::Proxies;
 use crate::service::Service;
 use extract::Recognised;
+use ipnet::IpNet;
+use log::RequestIds;
+use metrics::Exporter;
 
 /// What every handler works with.
 #[derive(Clone)]
@@ -31,6 +39,22 @@ pub struct Parts {
     pub proxies: Proxies,
     /// Integrations that were recognised a moment ago.
     pub recognised: Recognised,
+    /// What operators set and ask.
+    pub operations: Operations,
+}
+
+/// What operators set and ask.
+pub struct Operations {
+    /// The longest that a request may take.
+    pub request_timeout: Duration,
+    /// The largest body, in bytes.
+    pub largest_body: usize,
+    /// What `/metrics` answers.
+    pub exporter: Exporter,
+    /// Who may read it.
+    pub metrics_allowed: Vec<IpNet>,
+    /// The names of requests.
+    pub ids: Arc<RequestIds>,
 }
 
 impl App {

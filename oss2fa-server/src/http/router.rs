@@ -1,5 +1,7 @@
 //! The router, on one screen. The documentation is generated from it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
@@ -14,14 +16,16 @@ use super::allow::{self, Methods};
 use super::api::{
     administrators, challenges, clients, devices, enrollments, integrations, operations, policy, tenants,
 };
-use super::error::{ApiError, ErrorBody};
-use super::{App, version};
+use super::error::{ApiError, ErrorBody, Errors};
+use super::log::{self, Watch};
+use super::metrics::Requests;
+use super::{App, deadline, version};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "OSS2FA", version = "1.0", description = "Second factors for applications."),
     components(schemas(ErrorBody)),
-    modifiers(&Credentials)
+    modifiers(&Credentials, &Errors)
 )]
 struct Documentation;
 
@@ -67,24 +71,42 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(administrators::list::list, administrators::create::create))
         .routes(routes!(administrators::remove::remove))
         .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+        .routes(routes!(operations::openapi))
 }
 
 /// The documentation, as `/openapi.json` answers it.
 #[must_use]
 pub fn documentation() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    let mut api = routes().into_openapi();
+    for item in api.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in methods.into_iter().flatten() {
+            // `create` alone is the name of many.
+            let noun = operation.tags.as_ref().and_then(|tags| tags.first());
+            if let (Some(noun), Some(verb)) = (noun, &operation.operation_id) {
+                operation.operation_id = Some(format!("{noun}_{verb}"));
+            }
+        }
+    }
+    api
 }
 
 /// The whole.
-pub fn router(app: App, body_limit: usize) -> Router {
+pub fn router(app: App) -> Router {
     let (router, api) = routes().split_for_parts();
     let methods = Methods::of(&api);
+    let watch = Arc::new(Watch { ids: Arc::clone(&app.operations.ids), requests: Requests::of(&api) });
+    let (body_limit, request_timeout) = (app.operations.largest_body, app.operations.request_timeout);
     router
         .fallback(nothing_here)
+        .layer(from_fn(move |request, next| deadline::limit(request_timeout, request, next)))
         .layer(from_fn(version::check))
         .layer(from_fn(move |request, next| allow::add(methods.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn(move |request, next| log::watch(Arc::clone(&watch), request, next)))
         .with_state(app)
 }
 

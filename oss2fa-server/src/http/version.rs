@@ -12,7 +12,9 @@ pub const VERSIONS: [&str; 1] = ["1.0"];
 
 /// Refuses what asks for a version or a type that is not spoken here.
 pub async fn check(request: Request, next: Next) -> Response {
-    if acceptable(request.headers()) {
+    // What asks for these has versions of its own in mind: of Prometheus' text, or none.
+    let is_api = !["/healthz", "/readyz", "/metrics"].contains(&request.uri().path());
+    if !is_api || acceptable(request.headers()) {
         return next.run(request).await;
     }
     ApiError::new(

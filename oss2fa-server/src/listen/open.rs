@@ -44,6 +44,7 @@ impl Open {
         let handle = self.tasks.spawn(async move { shared.connection(stream, peer, its).await });
         let known = Known { control, begun: 0, quiet_since: Instant::now(), handle };
         self.known.insert(known.handle.id(), known);
+        metrics::gauge!("oss2fa_connections").increment(1.0);
     }
 
     /// Waits for one to end; `None` where there is none. May be cancelled.
@@ -57,6 +58,7 @@ impl Open {
             }
         };
         self.known.remove(&id);
+        metrics::gauge!("oss2fa_connections").decrement(1.0);
         Some(())
     }
 

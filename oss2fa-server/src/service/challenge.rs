@@ -164,7 +164,7 @@ impl Service {
             verified,
             limits: caller.integration.policy.locks,
         };
-        let admitted = admitted(self.store.write(attempt).await?)?;
+        let admitted = admitted(kind.description().name, self.store.write(attempt).await?)?;
         let trusted_device = match remember {
             Remember::Device => self.trust(caller, &found).await?,
             Remember::Nothing => None,
@@ -269,7 +269,15 @@ impl Service {
 }
 
 /// From the store's verdict to evidence, or a refusal.
-pub(super) fn admitted(verdict: Verdict) -> Result<Admitted, Refusal> {
+pub(super) fn admitted(kind: &'static str, verdict: Verdict) -> Result<Admitted, Refusal> {
+    let word = match &verdict {
+        Verdict::Admitted(_) => "accepted",
+        Verdict::Refused { .. } => "refused",
+        Verdict::Locked { .. } => "locked",
+        Verdict::Over => "over",
+        Verdict::Barred => "barred",
+    };
+    metrics::counter!("oss2fa_verdicts_total", "kind" => kind, "verdict" => word).increment(1);
     match verdict {
         Verdict::Admitted(admitted) => Ok(admitted),
         Verdict::Refused { attempts_left } => Err(Refusal::WrongToken { attempts_left }),

@@ -182,6 +182,10 @@ impl Service {
         occasion: Occasion,
     ) -> Result<(), Refusal> {
         let minutes = seconds.div_ceil(60).max(1);
+        let channel = match &message {
+            Outgoing::Mail { .. } => "mail",
+            Outgoing::Sms { .. } => "sms",
+        };
         let words = |code| Words { issuer: around.issuer, code, minutes, occasion };
         let sent = match message {
             Outgoing::Mail { to, code } => {
@@ -189,6 +193,8 @@ impl Service {
             }
             Outgoing::Sms { to, code } => self.messenger.send_sms(words(&code).sms(to)).await,
         };
+        let result = if sent.is_ok() { "sent" } else { "failed" };
+        metrics::counter!("oss2fa_messages_total", "channel" => channel, "result" => result).increment(1);
         sent.map_err(|error| {
             tracing::warn!(code = "message_not_sent", %error, "a code was not sent");
             Refusal::NotSent(error)

@@ -79,7 +79,7 @@ impl Service {
             verified: right.map(|(_, verified, spend)| (verified, spend)),
             limits: caller.integration.policy.locks,
         };
-        admitted(self.store.write(attempt).await?)
+        admitted(kind, self.store.write(attempt).await?)
     }
 
     /// No client of this name, or none with a device. Where policy hides which, it is a wrong code that
@@ -88,6 +88,7 @@ impl Service {
         let doer = caller.doer(&code.context.source());
         let username = code.username.clone();
         self.store.write(RecordPass { doer, username, what: "refused", why: "no such device" }).await?;
+        metrics::counter!("oss2fa_verdicts_total", "kind" => "none", "verdict" => "refused").increment(1);
         match caller.integration.policy.disclosure {
             Disclosure::Told => Err(Refusal::NotFound("device")),
             Disclosure::Hidden => Err(Refusal::WrongToken { attempts_left: None }),

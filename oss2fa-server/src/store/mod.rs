@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod error;
+mod figures;
 mod job;
 pub mod postgres;
 mod postgres_tls;
@@ -18,6 +19,7 @@ use self::error::StoreError;
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 use self::verb::{Query, Verb};
+use self::verbs::ready::Nothing;
 use crate::config::PostgresUrl;
 use crate::keys::KeyRing;
 use crate::outside::Clock;
@@ -88,6 +90,22 @@ impl Store {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.read(&query, &self.ring),
             Engine::Postgres(postgres) => postgres.read(&query, &self.ring).await,
+        }
+    }
+
+    /// Reads, and writes nothing in a transaction of its own: the way that every request takes.
+    ///
+    /// # Errors
+    /// What a request would meet.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.read(Nothing).await?;
+        self.write(Nothing).await
+    }
+
+    /// Sets the figures that are not counted as they change.
+    pub fn measure(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.measure();
         }
     }
 

@@ -12,6 +12,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::audit;
 use super::error::StoreError;
+use super::figures;
 use super::job::{GROUP, Job, queue_up};
 use super::schema;
 use super::sql::{Cell, Row, Sql, Value};
@@ -81,6 +82,18 @@ impl Postgres {
         query.run(&mut Tx::new(&mut connection, ring)).await
     }
 
+    /// Sets the figures of the pool.
+    pub(super) fn measure(&self) {
+        let status = self.pool.status();
+        let idle = status.available;
+        #[expect(clippy::cast_precision_loss, reason = "there are a few of them")]
+        for (state, count) in
+            [("idle", idle), ("used", status.size.saturating_sub(idle)), ("wanted", status.waiting)]
+        {
+            metrics::gauge!("oss2fa_store_connections", "state" => state).set(count as f64);
+        }
+    }
+
     /// Writes what is queued, and closes.
     pub async fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -115,7 +128,9 @@ async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<Postgre
         if queue.lock().await.recv_many(&mut group, GROUP).await == 0 {
             return;
         }
-        match write_group(&pool, &mut group, &ring).await {
+        let written = write_group(&pool, &mut group, &ring).await;
+        figures::group(&written, group.len());
+        match written {
             // Whose fault it was, or who waited for whom, is found by running each alone.
             Err(error) if group.len() > 1 && !matches!(error, StoreError::Unreachable(_)) => {
                 for job in group {
@@ -140,6 +155,7 @@ async fn alone(pool: &Pool, mut job: PostgresJob, ring: &KeyRing) {
     let mut written = Err(StoreError::Closed);
     for _ in 0..3 {
         written = write_group(pool, std::slice::from_mut(&mut job), ring).await;
+        figures::group(&written, 1);
         if !matches!(written, Err(StoreError::Conflict(_))) {
             break;
         }

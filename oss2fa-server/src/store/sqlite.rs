@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::audit;
 use super::error::StoreError;
+use super::figures;
 use super::job::{GROUP, Job, queue_up};
 use super::schema;
 use super::sql::{Cell, Row, Sql, Value};
@@ -130,6 +131,7 @@ fn write_groups(writer: &mut SqliteSql, queue: &Receiver<SqliteJob>, ring: &KeyR
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
         let written = now(write_group(writer, &mut group, ring));
+        figures::group(&written, group.len());
         if written.is_err() {
             writer.roll_back();
         }
@@ -138,6 +140,7 @@ fn write_groups(writer: &mut SqliteSql, queue: &Receiver<SqliteJob>, ring: &KeyR
             (Err(_), 2..) => {
                 for mut job in group {
                     let alone = now(write_group(writer, std::slice::from_mut(&mut job), ring));
+                    figures::group(&alone, 1);
                     if alone.is_err() {
                         writer.roll_back();
                     }

@@ -8,6 +8,7 @@ pub mod enrollments;
 pub mod integrations;
 pub mod keys;
 pub mod locks;
+pub mod ready;
 pub mod tenants;
 pub mod trusted;
 

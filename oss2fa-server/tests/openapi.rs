@@ -1,0 +1,59 @@
+//! `openapi.json` in the tree is what the code says. After a change of the API:
+//! `UPDATE_OPENAPI=1 cargo test -p oss2fa-server --test openapi`.
+#![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
+
+use std::fs;
+use std::path::Path;
+
+use oss2fa_server::http::api::operations::document;
+use oss2fa_server::http::router::documentation;
+use serde_json::Value;
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test says that the file shall be written")]
+fn the_document_in_the_tree_is_the_one_that_is_served() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let text = document(&documentation());
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let differs = kept.lines().zip(text.lines()).position(|(kept, new)| kept != new);
+    assert!(
+        kept == text,
+        "openapi.json differs from the code, first in line {:?}. If the change is meant:\n\
+         UPDATE_OPENAPI=1 cargo test -p oss2fa-server --test openapi",
+        differs.map(|line| line + 1)
+    );
+}
+
+/// What a generator of clients stumbles over.
+#[test]
+fn each_operation_says_who_may_call_it_and_how_it_fails() {
+    let document: Value = serde_json::from_str(&document(&documentation())).unwrap();
+    let public = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+    let mut names = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            let secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+            assert_eq!(secured, !public.contains(&path.as_str()), "{name}: security");
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.keys().any(|status| status.starts_with('2')), "{name}: no success");
+            for status in ["405", "406", "408", "429", "500", "503"] {
+                assert!(answers.contains_key(status), "{name}: no {status}");
+            }
+            let named: Vec<_> = path.split('/').filter_map(|part| part.strip_prefix('{')).collect();
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+            assert_eq!(in_path, named.len(), "{name}: numbers of the path");
+            names.push(
+                operation["operationId"].as_str().unwrap_or_else(|| panic!("{name}: no id")).to_owned(),
+            );
+        }
+    }
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "two operations have one id: {names:?}");
+}
