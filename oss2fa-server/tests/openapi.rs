@@ -1,6 +1,5 @@
 //! `openapi.json` in the tree is what the code says. After a change of the API:
 //! `UPDATE_OPENAPI=1 cargo test -p oss2fa-server --test openapi`.
-#![expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 
 use std::fs;
 use std::path::Path;
