@@ -77,9 +77,11 @@ pub async fn open(
 pub fn place(config: &Config) -> Place {
     match &config.store {
         StoreUrl::Sqlite(path) => Place::Sqlite(path.clone()),
-        StoreUrl::Postgres(url) => {
-            Place::Postgres { url: url.clone(), connections: config.store_connections.get() as usize }
-        }
+        StoreUrl::Postgres(url) => Place::Postgres {
+            url: url.clone(),
+            authorities: config.store_ca_file.clone(),
+            connections: config.store_connections.get() as usize,
+        },
     }
 }
 

@@ -137,6 +137,7 @@ const OTHER: &str = r#"
 listen = "[::1]:443"
 data_dir = "/srv/oss2fa"
 store = "postgres://oss2fa:p%40ss@db1.example.org:5433,db2.example.org/twofactor?connect_timeout=3"
+store_ca_file = "/etc/oss2fa/database-ca.pem"
 store_connections = 1
 master_key = "credential:oss2fa.key"
 [tls]
@@ -189,6 +190,7 @@ fn every_key_is_taken_over() {
     let config = parse(OTHER).unwrap();
     assert_eq!(config.listen, "[::1]:443".parse().unwrap());
     assert_eq!(config.data_dir, PathBuf::from("/srv/oss2fa"));
+    assert_eq!(config.store_ca_file.as_deref(), Some(Path::new("/etc/oss2fa/database-ca.pem")));
     assert_eq!(config.store_connections.get(), 1);
     assert_eq!(config.master_key, MasterKeySource::Credential("oss2fa.key".to_owned()));
     assert_eq!(config.tls, TlsConfig::Off);

@@ -47,6 +47,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The database.
     pub store: StoreUrl,
+    /// The only authorities whose certificates a PostgreSQL server may have, PEM; `None`: the system's.
+    pub store_ca_file: Option<PathBuf>,
     /// The most connections to the database at once.
     pub store_connections: NonZeroU32,
     /// Where the master key is.

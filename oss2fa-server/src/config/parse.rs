@@ -28,6 +28,7 @@ pub(super) fn config(
         path: path.map(Path::to_owned),
         listen,
         store: store(&at, file.store.as_ref(), &data_dir)?,
+        store_ca_file: at.optional_absolute("store_ca_file", file.store_ca_file)?,
         store_connections: at.count("store_connections", file.store_connections, 1000)?,
         master_key: master_key(&at, file.master_key, &data_dir)?,
         tls: front::tls(&at, file.tls, listen, proxy.as_ref(), &data_dir)?,

@@ -17,6 +17,7 @@ pub struct Summary<'a> {
     listen: String,
     data_dir: Cow<'a, str>,
     store: String,
+    store_ca_file: Option<Cow<'a, str>>,
     store_connections: u32,
     master_key: Cow<'a, str>,
     tls: Tls<'a>,
@@ -110,6 +111,7 @@ impl<'a> Summary<'a> {
             listen: config.listen.to_string(),
             data_dir: config.data_dir.to_string_lossy(),
             store: config.store.to_string(),
+            store_ca_file: optional(config.store_ca_file.as_deref()),
             store_connections: config.store_connections.get(),
             master_key: match &config.master_key {
                 MasterKeySource::File(path) => path.to_string_lossy(),

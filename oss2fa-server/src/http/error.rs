@@ -143,7 +143,10 @@ fn of_store(error: &StoreError) -> ApiError {
             "store_moved",
             "this server's store was moved to another: ask the new server",
         ),
-        StoreError::Unreachable(_) | StoreError::Conflict(_) | StoreError::Closed => ApiError::new(
+        StoreError::Unreachable(_)
+        | StoreError::Unwritable(_)
+        | StoreError::Conflict(_)
+        | StoreError::Closed => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "store_unavailable",
             "the server's store does not answer, so nothing was accepted: try again",

@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The database does not answer.
     #[error("the database does not answer: {0}. Nothing was accepted; try again when it is back")]
     Unreachable(String),
+    /// The database cannot be written to just now.
+    #[error("the store cannot be written: {0}. Nothing was accepted")]
+    Unwritable(String),
     /// The database refused a statement or a commit.
     #[error("the database refused: {0}")]
     Database(String),
@@ -83,9 +86,14 @@ impl From<SealError> for StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-                Self::Conflict(error.to_string())
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Conflict(error.to_string()),
+            Some(ErrorCode::DiskFull) => Self::Unwritable("its disk is full; make room there".to_owned()),
+            Some(ErrorCode::ReadOnly) => Self::Unwritable(format!("{error}; look at its owner and its mode")),
+            Some(ErrorCode::SystemIoFailure) => Self::Unwritable(format!("{error}; look at its disk")),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt("a file that is damaged or no SQLite database")
             }
             _ => Self::Database(error.to_string()),
         }

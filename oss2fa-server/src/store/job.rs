@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::sql::Sql;
-use super::verb::{Tx, Verb};
+use super::verb::{Access, Tx, Verb};
 
 /// Most jobs in one transaction.
 pub(super) const GROUP: usize = 256;
@@ -18,6 +18,9 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 
 pub(super) trait Job<S: Sql>: Send {
     /// Runs the verb and keeps what it answers.
     fn run<'a>(&'a mut self, tx: &'a mut Tx<'_, S>) -> Running<'a>;
+
+    /// In which state of the store it may run.
+    fn access(&self) -> Access;
 
     /// Tells whoever waits, after the commit or instead of it.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
@@ -46,9 +49,29 @@ impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
         })
     }
 
+    fn access(&self) -> Access {
+        V::ACCESS
+    }
+
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
         let Self { output, answer, .. } = *self;
         // Who has gone away meanwhile needs no answer; what was committed stays.
         let _ = answer.send(committed.and_then(|()| output.ok_or(StoreError::Closed)));
     }
+}
+
+/// What a group needs: one verb that must be alone is never in a group with others.
+pub(super) fn access_of<S: Sql>(group: &[Box<dyn Job<S>>]) -> Access {
+    match group {
+        [only] => only.access(),
+        _ => Access::Shared,
+    }
+}
+
+/// Whether all of a group may run in one transaction.
+pub(super) fn may_share<S: Sql>(group: &[Box<dyn Job<S>>]) -> Result<(), StoreError> {
+    if group.len() > 1 && group.iter().any(|job| job.access() == Access::Alone) {
+        return Err(StoreError::Conflict("a change that must be alone".to_owned()));
+    }
+    Ok(())
 }

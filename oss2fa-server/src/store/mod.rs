@@ -5,10 +5,14 @@ pub mod error;
 mod figures;
 mod job;
 pub mod postgres;
+mod postgres_pool;
+mod postgres_sql;
 mod postgres_tls;
 pub mod schema;
 pub mod sql;
 pub mod sqlite;
+mod sqlite_file;
+mod sqlite_sql;
 pub mod verb;
 pub mod verbs;
 
@@ -33,6 +37,8 @@ pub enum Place {
     Postgres {
         /// `postgres://user@host/database`.
         url: PostgresUrl,
+        /// The only authorities whose certificates are taken; none: those of the system.
+        authorities: Option<PathBuf>,
         /// Most connections at once.
         connections: usize,
     },
@@ -57,9 +63,9 @@ impl Store {
     pub async fn open(place: &Place, ring: Arc<KeyRing>, clock: &dyn Clock) -> Result<Self, StoreError> {
         let engine = match place {
             Place::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, &ring, clock).await?),
-            Place::Postgres { url, connections } => {
-                Engine::Postgres(Postgres::open(url, *connections, &ring, clock).await?)
-            }
+            Place::Postgres { url, authorities, connections } => Engine::Postgres(
+                Postgres::open(url, authorities.as_deref(), *connections, &ring, clock).await?,
+            ),
         };
         Ok(Self { engine, ring })
     }

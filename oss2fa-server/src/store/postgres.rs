@@ -1,22 +1,20 @@
 //! PostgreSQL: the same verbs; a few writers per node that commit in groups, a pool for reading.
 
-use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::BytesMut;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::Pool;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::audit;
 use super::error::StoreError;
 use super::figures;
-use super::job::{GROUP, Job, queue_up};
+use super::job::{GROUP, Job, access_of, may_share, queue_up};
+use super::postgres_pool::{Limits, pool};
+pub use super::postgres_sql::PostgresSql;
 use super::schema;
-use super::sql::{Cell, Row, Sql, Value};
-use super::verb::{Query, Tx, Verb};
+use super::verb::{Access, Query, Tx, Verb};
 use crate::config::PostgresUrl;
 use crate::keys::KeyRing;
 use crate::outside::Clock;
@@ -27,8 +25,8 @@ const WRITERS: usize = 2;
 /// Jobs that may wait for a writer; who comes later waits to be queued.
 const WAITING: usize = 4096;
 
-/// How long a connection may take to come about, and how long to wait for a free one.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often a transaction is tried again that was given up in favour of another.
+const TRIES: usize = 5;
 
 type PostgresJob = Box<dyn Job<PostgresSql>>;
 
@@ -40,20 +38,23 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects, and brings the database to this release's schema.
+    /// Connects, and brings the database to this release's schema. `authorities` are the only ones whose
+    /// certificates are taken, where a file is named.
     ///
     /// # Errors
     /// A [`StoreError`] that says what is wrong and what to do; the password of the URL is in none.
     pub async fn open(
         url: &PostgresUrl,
+        authorities: Option<&Path>,
         connections: usize,
         ring: &Arc<KeyRing>,
         clock: &dyn Clock,
     ) -> Result<Self, StoreError> {
-        let pool = pool(url, connections)?;
-        let mut first = PostgresSql::from_pool(&pool).await?;
+        // A migration may take its time; what serves may not.
+        let mut first = PostgresSql::without_limits(url, authorities).await?;
         schema::migrate(&mut first, schema::POSTGRES, clock.now()).await?;
-        drop(first);
+        first.discard();
+        let pool = pool(url, authorities, connections.max(WRITERS + 1), Limits::Serving)?;
         let (jobs, queue) = channel(WAITING);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
         let writers = (0..WRITERS)
@@ -79,7 +80,11 @@ impl Postgres {
     /// The query's own.
     pub async fn read<Q: Query>(&self, query: &Q, ring: &KeyRing) -> Result<Q::Output, StoreError> {
         let mut connection = PostgresSql::from_pool(&self.pool).await?;
-        query.run(&mut Tx::new(&mut connection, ring)).await
+        let answer = query.run(&mut Tx::new(&mut connection, ring)).await;
+        if matches!(answer, Err(StoreError::Unreachable(_))) {
+            connection.discard();
+        }
+        answer
     }
 
     /// Sets the figures of the pool.
@@ -105,23 +110,6 @@ impl Postgres {
     }
 }
 
-fn pool(url: &PostgresUrl, connections: usize) -> Result<Pool, StoreError> {
-    let mut config = url.connection().clone();
-    config.application_name("oss2fa-server").connect_timeout(PATIENCE).keepalives(true);
-    let manager = Manager::from_config(
-        config,
-        super::postgres_tls::connector()?,
-        ManagerConfig { recycling_method: RecyclingMethod::Fast },
-    );
-    let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) };
-    Pool::builder(manager)
-        .max_size(connections.max(WRITERS + 1))
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| StoreError::Database(error.to_string()))
-}
-
 async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<PostgresJob>>>, ring: Arc<KeyRing>) {
     loop {
         let mut group = Vec::new();
@@ -132,12 +120,7 @@ async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<Postgre
         figures::group(&written, group.len());
         match written {
             // Whose fault it was, or who waited for whom, is found by running each alone.
-            Err(error) if group.len() > 1 && !matches!(error, StoreError::Unreachable(_)) => {
-                for job in group {
-                    alone(&pool, job, &ring).await;
-                }
-            }
-            Err(StoreError::Conflict(_)) => {
+            Err(error) if may_be_tried_alone(&error, group.len()) => {
                 for job in group {
                     alone(&pool, job, &ring).await;
                 }
@@ -151,9 +134,18 @@ async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<Postgre
     }
 }
 
+fn may_be_tried_alone(error: &StoreError, jobs: usize) -> bool {
+    match error {
+        // Perhaps it was committed after all.
+        StoreError::Unreachable(_) => false,
+        StoreError::Conflict(_) => true,
+        _ => jobs > 1,
+    }
+}
+
 async fn alone(pool: &Pool, mut job: PostgresJob, ring: &KeyRing) {
     let mut written = Err(StoreError::Closed);
-    for _ in 0..3 {
+    for _ in 0..TRIES {
         written = write_group(pool, std::slice::from_mut(&mut job), ring).await;
         figures::group(&written, 1);
         if !matches!(written, Err(StoreError::Conflict(_))) {
@@ -164,167 +156,51 @@ async fn alone(pool: &Pool, mut job: PostgresJob, ring: &KeyRing) {
 }
 
 async fn write_group(pool: &Pool, group: &mut [PostgresJob], ring: &KeyRing) -> Result<(), StoreError> {
-    let mut connection = PostgresSql::from_pool(pool).await?;
-    connection.command("BEGIN").await?;
-    let done = async {
-        schema::still_here(&mut connection).await?;
-        let mut tx = Tx::new(&mut connection, ring);
-        for job in group {
-            job.run(&mut tx).await?;
-        }
-        audit::write(&mut tx).await
-    }
-    .await;
-    match done {
-        Ok(()) => connection.command("COMMIT").await,
+    may_share(group)?;
+    let mut connection = begun(pool, access_of(group)).await?;
+    match in_transaction(&mut connection, group, ring).await {
+        Ok(()) => Ok(()),
         Err(error) => {
-            // A connection that cannot even roll back is not used again.
-            if connection.command("ROLLBACK").await.is_err() {
-                drop(Object::take(connection.client));
+            // What cannot even roll back is not used again: the server then does it.
+            let lost = matches!(error, StoreError::Unreachable(_));
+            if lost || connection.command("ROLLBACK").await.is_err() {
+                connection.discard();
             }
             Err(error)
         }
     }
 }
 
-/// One connection.
-pub struct PostgresSql {
-    client: Object,
-}
-
-impl PostgresSql {
-    async fn from_pool(pool: &Pool) -> Result<Self, StoreError> {
-        let client = pool.get().await.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(Self { client })
-    }
-
-    async fn command(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(failure)
-    }
-
-    /// Runs a script of many statements.
-    ///
-    /// # Errors
-    /// Those of PostgreSQL.
-    pub(super) async fn script(&self, sql: &str) -> Result<(), StoreError> {
-        self.command(sql).await
-    }
-
-    async fn prepared(&self, sql: &'static str) -> Result<tokio_postgres::Statement, StoreError> {
-        self.client.prepare_cached(&of_postgres(sql)).await.map_err(failure)
-    }
-}
-
-impl Sql for PostgresSql {
-    async fn rows(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let statement = self.prepared(sql).await?;
-        let found = self.client.query(&statement, &parameters(values)).await.map_err(failure)?;
-        found.iter().map(row).collect()
-    }
-
-    async fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        let statement = self.prepared(sql).await?;
-        self.client.execute(&statement, &parameters(values)).await.map_err(failure)
-    }
-
-    async fn execute_each(&mut self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
-        let statement = self.prepared(sql).await?;
-        let sets: Vec<_> = sets.iter().map(|values| parameters(values)).collect();
-        // All are sent before the first is answered.
-        let sent = sets.iter().map(|values| self.client.execute(&statement, values));
-        for answered in join_all(sent).await {
-            answered.map_err(failure)?;
-        }
-        Ok(())
-    }
-}
-
-/// Polls all together, so that the statements go out one behind the other.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (future, output) in &mut waiting {
-            if output.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(done) => *output = Some(done),
-                    std::task::Poll::Pending => pending = true,
+/// A transaction. A connection of the pool may have died unseen: then another is taken.
+async fn begun(pool: &Pool, access: Access) -> Result<PostgresSql, StoreError> {
+    let mut tried = 0;
+    loop {
+        let connection = PostgresSql::from_pool(pool).await?;
+        tried += 1;
+        match connection.begin(access).await {
+            Ok(()) => return Ok(connection),
+            Err(error) => {
+                connection.discard();
+                if tried > pool.status().max_size || !matches!(error, StoreError::Unreachable(_)) {
+                    return Err(error);
                 }
             }
         }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    waiting.into_iter().filter_map(|(_, output)| output).collect()
-}
-
-// `?1` of the common dialect is `$1` here; no statement has a question mark elsewhere.
-fn of_postgres(sql: &'static str) -> String {
-    sql.replace('?', "$")
-}
-
-fn parameters<'a>(values: &'a [Value<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
-}
-
-impl ToSql for Value<'_> {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Int(number) if *ty == Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),
-            Self::Int(number) => number.to_sql(ty, out),
-            Self::Text(text) => text.to_sql(ty, out),
-            Self::Bytes(bytes) => bytes.to_sql(ty, out),
-        }
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        matches!(*ty, Type::INT8 | Type::INT4 | Type::TEXT | Type::BYTEA)
-    }
-
-    to_sql_checked!();
-}
-
-fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
-    let cells = row.columns().iter().enumerate().map(|(n, column)| {
-        let cell = match *column.type_() {
-            Type::INT8 => row.try_get::<_, Option<i64>>(n).map(|cell| cell.map(Cell::Int)),
-            Type::INT4 => row.try_get::<_, Option<i32>>(n).map(|cell| cell.map(|n| Cell::Int(i64::from(n)))),
-            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(n).map(|cell| cell.map(Cell::Bytes)),
-            _ => row.try_get::<_, Option<String>>(n).map(|cell| cell.map(Cell::Text)),
-        };
-        Ok(cell.map_err(failure)?.unwrap_or(Cell::Null))
-    });
-    Ok(Row(cells.collect::<Result<_, StoreError>>()?))
-}
-
-fn failure(error: tokio_postgres::Error) -> StoreError {
-    match error.code() {
-        Some(code)
-            if [
-                &SqlState::T_R_DEADLOCK_DETECTED,
-                &SqlState::T_R_SERIALIZATION_FAILURE,
-                &SqlState::LOCK_NOT_AVAILABLE,
-            ]
-            .contains(&code) =>
-        {
-            StoreError::Conflict(said(&error))
-        }
-        // The server is going down, coming up, or has too many connections.
-        Some(code) if code.code().starts_with("57P") || code.code().starts_with("53") => {
-            StoreError::Unreachable(said(&error))
-        }
-        Some(_) => StoreError::Database(said(&error)),
-        None if error.is_closed() => StoreError::Unreachable("the connection was closed".to_owned()),
-        None => StoreError::Unreachable(error.to_string()),
     }
 }
 
-// The message alone: the detail of a PostgreSQL error can hold values of the row.
-fn said(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned())
+async fn in_transaction(
+    connection: &mut PostgresSql,
+    group: &mut [PostgresJob],
+    ring: &KeyRing,
+) -> Result<(), StoreError> {
+    if access_of(group) == Access::Shared {
+        schema::still_here(connection).await?;
+    }
+    let mut tx = Tx::new(connection, ring);
+    for job in group {
+        job.run(&mut tx).await?;
+    }
+    audit::write(&mut tx).await?;
+    tx.sql.commit().await
 }

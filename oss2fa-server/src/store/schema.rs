@@ -33,7 +33,7 @@ pub trait Migrated: Sql {
 
 impl Migrated for SqliteSql {
     async fn begin(&mut self) -> Result<(), StoreError> {
-        self.script("BEGIN IMMEDIATE")
+        SqliteSql::begin(self)
     }
 
     async fn run_script(&mut self, sql: &str) -> Result<(), StoreError> {

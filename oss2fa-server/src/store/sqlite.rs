@@ -1,6 +1,6 @@
 //! SQLite: one thread writes and commits in groups; connections for reading beside it.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,24 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Statement};
+use rusqlite::OpenFlags;
 
 use super::audit;
 use super::error::StoreError;
 use super::figures;
-use super::job::{GROUP, Job, queue_up};
+use super::job::{GROUP, Job, access_of, may_share, queue_up};
 use super::schema;
-use super::sql::{Cell, Row, Sql, Value};
-use super::verb::{Query, Tx, Verb};
+use super::sqlite_file::{self, OpenFile};
+pub use super::sqlite_sql::SqliteSql;
+use super::verb::{Access, Query, Tx, Verb};
 use crate::keys::KeyRing;
 use crate::outside::Clock;
 
 /// Connections that read at the same time.
 const READERS: usize = 4;
-
-/// Statements that each connection keeps prepared.
-const PREPARED: usize = 128;
 
 type SqliteJob = Box<dyn Job<SqliteSql>>;
 
@@ -44,17 +41,22 @@ impl Sqlite {
     /// # Errors
     /// A [`StoreError`] that says what is wrong and what to do.
     pub async fn open(path: &Path, ring: &Arc<KeyRing>, clock: &dyn Clock) -> Result<Self, StoreError> {
+        let file = sqlite_file::closed_to_others(path)?;
         let mut writer =
             SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut writer, schema::SQLITE, clock.now()).await?;
         let readers = (0..READERS)
             .map(|_| SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Mutex::new))
             .collect::<Result<_, _>>()?;
+        // Slower without, no worse.
+        if let Err(error) = sqlite_file::lay_out_log(path) {
+            tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
+        }
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_groups(&mut writer, &queue, &ring))
+            .spawn(move || write_groups(&mut writer, &file, &queue, &ring))
             .map_err(|error| StoreError::Database(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
@@ -99,16 +101,23 @@ impl Sqlite {
         now(query.run(&mut Tx::new(&mut *reader, ring)))
     }
 
-    /// A copy of the database as it is at one moment, into a new file.
+    /// A copy of the database as it is at one moment, into a new file of mode 0600.
     ///
     /// # Errors
     /// Those of SQLite.
     pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let reader = self.readers.first().ok_or(StoreError::Closed)?;
         let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let to = to.to_str().ok_or(StoreError::Corrupt("a path that is not text"))?;
-        reader.connection.execute("VACUUM INTO ?1", [to])?;
-        Ok(())
+        let text = to.to_str().ok_or_else(|| StoreError::File {
+            path: to.to_owned(),
+            what: "a backup's path must be text".to_owned(),
+        })?;
+        sqlite_file::make(to)?;
+        let copied = reader.copy_into(text);
+        if copied.is_err() {
+            let _ = std::fs::remove_file(to);
+        }
+        copied
     }
 
     /// Writes what is queued, and closes.
@@ -126,10 +135,17 @@ impl Drop for Sqlite {
     }
 }
 
-fn write_groups(writer: &mut SqliteSql, queue: &Receiver<SqliteJob>, ring: &KeyRing) {
+fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<SqliteJob>, ring: &KeyRing) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
+        // What is written into a file without a name is lost.
+        if let Err(error) = file.still_there() {
+            for job in group {
+                job.finish(Err(error.clone()));
+            }
+            continue;
+        }
         let written = now(write_group(writer, &mut group, ring));
         figures::group(&written, group.len());
         if written.is_err() {
@@ -161,15 +177,17 @@ async fn write_group(
     group: &mut [SqliteJob],
     ring: &KeyRing,
 ) -> Result<(), StoreError> {
-    writer.execute("BEGIN IMMEDIATE", &[]).await?;
-    schema::still_here(writer).await?;
+    may_share(group)?;
+    writer.begin()?;
+    if access_of(group) == Access::Shared {
+        schema::still_here(writer).await?;
+    }
     let mut tx = Tx::new(&mut *writer, ring);
     for job in group {
         job.run(&mut tx).await?;
     }
     audit::write(&mut tx).await?;
-    writer.execute("COMMIT", &[]).await?;
-    Ok(())
+    tx.sql.commit()
 }
 
 /// Runs what never waits: all that a verb awaits here is a call into SQLite.
@@ -177,123 +195,5 @@ fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, Stor
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => Err(StoreError::Corrupt("a verb that waits for something else than the database")),
-    }
-}
-
-/// One connection.
-pub struct SqliteSql {
-    connection: Connection,
-}
-
-impl SqliteSql {
-    /// Opens a connection with the settings that all of them have.
-    ///
-    /// # Errors
-    /// [`StoreError::File`].
-    pub fn open(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
-        let open = || {
-            let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-            connection.set_prepared_statement_cache_capacity(PREPARED);
-            connection.busy_timeout(std::time::Duration::from_secs(10))?;
-            if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-                connection.pragma_update(None, "journal_mode", "wal")?;
-                connection.pragma_update(None, "synchronous", "full")?;
-            }
-            connection.pragma_update(None, "foreign_keys", true)?;
-            connection.pragma_update(None, "trusted_schema", false)?;
-            connection.pragma_update(None, "cell_size_check", true)?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|error: rusqlite::Error| StoreError::File {
-            path: path.to_owned(),
-            what: format!("the database cannot be opened: {error}"),
-        })?;
-        Ok(Self { connection })
-    }
-
-    fn roll_back(&self) {
-        // Nothing is open where BEGIN itself failed.
-        let _ = self.connection.execute_batch("ROLLBACK");
-    }
-
-    /// Runs a script of many statements.
-    ///
-    /// # Errors
-    /// Those of SQLite.
-    pub(super) fn script(&self, sql: &str) -> Result<(), StoreError> {
-        Ok(self.connection.execute_batch(sql)?)
-    }
-
-    fn read(&self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut statement = self.connection.prepare_cached(of_sqlite(sql))?;
-        bind(&mut statement, values)?;
-        let width = statement.column_count();
-        let mut rows = statement.raw_query();
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let cells = (0..width).map(|n| Ok(cell(row.get_ref(n)?))).collect::<rusqlite::Result<_>>()?;
-            found.push(Row(cells));
-        }
-        Ok(found)
-    }
-
-    fn change(&self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        let mut statement = self.connection.prepare_cached(of_sqlite(sql))?;
-        bind(&mut statement, values)?;
-        Ok(statement.raw_execute()? as u64)
-    }
-}
-
-impl Sql for SqliteSql {
-    fn rows(
-        &mut self,
-        sql: &'static str,
-        values: &[Value<'_>],
-    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
-        ready(self.read(sql, values))
-    }
-
-    fn execute(
-        &mut self,
-        sql: &'static str,
-        values: &[Value<'_>],
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
-        ready(self.change(sql, values))
-    }
-
-    fn execute_each(
-        &mut self,
-        sql: &'static str,
-        sets: &[Vec<Value<'_>>],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        ready(sets.iter().try_for_each(|values| self.change(sql, values).map(|_| ())))
-    }
-}
-
-fn of_sqlite(sql: &'static str) -> &'static str {
-    sql.strip_suffix("FOR UPDATE").unwrap_or(sql)
-}
-
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
-    for (n, value) in values.iter().enumerate() {
-        match value {
-            Value::Null => statement.raw_bind_parameter(n + 1, rusqlite::types::Null)?,
-            Value::Int(number) => statement.raw_bind_parameter(n + 1, number)?,
-            Value::Text(text) => statement.raw_bind_parameter(n + 1, text)?,
-            Value::Bytes(bytes) => statement.raw_bind_parameter(n + 1, bytes)?,
-        }
-    }
-    Ok(())
-}
-
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Int(number),
-        ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
-        // STRICT tables hold none; a sum could.
-        #[expect(clippy::cast_possible_truncation, reason = "counts are whole numbers")]
-        ValueRef::Real(number) => Cell::Int(number as i64),
     }
 }

@@ -80,6 +80,15 @@ impl<'a, S: Sql> Tx<'a, S> {
     }
 }
 
+/// In which state of the store a verb may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Beside others, and not once the store was moved away.
+    Shared,
+    /// Alone, on every node, and in every state.
+    Alone,
+}
+
 /// A change: all of it happens, or nothing, and it is durable when it is answered.
 ///
 /// It may be run more than once before it is answered, each time on a transaction in which nothing of the
@@ -87,6 +96,9 @@ impl<'a, S: Sql> Tx<'a, S> {
 pub trait Verb: Send + Sync + 'static {
     /// What it answers. A refusal is an answer.
     type Output: Send + 'static;
+
+    /// In which state of the store it may run.
+    const ACCESS: Access = Access::Shared;
 
     /// Does it.
     fn run<S: Sql>(

@@ -1,0 +1,93 @@
+//! The file of an embedded store: its mode, its name, the length of its log.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Length of the write-ahead log at which SQLite brings it into the database (1000 pages of 4 KiB with
+/// their headers), and some more.
+const LOG_LENGTH: u64 = 1100 * (4096 + 24);
+
+/// Which file is open; by another name or behind the same name there may be another.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl OpenFile {
+    /// Whether the file that is open still has its name.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        let same = fs::metadata(&self.path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
+        if same {
+            return Ok(());
+        }
+        Err(StoreError::File {
+            path: self.path.clone(),
+            what: "the store was removed or replaced while it is open, so nothing is written any more: stop \
+                   the server, put the right file back, start the server"
+                .to_owned(),
+        })
+    }
+}
+
+/// Makes the file where it is missing, with mode 0600 from its first moment: what SQLite puts beside it gets
+/// the same mode.
+pub(super) fn closed_to_others(path: &Path) -> Result<OpenFile, StoreError> {
+    let refuse = |what: String| Err(StoreError::File { path: path.to_owned(), what });
+    let opened = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|file| file.metadata());
+    let meta = match opened {
+        Ok(meta) => meta,
+        Err(error) => {
+            return refuse(format!(
+                "the store cannot be opened for writing by uid {}: {error}. The file and its folder must be \
+                 that user's own",
+                nix::unistd::geteuid()
+            ));
+        }
+    };
+    if !meta.is_file() {
+        return refuse("the store is not a regular file".to_owned());
+    }
+    if meta.mode() & 0o077 != 0 {
+        return refuse(format!(
+            "the store has mode {:04o}, so others than its owner could read or change it. Mend it with: \
+             chmod 0600 {}",
+            meta.mode() & 0o7777,
+            path.display()
+        ));
+    }
+    Ok(OpenFile { path: path.to_owned(), device: meta.dev(), inode: meta.ino() })
+}
+
+/// Makes a new file, mode 0600.
+pub(super) fn make(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::File {
+        path: path.to_owned(),
+        what: format!("no new file can be made here: {error}"),
+    })
+}
+
+// SQLite writes over the log from its beginning again and again. Where the file has its full length from
+// the start, a sync writes the data alone; where it grows, the file system's own books as well, which
+// takes several times as long. What follows the last valid frame is no part of the log.
+pub(super) fn lay_out_log(path: &Path) -> io::Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let mut file: File = OpenOptions::new().append(true).create(true).mode(0o600).open(&log)?;
+    let length = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(LOG_LENGTH.saturating_sub(length)), &mut file)?;
+    file.sync_all()
+}
