@@ -27,9 +27,7 @@ impl Limits {
             Self::Serving => {
                 "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
             }
-            Self::None => {
-                "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-            }
+            Self::None => "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
         }
     }
 }

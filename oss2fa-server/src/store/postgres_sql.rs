@@ -222,11 +222,8 @@ fn failure(error: tokio_postgres::Error) -> StoreError {
         let said = spelled_out(&error);
         return if ours { StoreError::Database(said) } else { StoreError::Unreachable(said) };
     };
-    let conflicts = [
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::LOCK_NOT_AVAILABLE,
-    ];
+    let conflicts =
+        [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::LOCK_NOT_AVAILABLE];
     if conflicts.contains(code) {
         return StoreError::Conflict(said(&error));
     }

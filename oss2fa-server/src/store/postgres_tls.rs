@@ -20,9 +20,9 @@ pub(super) fn connector(authorities: Option<&Path>) -> Result<MakeRustlsConnect,
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(|error| refused(format!("store_ca_file cannot be read: {error}")))?;
             for certificate in found {
-                roots
-                    .add(certificate)
-                    .map_err(|error| refused(format!("store_ca_file has a certificate of no use: {error}")))?;
+                roots.add(certificate).map_err(|error| {
+                    refused(format!("store_ca_file has a certificate of no use: {error}"))
+                })?;
             }
             if roots.is_empty() {
                 return Err(refused("store_ca_file has no certificate: it must be PEM".to_owned()));

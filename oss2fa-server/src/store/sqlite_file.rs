@@ -22,8 +22,8 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// Whether the file that is open still has its name.
     pub(super) fn still_there(&self) -> Result<(), StoreError> {
-        let same = fs::metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
+        let same =
+            fs::metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
         if same {
             return Ok(());
         }
