@@ -73,15 +73,19 @@ impl KeyRing {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
+    /// The keys of a tenant, where they were loaded a moment ago.
+    #[must_use]
+    pub fn recent(&self, tenant: TenantId) -> Option<Arc<TenantKeys>> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(&tenant).filter(|(loaded, _)| loaded.elapsed() < FRESH).map(|(_, keys)| Arc::clone(keys))
+    }
+
     /// The keys of a tenant.
     ///
     /// # Errors
     /// [`StoreError::NoKeys`], [`StoreError::MasterKey`], or those of the database.
     pub async fn of<S: Sql>(&self, tenant: TenantId, sql: &mut S) -> Result<Arc<TenantKeys>, StoreError> {
-        let cached = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
-        if let Some((loaded, keys)) = cached
-            && loaded.elapsed() < FRESH
-        {
+        if let Some(keys) = self.recent(tenant) {
             return Ok(keys);
         }
         let keys = Arc::new(self.load(tenant, sql).await?);

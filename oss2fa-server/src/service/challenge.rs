@@ -284,6 +284,7 @@ pub(super) fn admitted(kind: &'static str, verdict: Verdict) -> Result<Admitted,
         Verdict::Locked { until } => Err(Refusal::Locked { until }),
         Verdict::Over => Err(Refusal::Over("challenge")),
         Verdict::Barred => Err(Refusal::Inactive),
+        Verdict::Nobody => Err(Refusal::NotFound("device")),
     }
 }
 

@@ -1,18 +1,17 @@
 //! A code in one request, without a challenge: for callers that have it already, as gateways and hosts do.
 
 use oss2fa_core::ids::DeviceId;
-use oss2fa_core::verdict::Verified;
 
 use super::challenge::admitted;
 use super::decision::BindingContext;
 use super::refusal::Refusal;
 use super::{Caller, Service};
-use crate::device::{Answered, Kind, Spend, Token};
+use crate::device::{Answered, KindError, Surroundings, Token};
 use crate::ids::Username;
 use crate::policy::Disclosure;
-use crate::store::verbs::attempts::{Admitted, Attempt};
-use crate::store::verbs::clients::{ClientStatus, FindForVerifying};
-use crate::store::verbs::trusted::RecordPass;
+use crate::store::error::StoreError;
+use crate::store::verbs::attempts::{Admitted, Judge, Judged, Verdict, Verify};
+use crate::store::verbs::clients::Verifiable;
 
 /// A code, and whose it is.
 #[derive(Debug)]
@@ -33,26 +32,37 @@ impl Service {
     /// # Errors
     /// A [`Refusal`] for everything but a right code that nobody had used.
     pub async fn verify(&self, caller: &Caller, code: Code) -> Result<Admitted, Refusal> {
-        let find = FindForVerifying {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            username: code.username.clone(),
-        };
-        let found = self.store.read(find).await?;
         if !caller.admits(&code.context) {
             return Err(Refusal::Network);
         }
-        let Some(found) = found.filter(|found| !found.devices.is_empty()) else {
-            return self.nobody(caller, &code).await;
-        };
-        if found.status == ClientStatus::Inactive {
-            return Err(Refusal::Inactive);
+        let policy = &caller.integration.policy;
+        let (disclosure, limits) = (policy.disclosure, policy.locks);
+        let doer = caller.doer(&code.context.source());
+        let (service, caller, username) = (self.clone(), caller.clone(), code.username.clone());
+        let judge: Judge = Box::new(move |found, keys| {
+            let around = service.around(&caller, &code.username, keys);
+            service.judge(&caller, &around, &code, found)
+        });
+        match self.store.write(Verify { doer, username, judge, limits }).await? {
+            // Where policy hides who exists, it is a wrong code like any other.
+            (kind, Verdict::Nobody) if disclosure == Disclosure::Hidden => {
+                admitted(kind, Verdict::Refused { attempts_left: None })
+            }
+            (kind, verdict) => admitted(kind, verdict),
         }
-        let keys = self.keys(caller).await?;
-        let around = self.around(caller, &code.username, &keys);
-        let mut tried: Option<&'static str> = None;
-        let mut right: Option<(&'static str, Verified, Spend)> = None;
-        for (kind, _, device) in &found.devices {
+    }
+
+    fn judge(
+        &self,
+        caller: &Caller,
+        around: &Surroundings<'_>,
+        code: &Code,
+        found: &Verifiable,
+    ) -> Result<Judged, StoreError> {
+        // The lock that counts is that of the first kind of this shape, right or wrong: whether a code was
+        // right must not show in which lock answers.
+        let mut judged = Judged { kind: "none", verified: None };
+        for (kind, device) in &found.devices {
             if code.device.is_some_and(|only| only != device.pk) {
                 continue;
             }
@@ -60,42 +70,19 @@ impl Service {
             if !kind.has_shape(device, &code.token) {
                 continue;
             }
-            let name = name_of(kind);
-            tried = tried.or(Some(name));
-            if let Answered::Verified(verified, spend) = kind.answer(&around, device, None, &code.token)? {
-                right = Some((name, verified, spend));
-                break;
+            if judged.kind == "none" {
+                judged.kind = kind.description().name;
+            }
+            match kind.answer(around, device, None, &code.token) {
+                Ok(Answered::Verified(verified, spend)) => {
+                    judged.verified = Some((verified, spend));
+                    break;
+                }
+                Ok(Answered::Refused | Answered::Another(_)) => {}
+                Err(KindError::Store(error)) => return Err(error),
+                Err(KindError::Options(_)) => {}
             }
         }
-        // The lock that is looked at is that of the first kind of this shape, right or wrong: whether a code
-        // was right must not show in which lock answers.
-        let kind = tried.unwrap_or("none");
-        let attempt = Attempt {
-            doer: caller.doer(&code.context.source()),
-            client: found.client,
-            username: code.username.as_str().to_owned(),
-            kind,
-            challenge: None,
-            verified: right.map(|(_, verified, spend)| (verified, spend)),
-            limits: caller.integration.policy.locks,
-        };
-        admitted(kind, self.store.write(attempt).await?)
+        Ok(judged)
     }
-
-    /// No client of this name, or none with a device. Where policy hides which, it is a wrong code that
-    /// took as long to refuse: it is written to the audit and answered after its commit, too.
-    async fn nobody(&self, caller: &Caller, code: &Code) -> Result<Admitted, Refusal> {
-        let doer = caller.doer(&code.context.source());
-        let username = code.username.clone();
-        self.store.write(RecordPass { doer, username, what: "refused", why: "no such device" }).await?;
-        metrics::counter!("oss2fa_verdicts_total", "kind" => "none", "verdict" => "refused").increment(1);
-        match caller.integration.policy.disclosure {
-            Disclosure::Told => Err(Refusal::NotFound("device")),
-            Disclosure::Hidden => Err(Refusal::WrongToken { attempts_left: None }),
-        }
-    }
-}
-
-fn name_of(kind: &dyn Kind) -> &'static str {
-    kind.description().name
 }

@@ -1,7 +1,7 @@
 //! The common dialect: what a verb may say to either database.
 //!
 //! Parameters are `?1`, `?2`, ...; columns are whole numbers of 64 bits, text and bytes; `RETURNING` and
-//! `ON CONFLICT` are in both. `FOR UPDATE` at the very end locks the rows on PostgreSQL and is left out for
+//! `ON CONFLICT` are in both. `FOR UPDATE` (or `FOR UPDATE OF c`) at the very end locks rows on PostgreSQL and is left out for
 //! SQLite, where the one writer has the whole file. A parameter in arithmetic is written
 //! `CAST(?1 AS BIGINT)`: PostgreSQL would take it for 32 bits.
 

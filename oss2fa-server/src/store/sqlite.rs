@@ -5,7 +5,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
@@ -29,7 +29,7 @@ type SqliteJob = Box<dyn Job<SqliteSql>>;
 
 /// The embedded database.
 pub struct Sqlite {
-    jobs: Mutex<Option<Sender<SqliteJob>>>,
+    jobs: RwLock<Option<Sender<SqliteJob>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: Vec<Mutex<SqliteSql>>,
     next: AtomicUsize,
@@ -59,7 +59,7 @@ impl Sqlite {
             .spawn(move || write_groups(&mut writer, &file, &queue, &ring))
             .map_err(|error| StoreError::Database(format!("no thread for the writer: {error}")))?;
         Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
+            jobs: RwLock::new(Some(jobs)),
             writer: Mutex::new(Some(thread)),
             readers,
             next: AtomicUsize::new(0),
@@ -72,7 +72,7 @@ impl Sqlite {
     /// The verb's own, or the commit's.
     pub async fn write<V: Verb>(&self, verb: V) -> Result<V::Output, StoreError> {
         let (job, answered) = queue_up::<SqliteSql, V>(verb);
-        let queued = match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+        let queued = match &*self.jobs.read().unwrap_or_else(PoisonError::into_inner) {
             Some(jobs) => jobs.send(job).is_ok(),
             None => false,
         };
@@ -122,7 +122,7 @@ impl Sqlite {
 
     /// Writes what is queued, and closes.
     pub fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }

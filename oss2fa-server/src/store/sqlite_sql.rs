@@ -4,6 +4,7 @@ use std::future::{Future, ready};
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::error::StoreError;
@@ -39,6 +40,8 @@ impl SqliteSql {
             connection.pragma_update(None, "secure_delete", "fast")?;
             connection.pragma_update(None, "trusted_schema", false)?;
             connection.pragma_update(None, "cell_size_check", true)?;
+            // Without it a statement that could use a partial index is compiled anew for each new parameter.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             Ok(connection)
         };
         let connection = open().map_err(|error: rusqlite::Error| StoreError::File {
@@ -132,7 +135,7 @@ impl Sql for SqliteSql {
 }
 
 fn of_sqlite(sql: &'static str) -> &'static str {
-    sql.strip_suffix("FOR UPDATE").unwrap_or(sql)
+    sql.strip_suffix("FOR UPDATE").or_else(|| sql.strip_suffix("FOR UPDATE OF c")).unwrap_or(sql)
 }
 
 fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {

@@ -6,10 +6,11 @@ use oss2fa_core::ids::DeviceId;
 use oss2fa_core::verdict::Verified;
 
 use super::Doer;
-use super::clients::ClientStatus;
+use super::clients::{ClientStatus, Verifiable, hold_for_verifying};
 use super::locks::Locks;
 use crate::device::Spend;
-use crate::ids::{ChallengeId, ClientId};
+use crate::ids::{ChallengeId, ClientId, Username};
+use crate::keys::TenantKeys;
 use crate::outside::Timestamp;
 use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
@@ -64,6 +65,8 @@ pub enum Verdict {
     Over,
     /// The client may not pass, or is gone.
     Barred,
+    /// There is no client of this name, or none with a device.
+    Nobody,
 }
 
 /// One try of one client.
@@ -89,7 +92,7 @@ impl Verb for Attempt {
     type Output = Verdict;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
-        let Doer { tenant, integration, now, .. } = self.doer;
+        let Doer { tenant, integration, .. } = self.doer;
         // Held to the end: the tries of one client are judged one after another, on whatever node.
         let client = tx
             .sql
@@ -106,13 +109,20 @@ impl Verb for Attempt {
                 return Ok(Verdict::Barred);
             }
         }
+        self.settle(tx).await
+    }
+}
+
+impl Attempt {
+    /// Locks, verdict, audit; the caller holds the client's row.
+    async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
         let locks = Locks {
-            tenant,
+            tenant: self.doer.tenant,
             client: self.client,
             kind: self.kind,
             source: &self.doer.source,
             limits: self.limits,
-            now,
+            now: self.doer.now,
         };
         let seen = locks.look(tx).await?;
         if let Some(until) = seen.closed_until {
@@ -143,9 +153,7 @@ impl Verb for Attempt {
         tx.events.push(self.event("refused", self.kind.to_owned()));
         Ok(Verdict::Refused { attempts_left })
     }
-}
 
-impl Attempt {
     fn event(&self, what: &'static str, detail: String) -> crate::store::audit::Event {
         let detail = match self.challenge {
             Some(challenge) => format!("{detail} challenge={challenge}"),
@@ -242,5 +250,59 @@ impl Attempt {
             )
             .await?;
         left.map(|row| row.take(0)).transpose()
+    }
+}
+
+/// What a code turned out to be, held against a client's devices.
+pub struct Judged {
+    /// Name of the kind whose lock counts.
+    pub kind: &'static str,
+    /// That it was right, where it was, and what that spends.
+    pub verified: Option<(Verified, Spend)>,
+}
+
+/// Holds a code against a client's devices; the kinds' part, which knows no SQL.
+pub type Judge = Box<dyn Fn(&Verifiable, &TenantKeys) -> Result<Judged, StoreError> + Send + Sync>;
+
+/// A code without a challenge: read, judged and spent in one transaction.
+pub struct Verify {
+    /// Who asks; in whose tenant and integration. Its source is where the client is.
+    pub doer: Doer,
+    /// Whose code.
+    pub username: Username,
+    /// What holds it against the devices.
+    pub judge: Judge,
+    /// How much is too much.
+    pub limits: LockPolicy,
+}
+
+impl Verb for Verify {
+    /// The kind that it turned out to be, and the verdict.
+    type Output = (&'static str, Verdict);
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Self::Output, StoreError> {
+        let Doer { tenant, integration, .. } = self.doer;
+        let found = hold_for_verifying(tx, tenant, integration, &self.username).await?;
+        let Some(found) = found.filter(|found| !found.devices.is_empty()) else {
+            // A wrong code of nobody is written down and synced as any other: it takes as long.
+            tx.events.push(self.doer.event("refused", self.username.as_str(), "no such device"));
+            return Ok(("none", Verdict::Nobody));
+        };
+        if found.status == ClientStatus::Inactive {
+            tx.events.push(self.doer.event("barred", self.username.as_str(), ""));
+            return Ok(("none", Verdict::Barred));
+        }
+        let keys = tx.keys(tenant).await?;
+        let Judged { kind, verified } = (self.judge)(&found, &keys)?;
+        let attempt = Attempt {
+            doer: self.doer.clone(),
+            client: found.client,
+            username: self.username.as_str().to_owned(),
+            kind,
+            challenge: None,
+            verified,
+            limits: self.limits,
+        };
+        Ok((kind, attempt.settle(tx).await?))
     }
 }

@@ -186,17 +186,6 @@ impl Query for FindByName {
     }
 }
 
-/// A client with what its devices are verified by: for a code that comes without a challenge.
-#[derive(Debug)]
-pub struct FindForVerifying {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Of which integration.
-    pub integration: IntegrationId,
-    /// Which.
-    pub username: Username,
-}
-
 /// A client with its devices, opened.
 #[derive(Debug)]
 pub struct Verifiable {
@@ -204,40 +193,43 @@ pub struct Verifiable {
     pub client: ClientId,
     /// Its status.
     pub status: ClientStatus,
-    /// Each active device with the name of its kind and what its owner calls it.
-    pub devices: Vec<(String, String, StoredDevice)>,
+    /// Each active device with the name of its kind.
+    pub devices: Vec<(String, StoredDevice)>,
 }
 
-impl Query for FindForVerifying {
-    type Output = Option<Verifiable>;
-
-    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Option<Verifiable>, StoreError> {
-        let rows = tx
-            .sql
-            .rows(
-                "SELECT c.pk, c.status, d.pk, d.kind, d.name, d.sealed, d.next_position
-                 FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
-                 WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk",
-                values![self.tenant, self.integration, &self.username],
-            )
-            .await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let (client, status) = (first.take(0)?, ClientStatus::parse(&first.take::<String>(1)?)?);
-        let mut devices = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
-            let kind: String = row.take(3)?;
-            let codes = match kind.as_str() {
-                crate::device::recovery_code::NAME => codes_of(tx, self.tenant, pk).await?,
-                _ => Vec::new(),
-            };
-            let sealed: Vec<u8> = row.take(5)?;
-            let keys = tx.keys_for(self.tenant, &sealed).await?;
-            let device = stored(&keys, pk, &sealed, row.take(6)?, codes)?;
-            devices.push((kind, row.take(4)?, device));
-        }
-        Ok(Some(Verifiable { client, status, devices }))
+/// A client with its devices, by name; its row is held to the end of the transaction, so that the tries of one
+/// client are judged one after another, on whatever node.
+pub(super) async fn hold_for_verifying<S: Sql>(
+    tx: &mut Tx<'_, S>,
+    tenant: TenantId,
+    integration: Option<IntegrationId>,
+    username: &Username,
+) -> Result<Option<Verifiable>, StoreError> {
+    let rows = tx
+        .sql
+        .rows(
+            "SELECT c.pk, c.status, d.pk, d.kind, d.sealed, d.next_position
+             FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
+             WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk FOR UPDATE OF c",
+            values![tenant, integration, username],
+        )
+        .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let (client, status) = (first.take(0)?, ClientStatus::parse(&first.take::<String>(1)?)?);
+    let mut devices = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
+        let kind: String = row.take(3)?;
+        let codes = match kind.as_str() {
+            crate::device::recovery_code::NAME => codes_of(tx, tenant, pk).await?,
+            _ => Vec::new(),
+        };
+        let sealed: Vec<u8> = row.take(4)?;
+        let keys = tx.keys_for(tenant, &sealed).await?;
+        let device = stored(&keys, pk, &sealed, row.take(5)?, codes)?;
+        devices.push((kind, device));
     }
+    Ok(Some(Verifiable { client, status, devices }))
 }
 
 /// An integration's clients by their number.
