@@ -276,6 +276,7 @@ pub(super) fn admitted(kind: &'static str, verdict: Verdict) -> Result<Admitted,
         Verdict::Locked { .. } => "locked",
         Verdict::Over => "over",
         Verdict::Barred => "barred",
+        Verdict::Nobody => "nobody",
     };
     metrics::counter!("oss2fa_verdicts_total", "kind" => kind, "verdict" => word).increment(1);
     match verdict {
