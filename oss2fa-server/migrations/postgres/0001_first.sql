@@ -1,7 +1,14 @@
+-- Text in a primary key is ordered by its bytes, as it is in SQLite: store copy compares both in order.
 -- Times are microseconds since 1970, UTC. Everything of a tenant names the tenant.
 
--- Not empty once the store was moved to another database: nothing is written here then.
-CREATE TABLE store_state (pk BIGINT PRIMARY KEY, moved_to TEXT);
+-- While moved_to is not null nothing is written here: the store is being copied there, and since moved_at it
+-- is there. The copy has the same copy_id.
+CREATE TABLE store_state (
+    pk       BIGINT PRIMARY KEY,
+    moved_to TEXT,
+    copy_id  TEXT,
+    moved_at BIGINT
+);
 INSERT INTO store_state (pk, moved_to) VALUES (1, NULL);
 
 CREATE TABLE tenant (
@@ -14,7 +21,7 @@ CREATE TABLE tenant (
 -- Wrapped by the master key that master_id names. Tenant 0 is the server itself.
 CREATE TABLE tenant_key (
     tenant     BIGINT NOT NULL,
-    purpose    TEXT    NOT NULL CHECK (purpose IN ('seal', 'mac')),
+    purpose    TEXT COLLATE "C" NOT NULL CHECK (purpose IN ('seal', 'mac')),
     version    BIGINT NOT NULL,
     master_id  BYTEA    NOT NULL,
     wrapped    BYTEA    NOT NULL,
@@ -128,7 +135,7 @@ CREATE INDEX challenge_client ON challenge (client);
 -- Failed tries; scope says of whom, of what kind, from where.
 CREATE TABLE lock (
     tenant          BIGINT NOT NULL,
-    scope           TEXT    NOT NULL,
+    scope           TEXT COLLATE "C" NOT NULL,
     client          BIGINT,
     failures        BIGINT NOT NULL,
     last_failure_at BIGINT NOT NULL,
@@ -141,7 +148,7 @@ CREATE INDEX lock_client ON lock (client) WHERE client IS NOT NULL;
 CREATE TABLE known_source (
     tenant  BIGINT NOT NULL,
     client  BIGINT NOT NULL,
-    source  TEXT    NOT NULL,
+    source  TEXT COLLATE "C" NOT NULL,
     seen_at BIGINT NOT NULL,
     PRIMARY KEY (client, source)
 );
@@ -179,7 +186,7 @@ CREATE TABLE audit_head (
 
 CREATE TABLE idempotency (
     tenant         BIGINT NOT NULL,
-    principal      TEXT    NOT NULL,
+    principal      TEXT COLLATE "C" NOT NULL,
     key_digest     BYTEA    NOT NULL,
     request_digest BYTEA    NOT NULL,
     status         BIGINT,

@@ -1,7 +1,13 @@
 -- Times are microseconds since 1970, UTC. Everything of a tenant names the tenant.
 
--- Not empty once the store was moved to another database: nothing is written here then.
-CREATE TABLE store_state (pk INTEGER PRIMARY KEY, moved_to TEXT) STRICT;
+-- While moved_to is not null nothing is written here: the store is being copied there, and since moved_at it
+-- is there. The copy has the same copy_id.
+CREATE TABLE store_state (
+    pk       INTEGER PRIMARY KEY,
+    moved_to TEXT,
+    copy_id  TEXT,
+    moved_at INTEGER
+) STRICT;
 INSERT INTO store_state (pk, moved_to) VALUES (1, NULL);
 
 CREATE TABLE tenant (

@@ -138,7 +138,7 @@ fn of_store(error: &StoreError) -> ApiError {
     // The text can name files and addresses: it is for the log.
     tracing::error!(code = "store", %error, "the store failed");
     match error {
-        StoreError::Moved(_) => ApiError::new(
+        StoreError::Moved(_) | StoreError::Moving(_) => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "store_moved",
             "this server's store was moved to another: ask the new server",

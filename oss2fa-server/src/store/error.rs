@@ -58,9 +58,15 @@ pub enum StoreError {
     Migration(String),
     /// `store copy` has moved this store.
     #[error(
-        "this store was moved ({0}): start the server on the new one. To go back: oss2fa-server store reopen"
+        "this store was moved to {0}: start the server on that one. To go back: oss2fa-server store reopen"
     )]
     Moved(String),
+    /// `store copy` copies this store.
+    #[error(
+        "this store is being copied to {0}, and nothing is written meanwhile. If that was interrupted: run the \
+         same oss2fa-server store copy again; or, to give it up, oss2fa-server store reopen"
+    )]
+    Moving(String),
     /// No random bytes.
     #[error("{0}")]
     Random(NoRandomness),

@@ -1,6 +1,9 @@
 //! The store: every verb written once, run in one transaction on SQLite or on PostgreSQL.
 
 pub mod audit;
+pub mod copy;
+mod copy_side;
+pub mod copy_tables;
 pub mod error;
 mod figures;
 mod job;

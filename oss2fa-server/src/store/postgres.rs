@@ -175,7 +175,7 @@ async fn write_group(pool: &Pool, group: &mut [PostgresJob], ring: &KeyRing) -> 
 async fn begun(pool: &Pool, access: Access) -> Result<PostgresSql, StoreError> {
     let mut tried = 0;
     loop {
-        let connection = PostgresSql::from_pool(pool).await?;
+        let mut connection = PostgresSql::from_pool(pool).await?;
         tried += 1;
         match connection.begin(access).await {
             Ok(()) => return Ok(connection),

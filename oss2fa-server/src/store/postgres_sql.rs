@@ -57,7 +57,8 @@ impl PostgresSql {
     }
 
     /// Begins a transaction beside others, or alone.
-    pub(super) async fn begin(&self, access: Access) -> Result<(), StoreError> {
+    pub(super) async fn begin(&mut self, access: Access) -> Result<(), StoreError> {
+        self.failed = false;
         let lock = match access {
             Access::Shared => "pg_advisory_xact_lock_shared",
             Access::Alone => "pg_advisory_xact_lock",

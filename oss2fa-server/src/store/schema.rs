@@ -95,10 +95,12 @@ async fn apply<S: Migrated>(sql: &mut S, migrations: &[Migration], at: Timestamp
 
 /// Refuses to write to a store that was moved away: what is spent there must not be open here.
 pub(super) async fn still_here<S: Sql>(sql: &mut S) -> Result<(), StoreError> {
-    let state = sql.row("SELECT moved_to FROM store_state WHERE pk = 1", &[]).await?;
-    match state.map(|row| row.take::<Option<String>>(0)).transpose()?.flatten() {
-        Some(to) => Err(StoreError::Moved(to)),
-        None => Ok(()),
+    let state = sql.row("SELECT moved_to, moved_at FROM store_state WHERE pk = 1", &[]).await?;
+    let Some(state) = state else { return Err(StoreError::Corrupt("no state of its own")) };
+    match (state.take::<Option<String>>(0)?, state.take::<Option<i64>>(1)?) {
+        (None, _) => Ok(()),
+        (Some(to), Some(_)) => Err(StoreError::Moved(to)),
+        (Some(to), None) => Err(StoreError::Moving(to)),
     }
 }
 

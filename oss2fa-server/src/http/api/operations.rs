@@ -57,7 +57,7 @@ pub async fn readyz(State(app): State<App>, _: From) -> Result<&'static str, Api
 
 fn reason(error: &StoreError) -> (&'static str, &'static str) {
     match error {
-        StoreError::Moved(_) => {
+        StoreError::Moved(_) | StoreError::Moving(_) => {
             ("store_moved", "this server's store was moved to another: start it on the new one")
         }
         StoreError::Unreachable(_) | StoreError::Conflict(_) => {
