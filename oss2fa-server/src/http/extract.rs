@@ -123,6 +123,10 @@ fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
 const INTEGRATION: &str = "x-integration-token";
 const ADMIN: &str = "x-admin-token";
 
+/// Who was recognised before the operation, by [`super::idempotency`]: an extension of the request.
+#[derive(Clone)]
+pub(super) struct Before<T>(pub(super) T);
+
 /// Where the request comes from; counted once for each request.
 #[derive(Debug, Clone, Copy)]
 pub struct From(pub IpAddr);
@@ -154,6 +158,9 @@ impl FromRequestParts<App> for Integrated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(Before(caller)) = parts.extensions.get::<Before<Caller>>() {
+            return Ok(Self(caller.clone()));
+        }
         let From(address) = From::from_request_parts(parts, app).await?;
         let found = match credential(&parts.headers, INTEGRATION) {
             Some(credential) => recognise(app, &credential).await?,
@@ -197,6 +204,9 @@ impl FromRequestParts<App> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(Before(mandate)) = parts.extensions.get::<Before<Mandate>>() {
+            return Ok(Self(mandate.clone()));
+        }
         let From(address) = From::from_request_parts(parts, app).await?;
         let found = match credential(&parts.headers, ADMIN) {
             Some(credential) => {
@@ -225,8 +235,7 @@ impl FromRequestParts<App> for Desk {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let From(address) = From::from_request_parts(parts, app).await?;
         let named = named_integration(parts);
-        let is_admin = parts.headers.contains_key(ADMIN) || named.is_some();
-        if parts.headers.contains_key(INTEGRATION) || !is_admin {
+        if !acts_as_administrator(parts) {
             let Integrated(caller) = Integrated::from_request_parts(parts, app).await?;
             return match named.transpose()? {
                 Some(named) if named != caller.pk() => Err(ApiError::not_found("integration")),
@@ -241,6 +250,13 @@ impl FromRequestParts<App> for Desk {
         let caller = app.service().caller(Arc::new(integration), mandate.actor());
         Ok(Self(Clerk { caller, role: Some(mandate.administrator.role), address }))
     }
+}
+
+/// Whether a request that either may make is an administrator's: no token of an integration is with it, and
+/// one of an administrator is, or the query names an integration.
+pub(super) fn acts_as_administrator(parts: &Parts) -> bool {
+    let is_admin = parts.headers.contains_key(ADMIN) || named_integration(parts).is_some();
+    is_admin && !parts.headers.contains_key(INTEGRATION)
 }
 
 /// Whoever may see what this server can do: an integration, or an administrator, who need not name one.

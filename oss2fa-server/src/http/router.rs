@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
@@ -19,7 +19,7 @@ use super::api::{
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
 use super::metrics::Requests;
-use super::{App, deadline, version};
+use super::{App, deadline, idempotency, version};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -90,6 +90,7 @@ pub fn documentation() -> utoipa::openapi::OpenApi {
             }
         }
     }
+    idempotency::document(&mut api);
     api
 }
 
@@ -100,6 +101,7 @@ pub fn router(app: App) -> Router {
     let watch = Arc::new(Watch { ids: Arc::clone(&app.operations.ids), requests: Requests::of(&api) });
     let (body_limit, request_timeout) = (app.operations.largest_body, app.operations.request_timeout);
     router
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .fallback(nothing_here)
         .layer(from_fn(move |request, next| deadline::limit(request_timeout, request, next)))
         .layer(from_fn(version::check))
