@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod device;
+pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod keys;

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, SmtpConfig, TlsConfig};
 use crate::device::Kinds;
+use crate::housekeeping;
 use crate::http::extract::Recognised;
 use crate::http::limits::Limiter;
 use crate::http::log::RequestIds;
@@ -75,6 +76,7 @@ pub async fn serve(
         tokio::spawn(chores(app.clone())),
         tokio::spawn(app.operations.exporter.clone().keep_up()),
         tokio::spawn(reload_keys(Arc::clone(&store), hangups)),
+        tokio::spawn(housekeeping::run(Arc::clone(&store), clock)),
     ];
     let drained = listen::serve(listener, transport, router::router(app), limits, stop).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);

@@ -151,6 +151,7 @@ CREATE TABLE known_source (
     seen_at INTEGER NOT NULL,
     PRIMARY KEY (client, source)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX known_source_age ON known_source (seen_at);
 
 CREATE TABLE trusted_device (
     tenant      INTEGER NOT NULL,
@@ -196,14 +197,17 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
 CREATE TABLE webhook (
-    pk          INTEGER PRIMARY KEY AUTOINCREMENT,
-    tenant      INTEGER NOT NULL,
-    integration INTEGER NOT NULL,
-    url         TEXT    NOT NULL,
-    sealed      BLOB,
-    created_at  INTEGER NOT NULL
+    pk           INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant       INTEGER NOT NULL,
+    integration  INTEGER NOT NULL,
+    url          TEXT    NOT NULL,
+    sealed       BLOB,
+    -- Until when nothing is sent after a failure, and what that was.
+    paused_until INTEGER NOT NULL,
+    failure      TEXT,
+    created_at   INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX webhook_integration ON webhook (integration);
+CREATE INDEX webhook_integration ON webhook (tenant, integration);
 
 CREATE TABLE webhook_delivery (
     pk            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -214,4 +218,4 @@ CREATE TABLE webhook_delivery (
     next_at       INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX webhook_delivery_next ON webhook_delivery (next_at);
+CREATE INDEX webhook_delivery_next ON webhook_delivery (webhook, next_at);

@@ -1,4 +1,12 @@
 //! What goes on around an operation: answers that are kept, what is swept away, the audit, webhooks.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it likes"
+)]
 
+mod housekeeping;
 mod idempotency;
 mod world;

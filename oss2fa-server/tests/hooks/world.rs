@@ -9,17 +9,12 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use oss2fa_server::config::{Config, Overrides};
-use oss2fa_server::device::Kinds;
-use oss2fa_server::http::extract::Recognised;
-use oss2fa_server::http::limits::Limiter;
-use oss2fa_server::http::peer::Proxies;
-use oss2fa_server::http::{App, Parts, router};
+use oss2fa_server::http::router::router;
 use oss2fa_server::ids::{IntegrationId, TenantId};
 use oss2fa_server::listen::ClientSocket;
-use oss2fa_server::message::Delivery;
 use oss2fa_server::open::open;
 use oss2fa_server::outside::{Clock, SECOND, System, Timestamp};
-use oss2fa_server::service::Service;
+use oss2fa_server::serve::app;
 use oss2fa_server::service::credential::{Credentials, hex};
 use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::Doer;
@@ -43,8 +38,9 @@ impl Clock for Moved {
 }
 
 impl Moved {
-    pub(crate) fn by(&self, seconds: i64) {
-        self.0.fetch_add(seconds * SECOND, Ordering::SeqCst);
+    /// Moves it; the new time in microseconds.
+    pub(crate) fn by(&self, seconds: i64) -> i64 {
+        self.0.fetch_add(seconds * SECOND, Ordering::SeqCst) + seconds * SECOND
     }
 }
 
@@ -183,22 +179,9 @@ impl World {
 async fn start(config: &Config, clock: &Arc<Moved>) -> (Arc<Store>, Router, Option<String>) {
     let (store, first) = open(config, None, &**clock, Arc::new(System)).await.unwrap();
     let store = Arc::new(store);
-    let delivery = Delivery::configured(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(System));
-    let service = Service {
-        store: Arc::clone(&store),
-        kinds: Kinds::all(),
-        messenger: Arc::new(delivery.unwrap()),
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
-        mail_subject: "Your code".into(),
-    };
-    let app = App::new(Parts {
-        service,
-        limiter: Limiter::new(&config.limits),
-        proxies: Proxies::new(None),
-        recognised: Recognised::default(),
-    });
+    let app = app(config, Arc::clone(&store), Arc::clone(clock) as Arc<dyn Clock>, Arc::new(System)).unwrap();
     let token = first.map(|first| first.credentials.token.expose().to_owned());
-    (store, router::router(app, config.limits.body), token)
+    (store, router(app), token)
 }
 
 pub(crate) fn post(token: &str, path: &str, body: &Value, key: Option<&str>) -> Request<Body> {

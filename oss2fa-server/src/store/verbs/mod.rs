@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod challenges;
 pub mod clients;
 pub mod enrollments;
+pub mod housekeeping;
 pub mod idempotency;
 pub mod integrations;
 pub mod keys;
