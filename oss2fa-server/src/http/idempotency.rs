@@ -20,8 +20,8 @@ use utoipa::openapi::{OpenApi, RefOr, Required};
 
 use super::App;
 use super::error::ApiError;
-use super::seen::Seen;
 use super::extract::{Admin, Before, Integrated, acts_as_administrator};
+use super::seen::Seen;
 use crate::ids::{SERVER, TenantId};
 use crate::store::verbs::idempotency::{Keep, KeptAnswer, Marked, Principal, Release, Reserve, Reserved};
 
