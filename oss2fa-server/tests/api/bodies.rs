@@ -1,0 +1,101 @@
+//! Mass assignment: nobody sets what the server sets.
+
+use serde_json::{Value, json};
+
+use crate::fixture::world;
+use crate::operations::{Admits, OPERATIONS};
+use crate::world::Credential;
+
+/// What somebody could want to slip in.
+const SLIPPED_IN: [&str; 14] = [
+    "pk",
+    "tenant",
+    "status",
+    "integration",
+    "client",
+    "device",
+    "role",
+    "policy",
+    "public_id",
+    "access_key",
+    "token_digest",
+    "attempts_left",
+    "created_at",
+    "__proto__",
+];
+
+#[tokio::test]
+async fn unknown_fields_are_refused_everywhere_and_change_nothing() {
+    let mut tried = 0;
+    for operation in OPERATIONS {
+        let (world, f) = world().await;
+        let (path, body) = (operation.request)(&f);
+        let Some(fields) = body.as_object() else { continue };
+        let who: Credential = match operation.admits {
+            Admits::Administrators(_) | Admits::AnyAdministrators(_) => f.owner.clone(),
+            _ => f.a.token.clone(),
+        };
+        let before = world.rows();
+        for field in SLIPPED_IN.iter().filter(|field| !fields.contains_key(**field)) {
+            let mut body = body.clone();
+            body[*field] = json!(1);
+            let answer = world.ask(&who, operation.method(), &path, &body).await;
+            assert_eq!(answer.refusal(), (400, "bad_request".to_owned()), "{} with {field}", operation.route);
+            assert_eq!(world.rows(), before, "{} with {field}", operation.route);
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "only {tried} fields were tried");
+}
+
+#[tokio::test]
+async fn a_field_that_stands_twice_is_refused() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let twice = Value::String(r#"{"name": "one", "name": "two"}"#.to_owned());
+    assert_eq!(world.ask(&f.owner, "POST", "/tenants", &twice).await.status, 400);
+    let path = format!("/integrations/clients/{}", f.a.client);
+    let twice = Value::String(r#"{"status": "active", "status": "bypass"}"#.to_owned());
+    assert_eq!(world.ask(&f.a.token, "PATCH", &path, &twice).await.status, 400);
+    assert_eq!(world.rows(), before);
+}
+
+#[tokio::test]
+async fn what_is_no_tenant_role_or_status_is_refused() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let ask = async |method: &str, path: &str, body: Value| {
+        world.ask(&f.owner, method, path, &body).await.refusal()
+    };
+    let bad = (400, "bad_request".to_owned());
+    let client = format!("/integrations/clients/{}?integration={}", f.a.client, f.a.integration);
+    assert_eq!(ask("PATCH", &client, json!({"status": "admin"})).await, bad);
+    assert_eq!(ask("PATCH", &client, json!({"status": null})).await, bad);
+    let new = json!({"name": "x", "role": "root", "tenant": f.a.tenant});
+    assert_eq!(ask("POST", "/tenants/administrators", new).await, bad);
+    let elsewhere = format!("/tenants/integrations?tenant={}", f.b.tenant);
+    assert_eq!(ask("POST", &elsewhere, json!({"name": "x", "tenant": f.a.tenant})).await, bad);
+    let policy = format!("/tenants/integrations/{}/policy", f.a.integration);
+    assert_eq!(ask("PUT", &policy, json!({"code_lenght": 8})).await, bad);
+    let (status, code) = ask("PUT", &policy, json!({"attempts": 0})).await;
+    assert_eq!((status, code.as_str()), (422, "bad_policy"));
+    let (status, code) = ask("PUT", &policy, json!({"device_kinds": ["CARRIER PIGEON"]})).await;
+    assert_eq!((status, code.as_str()), (422, "bad_policy"));
+    // The server itself is no tenant that anything could be made in, nor is one that is not there.
+    for tenant in [0, -1, 999_999] {
+        let new = json!({"name": "x", "tenant": tenant});
+        assert_eq!(
+            ask("POST", "/tenants/integrations", new).await,
+            (404, "not_found".to_owned()),
+            "{tenant}"
+        );
+        let new = json!({"name": "x", "role": "helpdesk", "tenant": tenant});
+        assert_eq!(
+            ask("POST", "/tenants/administrators", new).await,
+            (404, "not_found".to_owned()),
+            "{tenant}"
+        );
+        assert_eq!(ask("DELETE", &format!("/tenants/{tenant}"), Value::Null).await.0, 404, "{tenant}");
+    }
+    assert_eq!(world.rows(), before);
+}

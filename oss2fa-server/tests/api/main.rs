@@ -1,0 +1,20 @@
+//! The API as its callers meet it: who may do what, what is refused, what a refusal leaves behind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it likes"
+)]
+
+mod bodies;
+mod clients;
+mod credentials;
+mod fixture;
+mod inactive;
+mod matrix;
+mod names;
+mod operations;
+mod pages;
+mod roles;
+mod world;

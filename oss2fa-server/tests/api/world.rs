@@ -1,0 +1,243 @@
+//! A server of its own for each test: the router over a store in a folder, a clock that the test moves, and
+//! a box in which its mails arrive.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use oss2fa_server::config::{Config, Overrides};
+use oss2fa_server::device::Kinds;
+use oss2fa_server::http::extract::Recognised;
+use oss2fa_server::http::limits::Limiter;
+use oss2fa_server::http::peer::Proxies;
+use oss2fa_server::http::{App, Parts, router};
+use oss2fa_server::listen::ClientSocket;
+use oss2fa_server::message::{Mail, Messenger, NotSent, Sms};
+use oss2fa_server::open::{First, open};
+use oss2fa_server::outside::{Clock, System, Timestamp};
+use oss2fa_server::service::Service;
+use oss2fa_server::store::Store;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// When the first server of a test stands up: 2026-01-01.
+pub const BEGIN: i64 = 1_767_225_600_000_000;
+
+/// A clock that only the test moves.
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Keeps the last mail.
+#[derive(Default)]
+pub struct Mailbox(Mutex<Option<String>>);
+
+#[async_trait::async_trait]
+impl Messenger for Mailbox {
+    async fn send_mail(&self, mail: Mail) -> Result<(), NotSent> {
+        *self.0.lock().unwrap() = Some(mail.text.expose().to_owned());
+        Ok(())
+    }
+
+    async fn send_sms(&self, _: Sms) -> Result<(), NotSent> {
+        panic!("no test of these sends text messages")
+    }
+}
+
+/// A server.
+pub struct World {
+    router: Router,
+    pub store: Arc<Store>,
+    clock: Arc<TestClock>,
+    mailbox: Arc<Mailbox>,
+    folder: TempDir,
+    pub first: Option<First>,
+}
+
+const CONFIG: &str = "
+[limits]
+token_per_second = 1000000
+token_burst = 1000000
+address_per_second = 1000000
+address_burst = 1000000
+refused_per_minute = 100000
+";
+
+impl World {
+    /// On the files of this folder, at this time.
+    pub async fn on(folder: TempDir, now: i64) -> Self {
+        let file = folder.path().join("server.toml");
+        std::fs::write(&file, CONFIG).unwrap();
+        let overrides = Overrides { data_dir: Some(folder.path().to_owned()), listen: None };
+        let config = Config::load(Some(&file), overrides).unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(now)));
+        let (store, first) = open(&config, None, &*clock, Arc::new(System)).await.unwrap();
+        let (store, mailbox) = (Arc::new(store), Arc::new(Mailbox::default()));
+        let service = Service {
+            store: Arc::clone(&store),
+            kinds: Kinds::all(),
+            messenger: mailbox.clone(),
+            clock: clock.clone(),
+            mail_subject: "Your code".into(),
+        };
+        let app = App::new(Parts {
+            service,
+            limiter: Limiter::new(&config.limits),
+            proxies: Proxies::new(None),
+            recognised: Recognised::default(),
+        });
+        Self { router: router::router(app, config.limits.body), store, clock, mailbox, folder, first }
+    }
+
+    /// A new one.
+    pub async fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), BEGIN).await
+    }
+
+    pub fn later(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The six digits of the mail that came last.
+    pub fn mailed_code(&self) -> String {
+        let text = self.mailbox.0.lock().unwrap().clone().expect("a mail");
+        let line = text.lines().map(str::trim).find(|line| line.len() == 6 && line.parse::<u32>().is_ok());
+        line.expect("a code in the mail").to_owned()
+    }
+
+    /// Asks as somebody.
+    pub async fn ask(&self, who: &Credential, method: &str, path: &str, body: &Value) -> Answer {
+        self.ask_with(&[who], method, path, body).await
+    }
+
+    /// Asks with several credentials at once.
+    pub async fn ask_with(&self, who: &[&Credential], method: &str, path: &str, body: &Value) -> Answer {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .extension(ClientSocket(SocketAddr::from(([192, 0, 2, 7], 4711))));
+        for credential in who {
+            request = match credential {
+                Credential::Nothing => request,
+                Credential::Integration(token) => request.header("X-Integration-Token", token),
+                Credential::Admin(token) => request.header("X-Admin-Token", token),
+                Credential::Pair(access, secret) => {
+                    let pair = data_encoding::BASE64.encode(format!("{access}:{secret}").as_bytes());
+                    request.header(header::AUTHORIZATION, format!("Basic {pair}"))
+                }
+            };
+        }
+        let body = match body {
+            Value::Null => Body::empty(),
+            Value::String(raw) => Body::from(raw.clone()),
+            other => Body::from(other.to_string()),
+        };
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// All rows of all tables but the audit, as text.
+    pub fn rows(&self) -> String {
+        let store = rusqlite::Connection::open(self.path().join("server.db")).unwrap();
+        let of = |sql: &str| -> Vec<String> {
+            let mut statement = store.prepare(sql).unwrap();
+            let width = statement.column_count();
+            let row = |row: &rusqlite::Row<'_>| {
+                let cells: Vec<_> = (0..width).map(|n| row.get::<_, rusqlite::types::Value>(n)).collect();
+                Ok(format!("{cells:?}"))
+            };
+            statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+        };
+        let names = store
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'audit%' ORDER BY name")
+            .unwrap()
+            .query_map([], |row| row.get::<_, String>(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>();
+        names.iter().map(|name| format!("{name}: {:#?}\n", of(&format!("SELECT * FROM {name}")))).collect()
+    }
+
+    /// The audit of a tenant: event, username, actor, source, detail.
+    pub fn audit(&self, tenant: i64) -> Vec<[String; 5]> {
+        let store = rusqlite::Connection::open(self.path().join("server.db")).unwrap();
+        let sql = "SELECT event, username, actor, source, detail FROM audit WHERE tenant = ?1 ORDER BY seq";
+        let mut statement = store.prepare(sql).unwrap();
+        let entry =
+            |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]);
+        statement.query_map([tenant], entry).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// What a request proves its sender with.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    Nothing,
+    Integration(String),
+    Admin(String),
+    Pair(String, String),
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The stable word of an error; empty for a success.
+    pub fn code(&self) -> String {
+        if self.status.is_success() {
+            return String::new();
+        }
+        self.json()["error"]["code"].as_str().expect("an error in the one shape").to_owned()
+    }
+
+    /// Its body, where it succeeded.
+    pub fn ok(&self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    pub fn pk(&self) -> i64 {
+        self.ok()["pk"].as_i64().expect("a number")
+    }
+
+    /// Status and stable word.
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.code())
+    }
+}
+
+/// A code, made by OATH Toolkit.
+pub fn hotp(secret: &str, counter: u64) -> String {
+    let output = Command::new("oathtool")
+        .args(["-d", "6", "-c", &counter.to_string(), "-b", secret])
+        .output()
+        .expect("oathtool is needed (apt-get install oathtool)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
