@@ -63,6 +63,10 @@ use Admits::{
 
 pub const OPERATIONS: &[Operation] = operations![
     "GET /healthz" Everyone, |f| "/healthz", null;
+    "GET /readyz" Everyone, |f| "/readyz", null;
+    // By address, not by credential.
+    "GET /metrics" Everyone, |f| "/metrics", null;
+    "GET /openapi.json" Everyone, |f| "/openapi.json", null;
     "GET /devices-kind" Anybody, |f| "/devices-kind", null;
 
     "POST /integrations/enrollments" AnyIntegration, |f| "/integrations/enrollments", {"username": "new.person"};

@@ -15,8 +15,10 @@ use oss2fa_server::config::{Config, Overrides};
 use oss2fa_server::device::Kinds;
 use oss2fa_server::http::extract::Recognised;
 use oss2fa_server::http::limits::Limiter;
+use oss2fa_server::http::log::RequestIds;
+use oss2fa_server::http::metrics::Exporter;
 use oss2fa_server::http::peer::Proxies;
-use oss2fa_server::http::{App, Parts, router};
+use oss2fa_server::http::{App, Operations, Parts, router};
 use oss2fa_server::listen::ClientSocket;
 use oss2fa_server::message::{Mail, Messenger, NotSent, Sms};
 use oss2fa_server::open::{First, open};
@@ -72,6 +74,9 @@ token_burst = 1000000
 address_per_second = 1000000
 address_burst = 1000000
 refused_per_minute = 100000
+
+[metrics]
+allowed = [\"192.0.2.0/24\"]
 ";
 
 impl World {
@@ -96,8 +101,15 @@ impl World {
             limiter: Limiter::new(&config.limits),
             proxies: Proxies::new(None),
             recognised: Recognised::default(),
+            operations: Operations {
+                request_timeout: config.limits.request_timeout,
+                largest_body: config.limits.body,
+                exporter: Exporter::install().unwrap(),
+                metrics_allowed: config.metrics.allowed.clone(),
+                ids: Arc::new(RequestIds::new(&System).unwrap()),
+            },
         });
-        Self { router: router::router(app, config.limits.body), store, clock, mailbox, folder, first }
+        Self { router: router::router(app), store, clock, mailbox, folder, first }
     }
 
     /// A new one.
