@@ -8,60 +8,59 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::world::{BEGIN, Credential, World, hotp};
+use crate::world::{BEGIN, Credential, World, folder, hotp};
 
 /// One tenant: all of its names have its word in them, so that a leak can be seen.
 #[derive(Debug, Clone)]
-pub struct Place {
-    pub tenant: i64,
-    pub integration: i64,
-    pub token: Credential,
-    pub pair: Credential,
+pub(crate) struct Place {
+    pub(crate) tenant: i64,
+    pub(crate) integration: i64,
+    pub(crate) token: Credential,
+    pub(crate) pair: Credential,
     /// Another integration of the same tenant.
-    pub sibling: Credential,
-    pub admin: Credential,
-    pub admin_pk: i64,
-    pub helpdesk: Credential,
-    pub helpdesk_pk: i64,
-    pub username: String,
-    pub client: i64,
+    pub(crate) sibling: Credential,
+    pub(crate) admin: Credential,
+    pub(crate) admin_pk: i64,
+    pub(crate) helpdesk: Credential,
+    pub(crate) helpdesk_pk: i64,
+    pub(crate) username: String,
+    pub(crate) client: i64,
     /// HOTP.
-    pub device: i64,
-    pub secret: String,
+    pub(crate) device: i64,
+    pub(crate) secret: String,
     /// E-mail.
-    pub mail_device: i64,
+    pub(crate) mail_device: i64,
     /// Open, on the first device.
-    pub challenge: i64,
+    pub(crate) challenge: i64,
     /// Open, on the second.
-    pub mail_challenge: i64,
-    /// Prepared, for HOTP with the other secret.
-    pub enrollment: i64,
-    pub other_secret: String,
+    pub(crate) mail_challenge: i64,
+    /// Prepared, for HOTP with another secret.
+    pub(crate) enrollment: i64,
     /// Right answers to the challenge and the enrollment.
-    pub answer: String,
-    pub proof: String,
+    pub(crate) answer: String,
+    pub(crate) proof: String,
 }
 
 /// Both tenants and the owner of the server.
 #[derive(Debug, Clone)]
-pub struct Fixture {
+pub(crate) struct Fixture {
     /// "aurora".
-    pub a: Place,
+    pub(crate) a: Place,
     /// "borealis".
-    pub b: Place,
-    pub owner: Credential,
-    pub owner_pk: i64,
+    pub(crate) b: Place,
+    pub(crate) owner: Credential,
+    pub(crate) owner_pk: i64,
 }
 
 /// Stands in every name of the first tenant.
-pub const CANARY: &str = "aurora";
+pub(crate) const CANARY: &str = "aurora";
 
 static TEMPLATE: OnceCell<(TempDir, Fixture)> = OnceCell::const_new();
 
 /// A world with both tenants in it, a minute after they were made.
-pub async fn world() -> (World, Fixture) {
+pub(crate) async fn world() -> (World, Fixture) {
     let (template, fixture) = TEMPLATE.get_or_init(make).await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     for file in ["server.db", "master.key"] {
         std::fs::copy(template.path().join(file), folder.path().join(file)).unwrap();
     }
@@ -85,14 +84,14 @@ async fn make() -> (TempDir, Fixture) {
         ["ONSWG4TFOQQGC3TEEBSWYZJAMFXGIIDF", "KRUGKIDROVUWG2ZAMJZG653OEBTG66BA"],
     );
     let b = b.await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     world.store.backup(&folder.path().join("server.db")).unwrap();
     std::fs::copy(world.path().join("master.key"), folder.path().join("master.key")).unwrap();
     (folder, Fixture { a, b, owner, owner_pk })
 }
 
 /// An owner of the server, as the command line makes the first.
-pub async fn owner(world: &World, name: &str) -> (Credential, i64) {
+pub(crate) async fn owner(world: &World, name: &str) -> (Credential, i64) {
     let credentials = Credentials::generate(world.store.ring().random()).unwrap();
     let doer = Doer {
         tenant: oss2fa_server::ids::SERVER,
@@ -160,7 +159,6 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
         challenge: challenge(device(0)).await,
         mail_challenge: challenge(device(1)).await,
         enrollment,
-        other_secret: other.to_owned(),
         answer: hotp(secret, 1),
         proof: hotp(other, 0),
         username,
@@ -169,7 +167,13 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
 }
 
 /// Begins an enrollment up to the step that waits for its proof.
-pub async fn prepare(world: &World, token: &Credential, username: &str, kind: &str, options: Value) -> i64 {
+pub(crate) async fn prepare(
+    world: &World,
+    token: &Credential,
+    username: &str,
+    kind: &str,
+    options: Value,
+) -> i64 {
     let begun = world.ask(token, "POST", "/integrations/enrollments", &json!({"username": username})).await;
     let enrollment = begun.pk();
     let path = format!("/integrations/enrollments/{enrollment}/prepare-device");
@@ -178,7 +182,7 @@ pub async fn prepare(world: &World, token: &Credential, username: &str, kind: &s
 }
 
 /// Enrolls a HOTP device by the code of counter 0; gives the number of the client.
-pub async fn enroll(world: &World, token: &Credential, username: &str, secret: &str) -> i64 {
+pub(crate) async fn enroll(world: &World, token: &Credential, username: &str, secret: &str) -> i64 {
     let enrollment = prepare(world, token, username, "HOTP", json!({"secret": secret})).await;
     let path = format!("/integrations/enrollments/{enrollment}/complete");
     let done = world.ask(token, "POST", &path, &json!({"token": hotp(secret, 0)})).await;

@@ -7,7 +7,7 @@ use crate::fixture::Fixture;
 
 /// Roles of administrators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     Helpdesk,
     Administrator,
     Owner,
@@ -15,7 +15,7 @@ pub enum Role {
 
 /// Whom an operation is for.
 #[derive(Debug, Clone, Copy)]
-pub enum Admits {
+pub(crate) enum Admits {
     /// Everybody, without a credential.
     Everyone,
     /// Whoever has a credential.
@@ -35,12 +35,12 @@ pub enum Admits {
 }
 
 /// One operation.
-pub struct Operation {
+pub(crate) struct Operation {
     /// Method and path as the documentation has them.
-    pub route: &'static str,
-    pub admits: Admits,
+    pub(crate) route: &'static str,
+    pub(crate) admits: Admits,
     /// Path and body of a request about the first tenant.
-    pub request: fn(&Fixture) -> (String, Value),
+    pub(crate) request: fn(&Fixture) -> (String, Value),
 }
 
 const OWNER: &[Role] = &[Role::Owner];
@@ -61,7 +61,7 @@ use Admits::{
     Administrators, AnyAdministrators, AnyDesk, AnyIntegration, Anybody, Desk, Everyone, Integration,
 };
 
-pub const OPERATIONS: &[Operation] = operations![
+pub(crate) const OPERATIONS: &[Operation] = operations![
     "GET /healthz" Everyone, |f| "/healthz", null;
     "GET /readyz" Everyone, |f| "/readyz", null;
     // By address, not by credential.
@@ -137,12 +137,12 @@ pub const OPERATIONS: &[Operation] = operations![
 ];
 
 impl Operation {
-    pub fn method(&self) -> &'static str {
+    pub(crate) fn method(&self) -> &'static str {
         self.route.split(' ').next().unwrap()
     }
 
     /// Whether an administrator has to name the integration in whose place they ask.
-    pub fn is_desk(&self) -> bool {
+    pub(crate) fn is_desk(&self) -> bool {
         matches!(self.admits, Desk(_) | AnyDesk(_))
     }
 }

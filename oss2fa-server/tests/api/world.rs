@@ -1,10 +1,9 @@
-//! A server of its own for each test: the router over a store in a folder, a clock that the test moves, and
-//! a box in which its mails arrive.
+//! A server of its own for each test: the router over a store in a folder, a clock that stands, and a
+//! box in which its mails arrive.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -21,7 +20,7 @@ use oss2fa_server::http::peer::Proxies;
 use oss2fa_server::http::{App, Operations, Parts, router};
 use oss2fa_server::listen::ClientSocket;
 use oss2fa_server::message::{Mail, Messenger, NotSent, Sms};
-use oss2fa_server::open::{First, open};
+use oss2fa_server::open::open;
 use oss2fa_server::outside::{Clock, System, Timestamp};
 use oss2fa_server::service::Service;
 use oss2fa_server::store::Store;
@@ -30,20 +29,20 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// When the first server of a test stands up: 2026-01-01.
-pub const BEGIN: i64 = 1_767_225_600_000_000;
+pub(crate) const BEGIN: i64 = 1_767_225_600_000_000;
 
-/// A clock that only the test moves.
-pub struct TestClock(AtomicI64);
+/// A clock that stands.
+pub(crate) struct TestClock(i64);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.0)
     }
 }
 
 /// Keeps the last mail.
 #[derive(Default)]
-pub struct Mailbox(Mutex<Option<String>>);
+pub(crate) struct Mailbox(Mutex<Option<String>>);
 
 #[async_trait::async_trait]
 impl Messenger for Mailbox {
@@ -57,14 +56,18 @@ impl Messenger for Mailbox {
     }
 }
 
+/// A folder in memory, where there is one: hundreds of stores are made here, and none has to outlive a power
+/// cut.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A server.
-pub struct World {
+pub(crate) struct World {
     router: Router,
-    pub store: Arc<Store>,
-    clock: Arc<TestClock>,
+    pub(crate) store: Arc<Store>,
     mailbox: Arc<Mailbox>,
     folder: TempDir,
-    pub first: Option<First>,
 }
 
 const CONFIG: &str = "
@@ -81,19 +84,19 @@ allowed = [\"192.0.2.0/24\"]
 
 impl World {
     /// On the files of this folder, at this time.
-    pub async fn on(folder: TempDir, now: i64) -> Self {
+    pub(crate) async fn on(folder: TempDir, now: i64) -> Self {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, CONFIG).unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), listen: None };
         let config = Config::load(Some(&file), overrides).unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(now)));
-        let (store, first) = open(&config, None, &*clock, Arc::new(System)).await.unwrap();
+        let clock = Arc::new(TestClock(now));
+        let (store, _) = open(&config, None, &*clock, Arc::new(System)).await.unwrap();
         let (store, mailbox) = (Arc::new(store), Arc::new(Mailbox::default()));
         let service = Service {
             store: Arc::clone(&store),
             kinds: Kinds::all(),
             messenger: mailbox.clone(),
-            clock: clock.clone(),
+            clock,
             mail_subject: "Your code".into(),
         };
         let app = App::new(Parts {
@@ -109,36 +112,38 @@ impl World {
                 ids: Arc::new(RequestIds::new(&System).unwrap()),
             },
         });
-        Self { router: router::router(app), store, clock, mailbox, folder, first }
+        Self { router: router::router(app), store, mailbox, folder }
     }
 
     /// A new one.
-    pub async fn new() -> Self {
-        Self::on(tempfile::tempdir().unwrap(), BEGIN).await
+    pub(crate) async fn new() -> Self {
+        Self::on(folder(), BEGIN).await
     }
 
-    pub fn later(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The six digits of the mail that came last.
-    pub fn mailed_code(&self) -> String {
+    pub(crate) fn mailed_code(&self) -> String {
         let text = self.mailbox.0.lock().unwrap().clone().expect("a mail");
         let line = text.lines().map(str::trim).find(|line| line.len() == 6 && line.parse::<u32>().is_ok());
         line.expect("a code in the mail").to_owned()
     }
 
     /// Asks as somebody.
-    pub async fn ask(&self, who: &Credential, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn ask(&self, who: &Credential, method: &str, path: &str, body: &Value) -> Answer {
         self.ask_with(&[who], method, path, body).await
     }
 
     /// Asks with several credentials at once.
-    pub async fn ask_with(&self, who: &[&Credential], method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn ask_with(
+        &self,
+        who: &[&Credential],
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
             .uri(path)
@@ -166,7 +171,7 @@ impl World {
     }
 
     /// All rows of all tables but the audit, as text.
-    pub fn rows(&self) -> String {
+    pub(crate) fn rows(&self) -> String {
         let store = rusqlite::Connection::open(self.path().join("server.db")).unwrap();
         let of = |sql: &str| -> Vec<String> {
             let mut statement = store.prepare(sql).unwrap();
@@ -188,7 +193,7 @@ impl World {
     }
 
     /// The audit of a tenant: event, username, actor, source, detail.
-    pub fn audit(&self, tenant: i64) -> Vec<[String; 5]> {
+    pub(crate) fn audit(&self, tenant: i64) -> Vec<[String; 5]> {
         let store = rusqlite::Connection::open(self.path().join("server.db")).unwrap();
         let sql = "SELECT event, username, actor, source, detail FROM audit WHERE tenant = ?1 ORDER BY seq";
         let mut statement = store.prepare(sql).unwrap();
@@ -200,7 +205,7 @@ impl World {
 
 /// What a request proves its sender with.
 #[derive(Debug, Clone)]
-pub enum Credential {
+pub(crate) enum Credential {
     Nothing,
     Integration(String),
     Admin(String),
@@ -209,19 +214,19 @@ pub enum Credential {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The stable word of an error; empty for a success.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         if self.status.is_success() {
             return String::new();
         }
@@ -229,23 +234,23 @@ impl Answer {
     }
 
     /// Its body, where it succeeded.
-    pub fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert!(self.status.is_success(), "{self:?}");
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
-    pub fn pk(&self) -> i64 {
+    pub(crate) fn pk(&self) -> i64 {
         self.ok()["pk"].as_i64().expect("a number")
     }
 
     /// Status and stable word.
-    pub fn refusal(&self) -> (u16, String) {
+    pub(crate) fn refusal(&self) -> (u16, String) {
         (self.status.as_u16(), self.code())
     }
 }
 
 /// A code, made by OATH Toolkit.
-pub fn hotp(secret: &str, counter: u64) -> String {
+pub(crate) fn hotp(secret: &str, counter: u64) -> String {
     let output = Command::new("oathtool")
         .args(["-d", "6", "-c", &counter.to_string(), "-b", secret])
         .output()
