@@ -1,6 +1,7 @@
 //! From the configuration to an open store: folders, keys, the first start.
 
 use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,6 +73,34 @@ pub async fn open(
     })
 }
 
+/// Opens the store of the configuration for a command beside the server: makes neither store nor key.
+///
+/// # Errors
+/// [`StoreError::NoStore`] before the server's first start, and what else keeps it from opening.
+pub async fn open_existing(
+    config: &Config,
+    credentials: Option<&Path>,
+    random: Arc<dyn Random>,
+) -> Result<Store, StoreError> {
+    let place = place(config);
+    if let Place::Sqlite(path) = &place {
+        match path.metadata() {
+            Ok(meta) if meta.len() > 0 => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let what = format!("the store cannot be read: {error}");
+                return Err(StoreError::File { path: path.clone(), what });
+            }
+            _ => return Err(StoreError::NoStore(path.display().to_string())),
+        }
+    }
+    let source = key_source(config, credentials)?;
+    if matches!(source, MasterKeySource::File(_)) && !MasterKeys::is_there(source.path()) {
+        return Err(lost_key(source.path()));
+    }
+    let keys = MasterKeys::read(&source)?;
+    Store::open_existing(&place, Arc::new(KeyRing::new(keys, source, random))).await
+}
+
 /// Where the configuration has the store.
 #[must_use]
 pub fn place(config: &Config) -> Place {
@@ -98,25 +127,38 @@ enum KeyState {
 
 type FoundKey = (MasterKeySource, (MasterKeys, KeyState));
 
+/// Where the master key is, or will be made.
+///
+/// # Errors
+/// [`StoreError::File`] where it is a credential and systemd passed none.
+pub fn key_source(config: &Config, credentials: Option<&Path>) -> Result<MasterKeySource, StoreError> {
+    match &config.master_key {
+        Configured::File(path) => Ok(MasterKeySource::File(path.clone())),
+        Configured::Credential(name) => {
+            let folder = credentials.ok_or_else(|| StoreError::File {
+                path: PathBuf::from(format!("credential:{name}")),
+                what: format!(
+                    "systemd passed no credentials. For the server add LoadCredential={name}:PATH to its unit, or \
+                     name a file. Before a command beside it set CREDENTIALS_DIRECTORY=/run/credentials/UNIT"
+                ),
+            })?;
+            Ok(MasterKeySource::Credential(folder.join(name)))
+        }
+    }
+}
+
 fn find_key(
     config: &Config,
     credentials: Option<&Path>,
     random: &dyn Random,
 ) -> Result<FoundKey, StoreError> {
-    let path = match &config.master_key {
-        Configured::Credential(name) => {
-            let folder = credentials.ok_or_else(|| StoreError::File {
-                path: PathBuf::from(format!("credential:{name}")),
-                what: format!(
-                    "systemd passed no credentials. Add LoadCredential={name}:PATH to the unit, or name a file"
-                ),
-            })?;
-            let source = MasterKeySource::Credential(folder.join(name));
+    let source = key_source(config, credentials)?;
+    let path = match &source {
+        MasterKeySource::Credential(_) => {
             return Ok((source.clone(), (MasterKeys::read(&source)?, KeyState::There)));
         }
-        Configured::File(path) => path.clone(),
+        MasterKeySource::File(path) => path.clone(),
     };
-    let source = MasterKeySource::File(path.clone());
     if MasterKeys::is_there(&path) {
         return Ok((source.clone(), (MasterKeys::read(&source)?, KeyState::There)));
     }

@@ -48,6 +48,16 @@ pub enum StoreError {
         /// First bytes of the master key's fingerprint.
         wanted: String,
     },
+    /// There is no store where the configuration says.
+    #[error(
+        "there is no store at {0}: start the server once, which makes it, or name another with --data-dir or --config"
+    )]
+    NoStore(String),
+    /// The database has not got all migrations of this release.
+    #[error(
+        "the database was made by an older release: start the server of this one, which brings it up to date"
+    )]
+    Older,
     /// The database has a migration that this release does not know.
     #[error(
         "the database was made by a newer release (migration {0}): install that release, or restore a backup"

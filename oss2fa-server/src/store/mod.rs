@@ -73,6 +73,20 @@ impl Store {
         Ok(Self { engine, ring })
     }
 
+    /// Opens a store that is there and has this release's schema: makes nothing, changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::NoStore`] and [`StoreError::Older`].
+    pub async fn open_existing(place: &Place, ring: Arc<KeyRing>) -> Result<Self, StoreError> {
+        let engine = match place {
+            Place::Sqlite(path) => Engine::Sqlite(Sqlite::open_existing(path, &ring).await?),
+            Place::Postgres { url, authorities, .. } => {
+                Engine::Postgres(Postgres::open_existing(url, authorities.as_deref(), &ring).await?)
+            }
+        };
+        Ok(Self { engine, ring })
+    }
+
     /// The keys of the tenants.
     #[must_use]
     pub fn ring(&self) -> &KeyRing {

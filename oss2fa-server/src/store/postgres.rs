@@ -54,13 +54,32 @@ impl Postgres {
         let mut first = PostgresSql::without_limits(url, authorities).await?;
         schema::migrate(&mut first, schema::POSTGRES, clock.now()).await?;
         first.discard();
-        let pool = pool(url, authorities, connections.max(WRITERS + 1), Limits::Serving)?;
+        Ok(Self::start(pool(url, authorities, connections.max(WRITERS + 1), Limits::Serving)?, ring))
+    }
+
+    /// Connects to a database that has this release's schema.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`]; [`StoreError::NoStore`] and [`StoreError::Older`].
+    pub async fn open_existing(
+        url: &PostgresUrl,
+        authorities: Option<&Path>,
+        ring: &Arc<KeyRing>,
+    ) -> Result<Self, StoreError> {
+        let pool = pool(url, authorities, WRITERS + 1, Limits::Serving)?;
+        let mut first = PostgresSql::from_pool(&pool).await?;
+        schema::check(&mut first, schema::POSTGRES, &url.to_string()).await?;
+        drop(first);
+        Ok(Self::start(pool, ring))
+    }
+
+    fn start(pool: Pool, ring: &Arc<KeyRing>) -> Self {
         let (jobs, queue) = channel(WAITING);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));
         let writers = (0..WRITERS)
             .map(|_| tokio::spawn(write_groups(pool.clone(), Arc::clone(&queue), Arc::clone(ring))))
             .collect();
-        Ok(Self { pool, jobs: Mutex::new(Some(jobs)), writers: Mutex::new(writers) })
+        Self { pool, jobs: Mutex::new(Some(jobs)), writers: Mutex::new(writers) }
     }
 
     /// Runs a verb; returns when it is durable.

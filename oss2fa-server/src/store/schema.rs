@@ -69,16 +69,7 @@ pub async fn migrate<S: Migrated>(
 
 async fn apply<S: Migrated>(sql: &mut S, migrations: &[Migration], at: Timestamp) -> Result<(), StoreError> {
     sql.run_script(FIRST).await?;
-    let rows = sql.rows("SELECT name, checksum FROM migration ORDER BY name", &[]).await?;
-    let mut applied = Vec::new();
-    for row in rows {
-        let (name, stored): (String, String) = (row.take(0)?, row.take(1)?);
-        match migrations.iter().find(|(known, _)| *known == name) {
-            None => return Err(StoreError::Newer(name)),
-            Some((_, script)) if checksum(script) != stored => return Err(StoreError::Migration(name)),
-            Some(_) => applied.push(name),
-        }
-    }
+    let applied = applied(sql, migrations).await?;
     for (name, script) in migrations {
         if !applied.iter().any(|done| done == name) {
             sql.run_script(script).await?;
@@ -91,6 +82,35 @@ async fn apply<S: Migrated>(sql: &mut S, migrations: &[Migration], at: Timestamp
         }
     }
     Ok(())
+}
+
+async fn applied<S: Sql>(sql: &mut S, migrations: &[Migration]) -> Result<Vec<String>, StoreError> {
+    let rows = sql.rows("SELECT name, checksum FROM migration ORDER BY name", &[]).await?;
+    let mut applied = Vec::new();
+    for row in rows {
+        let (name, stored): (String, String) = (row.take(0)?, row.take(1)?);
+        match migrations.iter().find(|(known, _)| *known == name) {
+            None => return Err(StoreError::Newer(name)),
+            Some((_, script)) if checksum(script) != stored => return Err(StoreError::Migration(name)),
+            Some(_) => applied.push(name),
+        }
+    }
+    Ok(applied)
+}
+
+/// Whether the database has exactly this release's schema; changes nothing. `place` is named in errors.
+///
+/// # Errors
+/// [`StoreError::NoStore`], [`StoreError::Older`], or those of [`migrate`].
+pub async fn check<S: Sql>(sql: &mut S, migrations: &[Migration], place: &str) -> Result<(), StoreError> {
+    let applied = applied(sql, migrations).await.map_err(|error| match error {
+        // In the words of SQLite and of PostgreSQL: the table of migrations is not there.
+        StoreError::Database(what) if what.contains("no such table") || what.contains("does not exist") => {
+            StoreError::NoStore(place.to_owned())
+        }
+        error => error,
+    })?;
+    if applied.len() == migrations.len() { Ok(()) } else { Err(StoreError::Older) }
 }
 
 /// Refuses to write to a store that was moved away: what is spent there must not be open here.

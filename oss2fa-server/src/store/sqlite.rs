@@ -45,6 +45,29 @@ impl Sqlite {
         let mut writer =
             SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         schema::migrate(&mut writer, schema::SQLITE, clock.now()).await?;
+        Self::start(writer, file, path, ring)
+    }
+
+    /// Opens a database that is there and has this release's schema.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`]; [`StoreError::NoStore`] and [`StoreError::Older`].
+    pub async fn open_existing(path: &Path, ring: &Arc<KeyRing>) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::NoStore(path.display().to_string()));
+        }
+        let file = sqlite_file::closed_to_others(path)?;
+        let mut writer = SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        schema::check(&mut writer, schema::SQLITE, &path.display().to_string()).await?;
+        Self::start(writer, file, path, ring)
+    }
+
+    fn start(
+        mut writer: SqliteSql,
+        file: OpenFile,
+        path: &Path,
+        ring: &Arc<KeyRing>,
+    ) -> Result<Self, StoreError> {
         let readers = (0..READERS)
             .map(|_| SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Mutex::new))
             .collect::<Result<_, _>>()?;

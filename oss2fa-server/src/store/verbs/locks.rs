@@ -5,13 +5,14 @@
 //! has come from before. The address is what the application says; without one only the third counts.
 
 use oss2fa_core::backoff::{Backoff, Failures, LockState};
+use serde::Serialize;
 
 use crate::ids::{ClientId, TenantId};
 use crate::outside::{SECOND, Timestamp};
 use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
-use crate::store::verb::Tx;
+use crate::store::verb::{Query, Tx};
 use crate::values;
 
 const DAY: i64 = 24 * 3600 * SECOND;
@@ -199,5 +200,59 @@ impl Locks<'_> {
             )
             .await?;
         Ok(())
+    }
+}
+
+/// A counter of a client's failed tries, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClientLock {
+    /// Name of the kind of device.
+    pub kind: String,
+    /// From which address; `None`: from anywhere.
+    pub source: Option<String>,
+    /// Failed tries.
+    pub failures: u32,
+    /// When the last one was.
+    pub last_failure_at: Timestamp,
+    /// Until when tries are refused; in the past where they are not.
+    pub locked_until: Timestamp,
+}
+
+/// The counters of a client.
+#[derive(Debug)]
+pub struct LocksOf {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which client.
+    pub client: ClientId,
+}
+
+impl Query for LocksOf {
+    type Output = Vec<ClientLock>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<ClientLock>, StoreError> {
+        let rows = tx
+            .sql
+            .rows(
+                "SELECT scope, failures, last_failure_at, locked_until FROM lock
+                 WHERE tenant = ?1 AND client = ?2 ORDER BY scope",
+                values![self.tenant, self.client],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let scope: String = row.take(0)?;
+                let mut parts = scope.splitn(3, '|').skip(1);
+                let kind = parts.next().unwrap_or_default().to_owned();
+                let source = parts.next().filter(|source| *source != "*").map(str::to_owned);
+                Ok(ClientLock {
+                    kind,
+                    source,
+                    failures: row.take(1)?,
+                    last_failure_at: row.take(2)?,
+                    locked_until: row.take(3)?,
+                })
+            })
+            .collect()
     }
 }

@@ -11,6 +11,7 @@ pub mod integrations;
 pub mod keys;
 pub mod locks;
 pub mod ready;
+pub mod state;
 pub mod tenants;
 pub mod trusted;
 
