@@ -1,90 +1,70 @@
-//! The command line: `oss2fa-server COMMAND`.
+//! The command line: one file a command, over the same verbs as the server's.
+//!
+//! Nothing here prints, reads the clock or looks at the environment by itself: [`run`] is given its
+//! [`Console`] and its [`Environment`].
 
-pub mod serve;
+mod admin;
+mod arguments;
+mod audit;
+mod backup;
+mod check_config;
+mod client;
+mod completions;
+mod console;
+mod context;
+mod credentials;
+mod date;
+mod dotted;
+mod failure;
+mod integration;
+mod key;
+mod man;
+mod opened;
+mod policy;
+mod rotate_master;
+mod serve;
+mod store;
+mod table;
+mod target;
+mod tenant;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches};
 
-use crate::config::{Config, ConfigError, Overrides};
+pub use self::console::{Attached, Console};
+pub use self::context::Environment;
+pub use self::failure::Exit;
 
-/// The OSS2FA server: second factors for applications, for many tenants.
-#[derive(Debug, Parser)]
-#[command(name = "oss2fa-server", version, max_term_width = 100)]
-struct Arguments {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: Command,
+use self::arguments::Arguments;
+use self::context::Context;
+
+/// The whole command line as data: for help, completions and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
-/// What every command takes.
-#[derive(Debug, clap::Args)]
-pub struct Common {
-    /// Configuration file; without it /etc/oss2fa/server.toml, where that is there
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Folder of the embedded store, the master key and the self-signed certificate
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-}
-
-impl Common {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    /// [`ConfigError`].
-    pub fn load(&self, listen: Option<SocketAddr>) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), Overrides { data_dir: self.data_dir.clone(), listen })
-    }
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve the API until told to stop
-    Serve(serve::Serve),
-}
-
-/// What comes from the process around the library.
-#[derive(Debug, Clone)]
-pub struct Environment {
-    /// The folder that systemd gave for credentials.
-    pub credentials: Option<PathBuf>,
-    /// The name of this host, for the self-signed certificate.
-    pub host: String,
-}
-
-/// Runs a command.
+/// Does what `arguments` (the program's name first) ask for.
 pub fn run(
-    arguments: impl Iterator<Item = OsString>,
+    arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
-    out: &mut (dyn Write + Send),
-    err: &mut (dyn Write + Send),
-) -> ExitCode {
-    let Arguments { common, command } = match Arguments::try_parse_from(arguments) {
+    console: &mut Console<'_>,
+) -> Exit {
+    let parsed = command()
+        .try_get_matches_from(arguments)
+        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
+    let Arguments { common, command } = match parsed {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let text = error.render().to_string();
-            let _ = if error.use_stderr() {
-                err.write_all(text.as_bytes())
-            } else {
-                out.write_all(text.as_bytes())
-            };
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(answer) => return console.show_usage(&answer),
     };
-    let done = match command {
-        Command::Serve(serve) => serve.run(&common, environment, out),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(err, "oss2fa-server: {error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 3 })
+    let mut context = Context::new(&common, environment, console);
+    match command.run(&mut context) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            let exit = failure.exit();
+            console.show_failure(&failure, common.form());
+            exit
         }
     }
 }

@@ -1,49 +1,48 @@
 //! `serve`: the API.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Common, Environment};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-use crate::config::{LogConfig, LogFormat};
-use crate::outside::System;
+use super::context::Context;
+use super::failure::{Code, Failure};
+use crate::config::{ConfigError, LogConfig, LogFormat};
 
-/// Serve the API until told to stop.
+/// Serve the API until told to stop
 #[derive(Debug, clap::Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 }
 
 impl Serve {
-    /// Serves.
-    ///
-    /// # Errors
-    /// What kept it from starting.
-    pub fn run(
-        self,
-        common: &Common,
-        environment: &Environment,
-        out: &mut (dyn Write + Send),
-    ) -> anyhow::Result<()> {
-        let config = common.load(self.listen)?;
+    pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let config = context.common().load(self.listen)?;
         begin_log(config.log);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(crate::serve::serve(
+        let cannot = |error: anyhow::Error| Failure::new(Code::CannotServe, format!("{error:#}"));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| cannot(error.into()))?;
+        let environment = context.environment;
+        let served = runtime.block_on(crate::serve::serve(
             config,
             environment.credentials.as_deref(),
             &environment.host,
-            Arc::new(System),
-            Arc::new(System),
-            out,
-        ))
+            Arc::clone(&environment.clock),
+            Arc::clone(&environment.random),
+            context.console.stdout,
+        ));
+        served.map_err(|error| match error.downcast::<ConfigError>() {
+            Ok(error) => error.into(),
+            Err(error) => cannot(error),
+        })
     }
 }
 
