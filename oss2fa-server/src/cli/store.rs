@@ -60,7 +60,10 @@ fn status(context: &mut Context<'_, '_>) -> Result<(), Failure> {
         .map_or_else(String::new, |newest| format!("{} since {}", newest.name, date(newest.applied_at)));
     let mut lines = vec![("Store", store.clone())];
     lines.extend(bytes.map(|bytes| ("Size", format!("{bytes} bytes"))));
-    lines.extend(state.moved_to.as_ref().map(|to| ("Moved to", format!("{to}: nothing is written here"))));
+    lines.extend(state.moved_to.as_ref().map(|to| match state.moved_at {
+        Some(at) => ("Moved to", format!("{to}, {}: nothing is written here", date(at))),
+        None => ("Copied to", format!("{to}, by a copy that has not ended: nothing is written here")),
+    }));
     lines.push(("Schema", schema));
     for (label, count) in [
         ("Tenants", state.tenants),

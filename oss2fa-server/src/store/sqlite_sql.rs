@@ -3,8 +3,8 @@
 use std::future::{Future, ready};
 use std::path::Path;
 
-use rusqlite::types::ValueRef;
 use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::error::StoreError;

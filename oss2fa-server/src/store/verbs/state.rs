@@ -7,7 +7,6 @@ use crate::outside::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
 use crate::store::verb::{Access, Query, Tx, Verb};
-use crate::values;
 
 /// A migration that was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,8 +20,10 @@ pub struct AppliedMigration {
 /// What is in a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreState {
-    /// Where it was moved to; nothing is written here then.
+    /// Where it was moved to, or is being copied to; nothing is written here then.
     pub moved_to: Option<String>,
+    /// When the copy was finished; `None` while it is not.
+    pub moved_at: Option<Timestamp>,
     /// Its schema, the oldest first.
     pub migrations: Vec<AppliedMigration>,
     /// Tenants.
@@ -47,14 +48,19 @@ impl Query for DescribeStore {
     type Output = StoreState;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<StoreState, StoreError> {
-        let moved = tx.sql.row("SELECT moved_to FROM store_state WHERE pk = 1", &[]).await?;
+        let moved = tx
+            .sql
+            .row("SELECT moved_to, moved_at FROM store_state WHERE pk = 1", &[])
+            .await?
+            .ok_or(StoreError::Corrupt("no state of its own"))?;
         let migrations = tx.sql.rows("SELECT name, applied_at FROM migration ORDER BY name", &[]).await?;
         let migrations = migrations
             .iter()
             .map(|row| Ok(AppliedMigration { name: row.take(0)?, applied_at: row.take(1)? }))
             .collect::<Result<_, StoreError>>()?;
         Ok(StoreState {
-            moved_to: moved.map_or(Ok(None), |row| row.take(0))?,
+            moved_to: moved.take(0)?,
+            moved_at: moved.take(1)?,
             migrations,
             tenants: number(tx, "SELECT count(*) FROM tenant").await?,
             integrations: number(tx, "SELECT count(*) FROM integration").await?,
@@ -87,7 +93,12 @@ impl Verb for ReopenStore {
         let state = tx.sql.row("SELECT moved_to FROM store_state WHERE pk = 1 FOR UPDATE", &[]).await?;
         let moved: Option<String> = state.map_or(Ok(None), |row| row.take(0))?;
         if let Some(to) = &moved {
-            tx.sql.execute("UPDATE store_state SET moved_to = NULL WHERE pk = 1", values![]).await?;
+            tx.sql
+                .execute(
+                    "UPDATE store_state SET moved_to = NULL, copy_id = NULL, moved_at = NULL WHERE pk = 1",
+                    &[],
+                )
+                .await?;
             tx.events.push(self.doer.event("store_reopened", "", format!("moved_to={to}")));
         }
         Ok(moved)
