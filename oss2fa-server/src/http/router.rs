@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 
 use super::allow::{self, Methods};
 use super::api::{
-    administrators, challenges, clients, devices, enrollments, integrations, operations, policy, tenants,
+    administrators, audit, challenges, clients, devices, enrollments, integrations, operations, policy,
+    tenants,
 };
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
@@ -70,6 +71,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(policy::read::read, policy::change::change))
         .routes(routes!(administrators::list::list, administrators::create::create))
         .routes(routes!(administrators::remove::remove))
+        .routes(routes!(audit::list::list))
+        .routes(routes!(audit::verify::verify))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

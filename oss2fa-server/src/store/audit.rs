@@ -4,6 +4,7 @@
 //! row is locked only then, so that nodes wait for each other as shortly as can be.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::StoreError;
 use super::sql::{Row, Sql, Value};
@@ -35,15 +36,17 @@ pub struct Event {
 }
 
 /// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// Its number in the tenant's chain; no number is left out.
     pub seq: i64,
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What happened.
     pub event: String,
     /// Through which integration.
+    #[schema(value_type = Option<i64>)]
     pub integration: Option<IntegrationId>,
     /// About which client.
     pub username: String,
@@ -201,11 +204,35 @@ impl Query for AuditPage {
     type Output = Vec<AuditEntry>;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<AuditEntry>, StoreError> {
+        let Self { tenant, after, limit, filter } = self.clone();
+        AuditSpan { tenant, after, last: i64::MAX, limit, filter }.run(tx).await
+    }
+}
+
+/// Events between two numbers, at most so many: however few are looked for, no more than these are read.
+#[derive(Debug, Clone)]
+pub struct AuditSpan {
+    /// Whose.
+    pub tenant: TenantId,
+    /// After this number.
+    pub after: i64,
+    /// Up to this number.
+    pub last: i64,
+    /// At most so many.
+    pub limit: u32,
+    /// Which.
+    pub filter: AuditFilter,
+}
+
+impl Query for AuditSpan {
+    type Output = Vec<AuditEntry>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = tx
             .sql
             .rows(
                 "SELECT seq, at, event, integration, username, actor, source, detail, chain FROM audit
-                 WHERE tenant = ?1 AND seq > ?2
+                 WHERE tenant = ?1 AND seq > ?2 AND seq <= ?9
                    AND (CAST(?4 AS TEXT) IS NULL OR event = ?4)
                    AND (CAST(?5 AS TEXT) IS NULL OR username = ?5)
                    AND (CAST(?6 AS BIGINT) IS NULL OR integration = ?6)
@@ -220,7 +247,8 @@ impl Query for AuditPage {
                     self.filter.username.as_deref(),
                     self.filter.integration,
                     self.filter.since,
-                    self.filter.until
+                    self.filter.until,
+                    self.last
                 ],
             )
             .await?;
@@ -228,8 +256,24 @@ impl Query for AuditPage {
     }
 }
 
+/// The number of the newest event; 0 where there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditHead {
+    /// Whose.
+    pub tenant: TenantId,
+}
+
+impl Query for AuditHead {
+    type Output = i64;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<i64, StoreError> {
+        let row = tx.sql.row("SELECT seq FROM audit_head WHERE tenant = ?1", values![self.tenant]).await?;
+        row.map_or(Ok(0), |row| row.take(0))
+    }
+}
+
 /// What a check of a chain found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditVerdict {
     /// Whole, up to this event and its chain hash.

@@ -171,7 +171,7 @@ pub const TABLES: [Table; 17] = [
     Table {
         name: "webhook",
         key: &["pk"],
-        columns: &["pk", "tenant", "integration", "url", "sealed", "created_at"],
+        columns: &["pk", "tenant", "integration", "url", "sealed", "paused_until", "failure", "created_at"],
     },
     Table {
         name: "webhook_delivery",

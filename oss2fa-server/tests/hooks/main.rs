@@ -7,6 +7,7 @@
     reason = "a test may fail where it likes"
 )]
 
+mod audit_api;
 mod housekeeping;
 mod idempotency;
 mod world;

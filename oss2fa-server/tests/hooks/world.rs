@@ -166,6 +166,11 @@ impl World {
         credentials.token.expose().to_owned()
     }
 
+    /// Asks as an administrator.
+    pub(crate) async fn look(&self, admin: &str, path: &str) -> Reply {
+        self.send(Request::get(path).header("X-Admin-Token", admin).body(Body::empty()).unwrap()).await
+    }
+
     /// A whole number from the database, read by a connection of the test's own.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         self.database().query_row(sql, [], |row| row.get(0)).unwrap()

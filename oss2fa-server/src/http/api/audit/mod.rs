@@ -1,0 +1,5 @@
+//! The audit, for administrators.
+
+pub mod list;
+mod stream;
+pub mod verify;
