@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod peer;
 pub mod router;
 pub mod seen;
+pub mod unread;
 pub mod version;
 
 use std::sync::Arc;

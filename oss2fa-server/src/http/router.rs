@@ -20,7 +20,7 @@ use super::api::{
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
 use super::metrics::Requests;
-use super::{App, deadline, idempotency, version};
+use super::{App, deadline, idempotency, unread, version};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -111,6 +111,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(move |request, next| allow::add(methods.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn(unread::drain))
         .layer(from_fn(move |request, next| log::watch(Arc::clone(&watch), request, next)))
         .with_state(app)
 }
