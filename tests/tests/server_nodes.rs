@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oss2fa_tests::server::{Caller, Enrolled, PostgresCluster, Reply, Server, Store};
 use serde_json::json;
@@ -193,5 +193,47 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
     for client in &mut enrolled {
         let next = client.token.next_code();
         let _right = nodes[0].integration().verify(&client.username, &next).expect(200);
+    }
+}
+
+#[test]
+fn a_database_that_restarts_under_load_gives_errors_and_then_all_is_well() {
+    let cluster = PostgresCluster::durable();
+    let nodes = three(&cluster);
+    let vpn = nodes[0].integration();
+    let mut users: Vec<User> = (0..4).map(|number| User::new(&vpn, &format!("user-{number}"))).collect();
+    let seen = Seen::default();
+    load(&mut users, &nodes, &seen, || {
+        for round in 0..3 {
+            thread::sleep(Duration::from_millis(400));
+            if round == 1 {
+                cluster.kill()
+            } else {
+                cluster.stop()
+            };
+            let away = nodes[round].anybody().get("/readyz");
+            assert_eq!(away.status, 503, "not ready without its database: {away}");
+            let alive = nodes[round].anybody().get("/healthz");
+            assert_eq!(alive.status, 200, "alive all the same: {alive}");
+            let refused = nodes[round].integration().get("/integrations/clients");
+            refused.refused(503, "store_unavailable");
+            cluster.start_again();
+            let begun = Instant::now();
+            while nodes.iter().any(|node| node.anybody().get("/readyz").status != 200) {
+                assert!(begun.elapsed() < Duration::from_secs(10), "a node does not recover");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    assert!(seen.errors.into_inner() > 0, "nobody noticed");
+    assert_eq!(seen.strange.into_inner(), 0);
+    for user in &mut users {
+        user.none_is_accepted_again(&nodes);
+        for node in &nodes {
+            let before = user.accepted.len();
+            while user.accepted.len() == before {
+                user.log_in(&node.integration()).unwrap();
+            }
+        }
     }
 }

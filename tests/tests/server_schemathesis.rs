@@ -1,0 +1,52 @@
+//! Schemathesis over `/openapi.json`: whatever is sent, no error of the server and no undocumented answer.
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+
+use std::process::{Command, Stdio};
+
+use oss2fa_tests::server::Server;
+use oss2fa_tests::workspace;
+
+/// What each answer is held against.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+    response_headers_conformance,response_schema_conformance,unsupported_method,allow_header_conformance";
+
+/// Seconds for one token.
+const TIME: &str = "30";
+
+fn tested(header: &str, server: &Server) {
+    let program = workspace().join("target/peers/schemathesis/bin/schemathesis");
+    assert!(program.exists(), "{} is not there: run tests/peers/install.sh", program.display());
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(program)
+        .args(["run", &format!("{}/openapi.json", server.url), "--header", header])
+        .args(["--tls-verify", &server.ca().display().to_string(), "--checks", CHECKS])
+        .args(["--max-time", TIME, "--seed", "1", "--workers", "2", "--request-timeout", "20"])
+        .args(["--continue-on-failure", "--warnings", "off", "--output-truncate", "false"])
+        // It keeps what it learned in its folder, and none of that may change the next run.
+        .current_dir(folder.path())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("0 operations"), "{text}");
+    let alive = server.anybody().get("/healthz");
+    assert_eq!(alive.status, 200, "{alive}");
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+fn unlimited() -> Server {
+    Server::new()
+        .config("[limits]\ntoken_per_second = 1000000\ntoken_burst = 1000000\n")
+        .config("[limits]\naddress_per_second = 1000000\naddress_burst = 1000000\n")
+        .config("[limits]\nrefused_per_minute = 100000\n")
+        .start()
+}
+
+#[test]
+fn row_42_with_the_token_of_an_integration() {
+    let server = unlimited();
+    let _something_to_find = server.integration().enroll("john.doe", "HOTP");
+    tested(server.integration().token(), &server);
+}
