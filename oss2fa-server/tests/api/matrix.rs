@@ -114,11 +114,22 @@ fn expected(principal: Principal, admits: Admits) -> u16 {
 }
 
 async fn ask(world: &World, f: &Fixture, operation: &Operation, principal: Principal) -> Answer {
+    ask_marked(world, f, operation, principal, Credential::Nothing).await
+}
+
+async fn ask_marked(
+    world: &World,
+    f: &Fixture,
+    operation: &Operation,
+    principal: Principal,
+    mark: Credential,
+) -> Answer {
     let (mut path, body) = (operation.request)(f);
     if operation.is_desk() && principal.role().is_some() {
         path = format!("{path}?integration={}", f.a.integration);
     }
-    world.ask(&principal.credential(f, operation), operation.method(), &path, &body).await
+    let who = principal.credential(f, operation);
+    world.ask_with(&[&who, &mark], operation.method(), &path, &body).await
 }
 
 fn check(operation: &Operation, principal: Principal, answer: &Answer) {
@@ -202,6 +213,27 @@ async fn whoever_is_named_is_let_in() {
         seen.push_str(&format!("{method:6} {path:52} {who}\n"));
     }
     insta::assert_snapshot!("who_may_do_what", seen);
+}
+
+#[tokio::test]
+async fn nobody_gets_the_answer_of_another_by_the_mark_of_the_request() {
+    let mark = Credential::SentBefore("one-and-the-same".to_owned());
+    for operation in OPERATIONS.iter().filter(|operation| operation.method() != "GET") {
+        let (world, f) = world().await;
+        let entitled = [Integration, Owner].into_iter().find(|who| expected(*who, operation.admits) == IN);
+        let entitled = entitled.expect("an integration or the owner may do everything");
+        let first = ask_marked(&world, &f, operation, entitled, mark.clone()).await;
+        check(operation, entitled, &first);
+        for principal in EVERYBODY.into_iter().filter(|who| expected(*who, operation.admits) != IN) {
+            let answer = ask_marked(&world, &f, operation, principal, mark.clone()).await;
+            let what = format!("{} by {principal:?}: {answer:?}", operation.route);
+            // Some have gone with the tenant.
+            assert!(matches!(answer.status.as_u16(), 401 | 403 | 404), "{what}");
+            assert!(!answer.headers.contains_key("idempotency-replayed"), "{what}");
+        }
+        let again = ask_marked(&world, &f, operation, entitled, mark.clone()).await;
+        assert_eq!((again.status, again.text), (first.status, first.text), "{}", operation.route);
+    }
 }
 
 #[tokio::test]

@@ -151,6 +151,7 @@ impl World {
         for credential in who {
             request = match credential {
                 Credential::Nothing => request,
+                Credential::SentBefore(key) => request.header("Idempotency-Key", key),
                 Credential::Integration(token) => request.header("X-Integration-Token", token),
                 Credential::Admin(token) => request.header("X-Admin-Token", token),
                 Credential::Pair(access, secret) => {
@@ -207,6 +208,8 @@ impl World {
 #[derive(Debug, Clone)]
 pub(crate) enum Credential {
     Nothing,
+    /// None, but the mark of a request that is sent again.
+    SentBefore(String),
     Integration(String),
     Admin(String),
     Pair(String, String),
