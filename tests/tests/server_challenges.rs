@@ -5,12 +5,16 @@
     reason = "a failure is a panic in tests, in their helpers too"
 )]
 
+use std::thread;
+use std::time::Duration;
+
 use oss2fa_tests::server::{Caller, Reply, Server};
 use serde_json::{Value, json};
 
 const NEW: i64 = 1;
 const COMPLETE: i64 = 3;
 const FAILED: i64 = 4;
+const EXPIRED: i64 = 5;
 
 fn status(caller: &Caller<'_>, challenge: i64) -> Value {
     caller.get(&format!("/integrations/challenges/{challenge}")).expect(200).json()["status"].clone()
@@ -75,6 +79,24 @@ fn only_the_right_answer_gets_a_200_and_only_once() {
 }
 
 #[test]
+fn a_challenge_that_was_answered_wrongly_too_often_is_over() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    // Fewer than lock the client.
+    server.set_policy(&json!({"attempts": 3}));
+    let challenge = vpn.challenge("john.doe", john.device);
+    let wrong = john.token.wrong_code();
+    let left: Vec<i64> = (0..3).map(|_| attempts_left(&vpn.answer(challenge, &wrong))).collect();
+    assert_eq!(left, [2, 1, 0]);
+    assert_eq!(status(&vpn, challenge), FAILED);
+    let code = john.token.next_code();
+    vpn.answer(challenge, &code).refused(409, "challenge_over");
+    let other = vpn.challenge("john.doe", john.device);
+    let _spent_nothing = vpn.answer(other, &code).expect(200);
+}
+
+#[test]
 fn a_challenge_that_was_given_up_is_over() {
     let server = Server::new().start();
     let vpn = server.integration();
@@ -86,6 +108,29 @@ fn a_challenge_that_was_given_up_is_over() {
     vpn.answer(challenge, &code).refused(409, "challenge_over");
     assert_eq!(status(&vpn, challenge), FAILED);
     vpn.delete("/integrations/challenges/99").refused(404, "not_found");
+}
+
+#[test]
+fn enrollments_and_challenges_expire() {
+    let server = Server::new().start();
+    let vpn = server.integration();
+    let mut john = vpn.enroll("john.doe", "HOTP");
+    server.set_policy(&json!({"challenge_expiry": 30, "enrollment_expiry": 30}));
+    let (challenge, enrollment) = (vpn.challenge("john.doe", john.device), vpn.enrollment("jane"));
+    let prepared = vpn.prepare(enrollment, "TOTP", &json!({})).expect(200).json();
+    // The shortest that a policy may say.
+    thread::sleep(Duration::from_secs(31));
+    let code = john.token.next_code();
+    vpn.answer(challenge, &code).refused(410, "challenge_expired");
+    assert_eq!(status(&vpn, challenge), EXPIRED);
+    let phone = oss2fa_tests::server::phone(&prepared["public_details"]);
+    let late = vpn.complete(enrollment, &phone.code_at(phone.step_now()));
+    late.refused(410, "enrollment_expired");
+    let seen = vpn.get(&format!("/integrations/enrollments/{enrollment}")).expect(200).json();
+    assert_eq!(seen["status"], EXPIRED, "{seen}");
+    assert_eq!(vpn.decide("jane")["result"], 1, "nobody was enrolled");
+    let fresh = vpn.challenge("john.doe", john.device);
+    let _right = vpn.answer(fresh, &code).expect(200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Codes by mail and by SMS, through a real mail server and a gateway that may be away, slow or unwilling.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use oss2fa_tests::server::{Caller, Gateway, GatewayMode, MailMode, MailSecurity, MailSink, Server};
@@ -140,6 +141,29 @@ fn without_the_sections_nobody_enrols_by_message() {
 }
 
 #[test]
+fn addresses_that_are_traps_and_domains_that_policy_does_not_take() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let gateway = Gateway::start();
+    let server = Server::new().config(&sink.config()).config(&gateway.config()).start();
+    let vpn = server.integration();
+    server.set_policy(&json!({"email_domains": ["example.org"]}));
+    let enrollment = vpn.enrollment("john");
+    for (kind, written) in [
+        ("EMAIL", "john@example.com"),
+        ("EMAIL", "john@sub.example.org"),
+        ("EMAIL", "john@example.org\r\nBcc: eve@example.org"),
+        ("EMAIL", "john"),
+        ("SMS", "0171 2345678"),
+        ("SMS", "+49 171 2345678\",\"to\":\"+1"),
+    ] {
+        let refused = vpn.prepare(enrollment, kind, &address(written));
+        assert!(matches!(refused.status, 400 | 422), "{written:?}: {refused}");
+    }
+    assert_eq!((sink.mails().len(), gateway.received().len()), (0, 0));
+    let _taken = vpn.prepare(enrollment, "EMAIL", &address("John@EXAMPLE.org")).expect(200);
+}
+
+#[test]
 fn a_code_comes_by_sms() {
     for gateway in [Gateway::start(), Gateway::start_tls()] {
         let server = Server::new().config(&gateway.config()).config("[log]\nlevel = 'trace'\n").start();
@@ -193,6 +217,55 @@ fn a_gateway_that_does_not_take_it() {
     assert!(!elsewhere, "the secret and the code follow no redirection");
     gateway.mode(GatewayMode::Accept);
     let _sent = vpn.prepare(vpn.enrollment("john"), "SMS", &address(PHONE)).expect(200);
+}
+
+#[test]
+fn a_form_a_query_and_what_must_be_escaped_in_them() {
+    let gateway = Gateway::start();
+    let config = format!(
+        "[sms]\nmethod = 'GET'\nurl = '{}/send?to={{phone}}&text={{text}}'\ntimeout = 2\n",
+        gateway.url()
+    );
+    let server = Server::new().config(&config).start();
+    server.set_policy(&json!({"issuer": "A & B=C \"D\""}));
+    let vpn = server.integration();
+    let _sent = vpn.prepare(vpn.enrollment("john"), "SMS", &address(PHONE)).expect(200);
+    let sent = gateway.wait_for(1);
+    assert_eq!((sent.method.as_str(), sent.body.as_str()), ("GET", ""));
+    assert!(sent.path.starts_with("/send?to=%2B491712345678&text="), "{}", sent.path);
+    assert_eq!(sent.path.matches('&').count(), 1, "{}", sent.path);
+    assert!(sent.path.contains("%26"), "{}", sent.path);
+}
+
+#[test]
+fn another_message_comes_not_too_soon_and_not_too_often() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let device = enroll_by_mail(&vpn, &sink, "john");
+    server.set_policy(&json!({"resend_after": 5, "sends": 2}));
+    let challenge = vpn.challenge("john", device);
+    let again = || vpn.post(&format!("/integrations/challenges/{challenge}/resend"), &Value::Null);
+    let early = again();
+    assert_eq!(early.status, 429, "{early}");
+    let wait = early.json()["error"]["retry_after"].as_u64().unwrap();
+    assert!((1..=5).contains(&wait), "{early}");
+    thread::sleep(Duration::from_secs(wait + 1));
+    let resent = again();
+    assert!(resent.status < 300, "{resent}");
+    let (first, second) = (sink.wait_for(2).code(), sink.wait_for(3).code());
+    thread::sleep(Duration::from_secs(6));
+    let last = again();
+    assert!((400..500).contains(&last.status), "two messages are the most: {last}");
+    if first != second {
+        vpn.answer(challenge, &first).refused(403, "wrong_token");
+    }
+    let _right = vpn.answer(challenge, &second).expect(200);
+    assert_eq!(sink.mails().len(), 3);
+    let totp = vpn.enroll("john", "HOTP");
+    let counted = vpn.challenge("john", totp.device);
+    let nothing = vpn.post(&format!("/integrations/challenges/{counted}/resend"), &Value::Null);
+    assert!((400..500).contains(&nothing.status), "nothing was sent: {nothing}");
 }
 
 #[test]

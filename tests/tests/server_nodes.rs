@@ -66,6 +66,8 @@ fn row_54_one_code_passes_once_whatever_it_answers_and_wherever() {
         let code = none.token.next_code();
         exactly_one_passed(&at_once(&nodes, |caller, _| caller.verify(&none.username, &code)));
     }
+    let audit = nodes[1].cli(&["audit", "verify"]);
+    assert_eq!(audit.status, 0, "{audit}");
 }
 
 #[test]
@@ -194,6 +196,8 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
         let next = client.token.next_code();
         let _right = nodes[0].integration().verify(&client.username, &next).expect(200);
     }
+    let audit = nodes[2].cli(&["audit", "verify"]);
+    assert_eq!(audit.status, 0, "{audit}");
 }
 
 #[test]
@@ -236,4 +240,6 @@ fn a_database_that_restarts_under_load_gives_errors_and_then_all_is_well() {
             }
         }
     }
+    let audit = nodes[2].cli(&["audit", "verify"]);
+    assert_eq!(audit.status, 0, "{audit}");
 }

@@ -138,6 +138,8 @@ fn no_accepted_code_passes_again_and_no_acknowledged_enrolment_is_lost() {
         user.none_is_accepted_again(&vpn, 3);
     }
     assert!(enrolled > 20, "{enrolled} enrolments were acknowledged");
+    let verified = server.cli(&["audit", "verify"]);
+    assert_eq!(verified.status, 0, "{verified}");
 }
 
 #[test]

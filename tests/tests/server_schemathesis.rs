@@ -50,3 +50,10 @@ fn row_42_with_the_token_of_an_integration() {
     let _something_to_find = server.integration().enroll("john.doe", "HOTP");
     tested(server.integration().token(), &server);
 }
+
+#[test]
+fn row_42_with_the_token_of_the_owner() {
+    let server = unlimited();
+    let _something_to_find = server.integration().enroll("john.doe", "HOTP");
+    tested(server.owner("owner").token(), &server);
+}
