@@ -1,11 +1,15 @@
 //! Two tenants with everything in them, made once and copied for each world.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use oss2fa_server::outside::Timestamp;
 use oss2fa_server::service::credential::Credentials;
 use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::administrators::{CreateAdministrator, Role};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::world::{BEGIN, Credential, World, folder, hotp};
@@ -55,19 +59,28 @@ pub(crate) struct Fixture {
 /// Stands in every name of the first tenant.
 pub(crate) const CANARY: &str = "aurora";
 
-static TEMPLATE: OnceCell<(TempDir, Fixture)> = OnceCell::const_new();
+/// Kept as bytes: what a static holds is never dropped, and a folder would stay behind.
+struct Template {
+    files: [(&'static str, Vec<u8>); 2],
+    fixture: Fixture,
+}
+
+static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
 
 /// A world with both tenants in it, a minute after they were made.
 pub(crate) async fn world() -> (World, Fixture) {
-    let (template, fixture) = TEMPLATE.get_or_init(make).await;
+    let template = TEMPLATE.get_or_init(make).await;
     let folder = folder();
-    for file in ["server.db", "master.key"] {
-        std::fs::copy(template.path().join(file), folder.path().join(file)).unwrap();
+    for (name, bytes) in &template.files {
+        let file = folder.path().join(name);
+        // Both hold secrets, and the server refuses a key that others can read.
+        let mut open = OpenOptions::new();
+        open.write(true).create_new(true).mode(0o600).open(file).unwrap().write_all(bytes).unwrap();
     }
-    (World::on(folder, BEGIN + 60_000_000).await, fixture.clone())
+    (World::on(folder, BEGIN + 60_000_000).await, template.fixture.clone())
 }
 
-async fn make() -> (TempDir, Fixture) {
+async fn make() -> Template {
     let world = World::new().await;
     let (owner, owner_pk) = owner(&world, "root").await;
     let a = place(
@@ -84,10 +97,11 @@ async fn make() -> (TempDir, Fixture) {
         ["ONSWG4TFOQQGC3TEEBSWYZJAMFXGIIDF", "KRUGKIDROVUWG2ZAMJZG653OEBTG66BA"],
     );
     let b = b.await;
-    let folder = folder();
-    world.store.backup(&folder.path().join("server.db")).unwrap();
-    std::fs::copy(world.path().join("master.key"), folder.path().join("master.key")).unwrap();
-    (folder, Fixture { a, b, owner, owner_pk })
+    let copy = world.path().join("copy.db");
+    world.store.backup(&copy).unwrap();
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let files = [("server.db", read(&copy)), ("master.key", read(&world.path().join("master.key")))];
+    Template { files, fixture: Fixture { a, b, owner, owner_pk } }
 }
 
 /// An owner of the server, as the command line makes the first.
