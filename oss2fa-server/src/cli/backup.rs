@@ -1,8 +1,6 @@
 //! `backup`: a copy of the embedded store, while the server runs or not.
 
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -46,23 +44,16 @@ impl Backup {
         let store = context.open()?;
         let file = &self.file;
         let bad = |what: String| Failure::new(Code::BadFile, format!("{}: {what}", file.display()));
-        // Made here, so that it is never open to others: SQLite writes into an empty file.
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(
-            |error| match error.kind() {
-                ErrorKind::AlreadyExists => {
-                    bad("it is there already: name a file that is not, or move that one away".to_owned())
-                }
-                _ => bad(format!("the copy cannot be made: {error}")),
-            },
-        )?;
-        let copied =
-            store.store().backup(file).map_err(|error| bad(error.to_string())).and_then(|()| {
-                keep(file).map_err(|error| bad(format!("the copy cannot be synced: {error}")))
-            });
-        if copied.is_err() {
-            // Half a copy must not be taken for a backup.
-            let _ = std::fs::remove_file(file);
+        if file.symlink_metadata().is_ok() {
+            return Err(
+                bad("it is there already: name a file that is not, or move that one away".to_owned()),
+            );
         }
+        let copied = store
+            .store()
+            .backup(file)
+            .map_err(|error| Failure::new(Code::BadFile, error.to_string()))
+            .and_then(|()| keep(file).map_err(|error| bad(format!("the copy cannot be synced: {error}"))));
         let bytes = copied?;
         let words = format!(
             "The store is copied to {} ({bytes} bytes).\nThe master key ({key}) belongs to it and is not in it. Keep a \

@@ -162,6 +162,10 @@ impl Verb for Reserve {
             .await?;
         // Released since, by whoever had it: the next try will have it.
         let Some(row) = row else { return Ok(Reserved::UnderWay) };
+        let keys = match row.take::<Option<Vec<u8>>>(2)? {
+            Some(sealed) => tx.keys_for(marked.tenant, &sealed).await?,
+            None => keys,
+        };
         found(&row, &keys, &digests, marked.now)
     }
 }

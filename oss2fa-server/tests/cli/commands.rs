@@ -1,0 +1,258 @@
+//! What each command shows, as JSON and in words.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::host::Host;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect()
+}
+
+fn is_hex(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[test]
+fn tenants_and_integrations() {
+    let (host, _) = Host::begun();
+    let made = host.json(&["tenant", "create", "acme"]);
+    assert_eq!(keys(&made), ["created_at", "name", "pk", "public_id"]);
+    assert_eq!((&made["name"], &made["pk"], is_hex(&made["public_id"])), (&json!("acme"), &json!(2), true));
+    assert_eq!(host.json(&["tenant", "list"])[1], made);
+    let table = host.done(&["tenant", "list"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("PK  NAME     PUBLIC ID") && lines[2].contains(" UTC"), "{table}");
+    assert_eq!(lines[0].find("PUBLIC"), lines[2].find(made["public_id"].as_str().unwrap()), "{table}");
+
+    let empty = host.done(&["integration", "list", "--tenant", "acme"]);
+    assert!(empty.contains("has no integration") && empty.contains("integration create NAME"), "{empty}");
+    assert_eq!(host.json(&["integration", "list", "--tenant", "acme"]), json!([]));
+    let made = host.json(&["integration", "create", "Acme VPN", "--tenant", "acme"]);
+    let fields = ["access_key", "created_at", "name", "pk", "policy", "secret_key", "tenant", "token"];
+    assert_eq!(keys(&made), fields);
+    assert!(["token", "secret_key", "access_key"].iter().all(|key| is_hex(&made[*key])), "{made}");
+    let listed = host.json(&["integration", "list", "--tenant", "acme"]);
+    assert_eq!(keys(&listed[0]), ["access_key", "created_at", "name", "pk", "policy", "tenant"]);
+    let rotated = host.json(&["integration", "rotate-token", "Acme VPN", "--tenant", "acme"]);
+    assert_eq!(keys(&rotated), fields);
+    assert!(["token", "secret_key", "access_key"].iter().all(|key| rotated[*key] != made[*key]));
+    assert_eq!(
+        host.json(&["integration", "list", "--tenant", "acme"])[0]["access_key"],
+        rotated["access_key"]
+    );
+    assert_eq!(
+        host.json(&["integration", "remove", "Acme VPN", "--tenant", "acme", "--yes"]),
+        json!({ "done": true })
+    );
+    // The CLI is named in the audit, with whoever ran it.
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name;
+    let audit = host.done(&["audit", "list", "--tenant", "acme", "--json"]);
+    let events: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let words: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        words,
+        ["tenant_created", "integration_created", "token_rotated", "integration_removed"],
+        "{audit}"
+    );
+    assert!(events.iter().all(|event| event["actor"] == format!("cli:{user}")), "{audit}");
+}
+
+#[test]
+fn a_policy_is_shown_and_changed() {
+    let (host, _) = Host::begun();
+    let policy = host.json(&["integration", "policy", "oss2fa"]);
+    assert_eq!((&policy["code_length"], &policy["locks"]["free_attempts"]), (&json!(6), &json!(5)));
+    let shown = host.done(&[
+        "integration",
+        "policy",
+        "oss2fa",
+        "--set",
+        "code_length=8",
+        "--set",
+        "locks.free_attempts=3",
+        "--set",
+        "device_kinds=TOTP,HOTP",
+        "--set",
+        "issuer=Acme",
+        "--set",
+        "api_networks=192.0.2.0/24",
+    ]);
+    for line in ["code_length = 8", "locks.free_attempts = 3", "issuer = \"Acme\"", "attempts = 5"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    let changed = host.json(&["integration", "policy", "oss2fa"]);
+    assert_eq!(changed["api_networks"], json!(["192.0.2.0/24"]));
+    assert_eq!(changed["device_kinds"], json!(["TOTP", "HOTP"]));
+    // From a file, and from standard input; what they leave out has its default.
+    fs::write(host.path("policy.json"), "{\"attempts\": 3}").unwrap();
+    let file = host.path("policy.json");
+    let set = host.json(&["integration", "policy", "oss2fa", "--file", file.to_str().unwrap()]);
+    assert_eq!((&set["attempts"], &set["code_length"], &set["issuer"]), (&json!(3), &json!(6), &Value::Null));
+    let ran = host.typed(&["integration", "policy", "oss2fa", "--file", "-"], "{\"attempts\": 4}");
+    assert!(ran.status == 0 && ran.stdout.contains("attempts = 4"), "{ran:?}");
+    let ran = host.typed(&["integration", "policy", "oss2fa", "--file", "-"], "{\"attemps\": 4}");
+    assert!(ran.status == 2 && ran.stderr.contains("attemps"), "{ran:?}");
+    host.refused(&["integration", "policy", "oss2fa", "--file", "/absent"], 1, "bad_file");
+    assert_eq!(host.json(&["integration", "policy", "oss2fa"])["attempts"], 4);
+}
+
+#[test]
+fn administrators() {
+    let (host, _) = Host::begun();
+    assert!(host.done(&["admin", "list"]).contains("admin create NAME --role owner"));
+    let made = host.json(&["admin", "create", "Root", "--role", "owner"]);
+    assert_eq!(
+        (&made["tenant"], &made["role"], is_hex(&made["token"])),
+        (&Value::Null, &json!("owner"), true)
+    );
+    let made = host.done(&["admin", "create", "Ida", "--role", "helpdesk"]);
+    assert!(made.contains("\"Ida\" is helpdesk of \"default\"") && made.contains("X-Admin-Token"), "{made}");
+    let listed = host.json(&["admin", "list"]);
+    assert_eq!(keys(&listed[0]), ["access_key", "created_at", "name", "pk", "role", "tenant"]);
+    assert_eq!(host.json(&["admin", "list", "--tenant", "default"]).as_array().unwrap().len(), 1);
+    host.refused(&["admin", "create", "Ida", "--role", "owner"], 1, "name_taken");
+    host.refused(&["admin", "remove", "Root"], 1, "still_used");
+    host.done(&["admin", "remove", "Ida"]);
+    assert_eq!(host.json(&["admin", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_audit_is_searched_and_checked() {
+    let (host, _) = Host::begun();
+    host.done(&["integration", "create", "vpn"]);
+    host.done(&["integration", "policy", "vpn", "--set", "attempts=3"]);
+    let all = host.done(&["audit", "list"]);
+    assert_eq!(all.lines().count(), 4, "{all}");
+    assert!(all.lines().next().unwrap().starts_with("     1  20") && all.contains("by=cli:"), "{all}");
+    let of = |words: &[&str]| host.done(&[&["audit", "list", "--json"], words].concat()).lines().count();
+    assert_eq!(of(&["--event", "policy_changed"]), 1);
+    assert_eq!(of(&["--integration", "vpn"]), 2);
+    assert_eq!(of(&["--client", "ferris"]), 0);
+    assert_eq!((of(&["--since", "2001-01-01"]), of(&["--until", "2001-01-01T00:00:00Z"])), (4, 0));
+    assert_eq!(of(&["--last", "2"]), 2);
+    assert!(of(&["--server"]) >= 2);
+    assert!(host.done(&["audit", "list", "--last", "1"]).contains("policy_changed"));
+    assert!(host.done(&["audit", "list", "--client", "ferris"]).contains("No such event"));
+
+    let verdicts = host.json(&["audit", "verify"]);
+    assert_eq!((&verdicts[0]["tenant"], &verdicts[1]["tenant"]), (&Value::Null, &json!("default")));
+    assert_eq!(verdicts[1]["whole"]["events"], 4);
+    assert!(host.done(&["audit", "verify", "--tenant", "default"]).contains("is whole: 4 events"));
+    host.sql("UPDATE audit SET actor = 'nobody' WHERE tenant = 1 AND seq = 3");
+    let ran = host.run(&["audit", "verify", "--json"]);
+    let verdicts: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.status, ran.error().as_str()), (1, "audit_broken"));
+    assert_eq!(verdicts[1]["broken"]["at"], 3);
+    assert!(host.run(&["audit", "verify"]).stderr.contains("at event 3"));
+    assert_eq!(host.run(&["audit", "verify", "--server"]).status, 0);
+}
+
+#[test]
+fn keys_and_the_store_are_described() {
+    let (host, _) = Host::begun();
+    let list = host.json(&["key", "list"]);
+    assert_eq!(keys(&list), ["keys", "master_key", "master_keys"]);
+    assert_eq!(list["master_keys"][0]["wraps"], 4);
+    assert_eq!(keys(&list["keys"][0]), ["created_at", "master", "purpose", "tenant", "version"]);
+    let words = host.done(&["key", "list"]);
+    assert!(words.contains("(server)") && words.contains("default   seal     1"), "{words}");
+
+    let status = host.json(&["store", "status"]);
+    assert_eq!(
+        (&status["tenants"], &status["integrations"], &status["clients"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    assert_eq!((&status["moved_to"], &status["migrations"][0]["name"]), (&Value::Null, &json!("0001_first")));
+    assert!(host.done(&["store", "status"]).contains("server.db"));
+}
+
+#[test]
+fn a_store_that_was_moved_is_reopened_only_by_hand() {
+    let (host, _) = Host::begun();
+    host.sql(
+        "UPDATE store_state SET moved_to = 'postgres://elsewhere/oss2fa', copy_id = 'x', moved_at = 1000000",
+    );
+    host.refused(&["tenant", "create", "acme"], 3, "store_unavailable");
+    assert_eq!(host.json(&["store", "status"])["moved_to"], "postgres://elsewhere/oss2fa");
+    assert!(host.done(&["store", "status"]).contains("1970-01-01 00:00:01 UTC"));
+    assert_eq!(host.typed(&["store", "reopen"], "yes\n").status, 1);
+    host.refused_under_json(&["store", "reopen"], 2, "bad_usage");
+    assert_eq!(host.typed(&["store", "reopen"], "reopen\n").status, 0);
+    assert_eq!(
+        host.sql("SELECT moved_to IS NULL AND copy_id IS NULL AND moved_at IS NULL FROM store_state"),
+        "1"
+    );
+    host.done(&["tenant", "create", "acme"]);
+    assert!(host.done(&["audit", "list", "--server"]).contains("store_reopened"));
+}
+
+#[test]
+fn a_backup_is_a_whole_store_without_its_key() {
+    let (host, _) = Host::begun();
+    let server = host.serve();
+    let copy = host.path("copy.db");
+    let report = host.json(&["backup", copy.to_str().unwrap()]);
+    assert_eq!(keys(&report), ["backup", "bytes", "master_key"]);
+    assert_eq!(report["bytes"], copy.metadata().unwrap().len());
+    assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    drop(server);
+    let before = fs::read(&copy).unwrap();
+    host.refused(&["backup", copy.to_str().unwrap()], 1, "bad_file");
+    assert_eq!(fs::read(&copy).unwrap(), before, "a file that is there is not touched");
+    host.refused(&["backup", "/absent/copy.db"], 1, "bad_file");
+    let words = host.done(&["backup", host.path("second.db").to_str().unwrap()]);
+    assert!(words.contains("master.key") && words.contains("not in it"), "{words}");
+    let key = fs::read_to_string(host.path("data/master.key")).unwrap();
+    assert!(!before.windows(64).any(|window| window == key.trim().as_bytes()));
+
+    // Put in the store's place it is the store.
+    host.done(&["tenant", "create", "later"]);
+    for rest in ["-wal", "-shm"] {
+        let _ = fs::remove_file(host.path(&format!("data/server.db{rest}")));
+    }
+    fs::copy(&copy, host.path("data/server.db")).unwrap();
+    assert_eq!(host.json(&["tenant", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(host.sql("PRAGMA integrity_check"), "ok");
+    host.done(&["audit", "verify"]);
+}
+
+#[test]
+fn a_configuration_is_checked_with_its_files() {
+    let host = Host::empty();
+    let report = host.json(&["check-config"]);
+    assert_eq!((&report["status"], &report["config"]["tls"]["mode"]), (&json!("ok"), &json!("off")));
+    let ran = host.run(&["check-config"]);
+    assert!(
+        ran.stdout.contains("listen = \"127.0.0.1:0\"") && ran.stdout.ends_with("can be used.\n"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("warning: the master key") && !host.path("data").exists(), "{ran:?}");
+
+    let path = |name: &str| host.path(name).display().to_string();
+    let config = |text: String| fs::write(host.path("server.toml"), text).unwrap();
+    let refused = |what: &str| {
+        let ran = host.run(&["check-config"]);
+        assert!(ran.status == 2 && ran.stderr.contains(what), "{what}: {ran:?}");
+        assert!(!ran.stderr.contains("hunter2"));
+    };
+    config(format!(
+        "[smtp]\nhost = \"mail.example\"\nfrom = \"a@example.org\"\nusername = \"a\"\npassword_file = \"{}\"\n",
+        path("password")
+    ));
+    refused("password");
+    fs::write(host.path("password"), "hunter2\n").unwrap();
+    fs::set_permissions(host.path("password"), PermissionsExt::from_mode(0o644)).unwrap();
+    refused("chmod");
+    fs::set_permissions(host.path("password"), PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(host.run(&["check-config"]).status, 0);
+    assert!(!host.done(&["check-config"]).contains("hunter2"));
+    config(format!("[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n", path("tls.crt"), path("tls.key")));
+    refused("tls.");
+    config(format!("master_key = \"{}\"\n", path("key")));
+    fs::write(host.path("key"), "not a key\n").unwrap();
+    fs::set_permissions(host.path("key"), PermissionsExt::from_mode(0o600)).unwrap();
+    refused("64 hexadecimal digits");
+}

@@ -1,0 +1,18 @@
+//! The command line as people and scripts meet it, beside a running server and without one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails may panic"
+)]
+
+mod beside;
+mod commands;
+mod failures;
+mod help;
+mod host;
+mod master_key;
+mod secrets;
+mod tenant_key;
+mod world;
