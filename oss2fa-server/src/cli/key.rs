@@ -175,7 +175,7 @@ pub(crate) fn say_old(context: &mut Context<'_, '_>, old: &OldKeys) -> Result<()
     }
     if let Some(at) = old.settled_at {
         context.console.say(&format!(
-            "{} may still be in the memory of a running server. From {} on, drop it with: {}",
+            "Key {} may still be in the memory of a running server. From {} on, drop it with: {}",
             versions(&old.recent),
             date(at),
             context.hint("key tidy")
