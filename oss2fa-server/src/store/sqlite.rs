@@ -31,7 +31,8 @@ type SqliteJob = Box<dyn Job<SqliteSql>>;
 pub struct Sqlite {
     jobs: RwLock<Option<Sender<SqliteJob>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    readers: Vec<Mutex<SqliteSql>>,
+    // None once it is closed.
+    readers: Vec<Mutex<Option<SqliteSql>>>,
     next: AtomicUsize,
 }
 
@@ -69,8 +70,8 @@ impl Sqlite {
         ring: &Arc<KeyRing>,
     ) -> Result<Self, StoreError> {
         let readers = (0..READERS)
-            .map(|_| SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Mutex::new))
-            .collect::<Result<_, _>>()?;
+            .map(|_| Ok(Mutex::new(Some(SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))))
+            .collect::<Result<_, StoreError>>()?;
         // Slower without, no worse.
         if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
@@ -121,7 +122,8 @@ impl Sqlite {
             (None, Some(busy)) => busy.lock().unwrap_or_else(PoisonError::into_inner),
             (None, None) => return Err(StoreError::Closed),
         };
-        now(query.run(&mut Tx::new(&mut *reader, ring)))
+        let reader = reader.as_mut().ok_or(StoreError::Closed)?;
+        now(query.run(&mut Tx::new(reader, ring)))
     }
 
     /// A copy of the database as it is at one moment, into a new file of mode 0600.
@@ -131,6 +133,7 @@ impl Sqlite {
     pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let reader = self.readers.first().ok_or(StoreError::Closed)?;
         let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = reader.as_ref().ok_or(StoreError::Closed)?;
         let text = to.to_str().ok_or_else(|| StoreError::File {
             path: to.to_owned(),
             what: "a backup's path must be text".to_owned(),
@@ -145,6 +148,11 @@ impl Sqlite {
 
     /// Writes what is queued, and closes.
     pub fn close(&self) {
+        // The last connection to close moves SQLite's log into the file and removes it, if it may write. So a
+        // copy of the file alone, taken while the server is stopped, is whole.
+        for reader in &self.readers {
+            drop(reader.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
         drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
