@@ -20,7 +20,7 @@ fn tested(header: &str, server: &Server) {
     let output = Command::new(program)
         .args(["run", &format!("{}/openapi.json", server.url), "--header", header])
         .args(["--tls-verify", &server.ca().display().to_string(), "--checks", CHECKS])
-        .args(["--max-time", TIME, "--seed", "1", "--workers", "2", "--request-timeout", "20"])
+        .args(["--max-time", TIME, "--seed", "1", "--workers", "1", "--request-timeout", "20"])
         .args(["--continue-on-failure", "--warnings", "off", "--output-truncate", "false"])
         // It keeps what it learned in its folder, and none of that may change the next run.
         .current_dir(folder.path())
