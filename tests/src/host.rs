@@ -134,7 +134,8 @@ impl Plan {
     #[must_use]
     pub fn without_agent(self) -> Host {
         let world = World::new();
-        world.write(CONFIG, &toml::to_string(&self.settings).unwrap());
+        // An empty file would be taken for one that was cut short.
+        world.write(CONFIG, &format!("# settings\n{}", toml::to_string(&self.settings).unwrap()));
         for (service, stack) in &self.stacks {
             world.write(&format!("/etc/pam.d/{service}"), stack);
         }
