@@ -12,6 +12,7 @@ PAM_DIR ?= /usr/lib/$(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null |
 UNIT_DIR ?= /etc/systemd/system
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/oss2fa-agent
+SERVER_DOC = $(SHARE)/doc/oss2fa-server
 
 # $(call step,WORDS,COMMAND): says what runs, how long it took, and stops at the first failure.
 step = @printf '\n== %s\n' '$(1)'; start=$$(date +%s); $(2) || \
@@ -66,25 +67,38 @@ deb: build ## the Debian package, in target/debian
 	packaging/debian/build-deb.sh
 
 .PHONY: install
-install: ## what `make build` built, below DESTDIR and PREFIX; changes no login
+install: install-agent install-server ## what `make build` built, below DESTDIR and PREFIX; changes no login
+
+# $(call documentation,PROGRAM): manual pages and completions.
+define documentation
+	install -d $(SHARE)/man/man1
+	$(BUILD_DIR)/$(1) man $(SHARE)/man/man1
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
+	$(BUILD_DIR)/$(1) completions bash >$(SHARE)/bash-completion/completions/$(1)
+	$(BUILD_DIR)/$(1) completions zsh >$(SHARE)/zsh/vendor-completions/_$(1)
+	$(BUILD_DIR)/$(1) completions fish >$(SHARE)/fish/vendor_completions.d/$(1).fish
+endef
+
+# $(call unit,PROGRAM): its systemd unit, user and folders.
+define unit
+	install -d $(DESTDIR)$(UNIT_DIR)
+	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' packaging/systemd/$(1).service \
+		>$(DESTDIR)$(UNIT_DIR)/$(1).service
+	chmod 0644 $(DESTDIR)$(UNIT_DIR)/$(1).service
+	install -D -m 0644 packaging/systemd/$(1).sysusers $(DESTDIR)/usr/lib/sysusers.d/$(1).conf
+	install -D -m 0644 packaging/systemd/$(1).tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/$(1).conf
+endef
+
+.PHONY: install-agent
+install-agent:
 	install -D -m 0644 $(BUILD_DIR)/libpam_oss2fa.so $(DESTDIR)$(PAM_DIR)/pam_oss2fa.so
 	install -D -m 0755 $(BUILD_DIR)/oss2fa-agent $(DESTDIR)$(PREFIX)/bin/oss2fa-agent
 	install -d $(DESTDIR)/etc/oss2fa
 	test -e $(DESTDIR)/etc/oss2fa/agent.toml || install -m 0644 config/agent.toml $(DESTDIR)/etc/oss2fa/agent.toml
-	install -d $(DESTDIR)$(UNIT_DIR)
+	$(call unit,oss2fa-agent)
 	install -m 0644 packaging/systemd/oss2fa-agent.socket $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.socket
-	sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' packaging/systemd/oss2fa-agent.service \
-		>$(DESTDIR)$(UNIT_DIR)/oss2fa-agent.service
-	chmod 0644 $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.service
-	install -D -m 0644 packaging/systemd/oss2fa-agent.sysusers $(DESTDIR)/usr/lib/sysusers.d/oss2fa-agent.conf
-	install -D -m 0644 packaging/systemd/oss2fa-agent.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/oss2fa-agent.conf
 	install -D -m 0644 packaging/pam-configs/oss2fa $(DESTDIR)/usr/share/pam-configs/oss2fa
-	install -d $(SHARE)/man/man1
-	$(BUILD_DIR)/oss2fa-agent man $(SHARE)/man/man1
-	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
-	$(BUILD_DIR)/oss2fa-agent completions bash >$(SHARE)/bash-completion/completions/oss2fa-agent
-	$(BUILD_DIR)/oss2fa-agent completions zsh >$(SHARE)/zsh/vendor-completions/_oss2fa-agent
-	$(BUILD_DIR)/oss2fa-agent completions fish >$(SHARE)/fish/vendor_completions.d/oss2fa-agent.fish
+	$(call documentation,oss2fa-agent)
 	install -d $(DOC)/examples/pam.d $(DOC)/examples/sshd_config.d
 	install -m 0644 config/pam.d/* $(DOC)/examples/pam.d/
 	install -m 0644 config/sshd_config.d/* $(DOC)/examples/sshd_config.d/
@@ -92,6 +106,17 @@ install: ## what `make build` built, below DESTDIR and PREFIX; changes no login
 	$(if $(DESTDIR),,@echo "Next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload &&"; \
 	echo "systemctl enable --now oss2fa-agent.socket, then oss2fa-agent enroll totp --user NAME. The stacks that"; \
 	echo "ask for a code are in $(DOC)/examples; nothing asks for one until you copy them.")
+
+.PHONY: install-server
+install-server:
+	install -D -m 0755 $(BUILD_DIR)/oss2fa-server $(DESTDIR)$(PREFIX)/bin/oss2fa-server
+	$(call unit,oss2fa-server)
+	$(call documentation,oss2fa-server)
+	install -D -m 0644 config/server.toml $(SERVER_DOC)/examples/server.toml
+	install -D -m 0644 oss2fa-server/openapi.json $(SERVER_DOC)/openapi.json
+	$(if $(DESTDIR),,@echo "Next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload &&"; \
+	echo "systemctl enable --now oss2fa-server, then journalctl -u oss2fa-server: it shows the token of the first"; \
+	echo "integration this once. $(SERVER_DOC)/examples/server.toml lists what can be set in /etc/oss2fa/server.toml.")
 
 .PHONY: clean
 clean: ## removes everything that was built

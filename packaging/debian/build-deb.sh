@@ -32,7 +32,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 
-env -u MAKEFLAGS -u MFLAGS make --no-print-directory -s install DESTDIR="$root" PREFIX=/usr BUILD_DIR="$build_dir" \
+env -u MAKEFLAGS -u MFLAGS make --no-print-directory -s install-agent DESTDIR="$root" PREFIX=/usr BUILD_DIR="$build_dir" \
     UNIT_DIR=/lib/systemd/system >&2
 # What Debian's own packages leave out: it is of no use once linked.
 strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/usr/bin/oss2fa-agent" \

@@ -133,6 +133,12 @@ impl Booted {
         Ran::from(output)
     }
 
+    /// Runs a program of this machine in the network of the running system.
+    pub(crate) fn from_its_network(&self, words: &[&str]) -> Ran {
+        let init = self.init().expect("systemd runs").to_string();
+        Ran::from(Command::new("nsenter").args(["-t", &init, "--net", "--"]).args(words).output().unwrap())
+    }
+
     /// What the journal holds about a unit; for messages of failed tests.
     pub(crate) fn journal(&self, unit: &str) -> String {
         self.run(&format!("journalctl --no-pager -o cat -u {unit} | tail -n 40")).text

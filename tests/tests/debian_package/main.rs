@@ -10,6 +10,7 @@ mod login;
 mod people;
 mod removal;
 mod root;
+mod server;
 
 use std::fs;
 use std::process::Command;
