@@ -34,9 +34,10 @@ build: ## the PAM module, the agent and the server, optimised, in target/release
 	cargo build --release --locked -p pam_oss2fa -p oss2fa-agent -p oss2fa-server
 
 .PHONY: demo
-demo: ## a login with a second factor on this machine, from nothing; HOLD=1 keeps it open to try by hand
+demo: ## logins with a second factor on this machine, and the server's API, from nothing; HOLD=1 keeps sshd open
 	@packaging/install-test-packages.sh demo
 	@$(MAKE) --no-print-directory build
+	@cargo run -q --locked -p oss2fa-tests --bin oss2fa-server-demo
 	@cargo run -q --locked -p oss2fa-tests --bin oss2fa-demo -- $(if $(HOLD),--hold)
 
 .PHONY: test

@@ -8,11 +8,11 @@ set -eu
 # To compile the module (libpam) and SQLite, which is bundled as C.
 build="build-essential pkg-config libpam0g-dev"
 # The programs that people log in through, and an independent generator of codes.
-login="openssh-server openssh-client sudo iproute2 oathtool expect python3 python3-pexpect python3-pyotp"
+login="openssh-server openssh-client sudo iproute2 oathtool curl expect python3 python3-pexpect python3-pyotp"
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
 harness="pamtester libpam-wrapper strace zbar-tools qrencode faketime gdb"
 # What stands around the server: its callers, its other store, who takes its mail.
-server="curl openssl postgresql python3-aiosmtpd"
+server="openssl postgresql python3-aiosmtpd"
 # To install the peers that come from PyPI (tests/peers/install.sh).
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.

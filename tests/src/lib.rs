@@ -22,6 +22,7 @@ mod built;
 mod command;
 mod host;
 pub mod load;
+pub mod page;
 mod pamtester;
 mod peer;
 pub mod server;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -69,6 +69,11 @@ impl Answer {
 impl Program {
     /// With these lines of `server.toml`.
     pub(crate) fn start(config: &str) -> Self {
+        Self::with_environment(config, &[])
+    }
+
+    /// And these variables.
+    pub(crate) fn with_environment(config: &str, variables: &[(&str, &Path)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("listen = \"127.0.0.1:0\"\n{config}\n[tls]\nmode = \"off\"\n");
         fs::write(folder.path().join("server.toml"), text).unwrap();
@@ -79,6 +84,7 @@ impl Program {
             .arg("--data-dir")
             .arg(folder.path().join("data"))
             .env_clear()
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

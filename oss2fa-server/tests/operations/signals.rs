@@ -1,6 +1,7 @@
 //! SIGTERM and SIGHUP.
 
 use std::io::Write;
+use std::os::unix::net::UnixDatagram;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -49,6 +50,25 @@ fn what_outlasts_the_grace_is_cut_and_the_end_is_in_order_all_the_same() {
     assert_eq!(server.wait(), 0, "{}", server.log());
     assert!(server.logged("code=\"stopped\"").contains("cut=1"), "{}", server.log());
     assert!(!server.file("server.db-wal").exists());
+}
+
+#[test]
+fn systemd_is_told_that_it_is_ready_and_that_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let told = || {
+        let mut bytes = [0; 200];
+        let length = systemd.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let mut server = Program::with_environment("", &[("NOTIFY_SOCKET", &path)]);
+    assert_eq!(told().trim(), "READY=1");
+    server.get("/readyz").expect(200);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(told().trim(), "STOPPING=1");
+    assert_eq!(server.wait(), 0);
 }
 
 #[test]

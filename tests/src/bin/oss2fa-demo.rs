@@ -4,14 +4,14 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, Write};
 
 use anyhow::{Context, Result, bail, ensure};
+use oss2fa_tests::page::Page;
 use oss2fa_tests::{End, Host, PASSWORD, Plan, Sshd, Terminal, Token, workspace};
 
 const USER: &str = "ferris";
 const CODE: &str = "Verification code: ";
-const WIDTH: usize = 96;
 
 fn main() -> Result<()> {
     let hold = match std::env::args().nth(1).as_deref() {
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
         Some("--hold") => true,
         Some(other) => bail!("unknown argument {other:?}; it is --hold, or none"),
     };
-    let page = Page { colours: io::stdout().is_terminal() };
+    let page = Page::for_terminal();
     page.title("OSS2FA: a login with a second factor, on this machine");
     page.words(
         "Everything below happens in a private world: its own /etc, /home, /run and /var/lib. This machine's \
@@ -75,7 +75,8 @@ fn enrolment(page: &Page, host: &Host) -> Result<Token> {
          OSS2FA, takes the place of the phone."
     ));
     let words = ["/usr/local/bin/oss2fa-agent", "enroll", "totp", "--user", USER, "--name", "phone"];
-    let program = host.program(&words).env("TERM", if page.colours { "xterm-256color" } else { "dumb" });
+    let program =
+        host.program(&words).env("TERM", if page.has_colours() { "xterm-256color" } else { "dumb" });
     let mut terminal = program.terminal();
     let shown = terminal.expect("First code from it: ");
     let uri = shown
@@ -185,67 +186,4 @@ fn hold_open(page: &Page, sshd: &Sshd<'_>, phone: &Token) -> Result<()> {
     io::stdout().flush()?;
     let _ended = io::stdin().lock().read_line(&mut String::new())?;
     Ok(())
-}
-
-/// Where it is all shown: in colours on a terminal, plain elsewhere.
-struct Page {
-    colours: bool,
-}
-
-impl Page {
-    fn paint(&self, style: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn title(&self, text: &str) {
-        println!("\n{}", self.paint("1", text));
-    }
-
-    fn step(&self, number: &str, text: &str) {
-        println!("\n{}\n", self.paint("1;36", &format!("{number}  {text}")));
-    }
-
-    fn words(&self, text: &str) {
-        let mut line = String::new();
-        for word in text.split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                println!("   {line}");
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        println!("   {line}");
-    }
-
-    fn good(&self, text: &str) {
-        println!("   {}", self.paint("32", &format!("-> {text}")));
-    }
-
-    fn command(&self, words: &str) {
-        println!("   {}", self.paint("1", &format!("$ {words}")));
-    }
-
-    fn shell(&self, words: &str, output: &str) {
-        self.command(words);
-        self.output(output);
-    }
-
-    fn output(&self, text: &str) {
-        for line in text.trim_end_matches('\n').lines() {
-            println!("   {line}");
-        }
-    }
-
-    fn keys(&self, typed: &str) -> String {
-        self.paint("33", typed)
-    }
-
-    fn lines(&self, commands: &[&str]) {
-        for command in commands {
-            println!("      {}", self.paint("1", command));
-        }
-    }
 }

@@ -134,8 +134,8 @@ impl Booted {
     }
 
     /// Runs a program of this machine in the network of the running system.
-    pub(crate) fn from_its_network(&self, words: &[&str]) -> Ran {
-        let init = self.init().expect("systemd runs").to_string();
+    pub(crate) fn in_its_network(&self, words: &[&str]) -> Ran {
+        let init = self.init().unwrap().to_string();
         Ran::from(Command::new("nsenter").args(["-t", &init, "--net", "--"]).args(words).output().unwrap())
     }
 

@@ -101,8 +101,7 @@ fn install_into(root: &DebianRoot) {
 /// What curl of this machine gets from the server inside.
 fn answer(host: &Booted, path: &str) -> String {
     let url = format!("https://127.0.0.1:8300{path}");
-    let got =
-        host.from_its_network(&["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "20", &url]);
+    let got = host.in_its_network(&["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "20", &url]);
     got.expect_ok(&host.journal(UNIT))
 }
 
