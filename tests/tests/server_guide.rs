@@ -1,0 +1,25 @@
+//! The blocks of docs/server.md, run from top to bottom as one script, with the built server.
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+
+use oss2fa_tests::{Built, workspace};
+
+#[test]
+fn the_guide_does_what_it_says() {
+    let guide = fs::read_to_string(workspace().join("docs/server.md")).unwrap();
+    let blocks: Vec<&str> =
+        guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 7, "the blocks were not found");
+    assert_eq!(guide.matches("```").count(), 2 * blocks.len(), "every block of the guide is run");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = format!("set -euo pipefail\nset -x\n{}", blocks.concat()).replace("8300", &free.to_string());
+    let server = Built::server();
+    let path = format!("{}:/usr/bin:/bin", server.parent().unwrap().display());
+    let output = Command::new("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("==> OSS2FA server started"), "{told}");
+}
