@@ -304,13 +304,18 @@ impl Query for VerifyAudit {
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<AuditVerdict, StoreError> {
         let keys = tx.keys(self.tenant).await?;
-        // Read first: what is added during the walk is beyond it.
+        // Read first, and in one look: what is added during the walk is beyond it.
         let head = tx
             .sql
-            .row("SELECT seq, chain FROM audit_head WHERE tenant = ?1", values![self.tenant])
+            .row(
+                "SELECT seq, chain, (SELECT max(seq) FROM audit WHERE tenant = ?1) FROM audit_head
+                 WHERE tenant = ?1",
+                values![self.tenant],
+            )
             .await?
             .ok_or(StoreError::Corrupt("a tenant without an audit"))?;
         let (last, newest): (i64, Vec<u8>) = (head.take(0)?, head.take(1)?);
+        let beyond = head.take::<Option<i64>>(2)?.unwrap_or(0) > last;
         let (mut seq, mut before) = (0_i64, GENESIS.to_vec());
         while seq < last {
             let rows = tx
@@ -341,6 +346,9 @@ impl Query for VerifyAudit {
         }
         if before != newest {
             return Ok(broken(seq, "the newest event is not the one that was written last"));
+        }
+        if beyond {
+            return Ok(broken(last + 1, "the event was not written by a server, or the newest were cut off"));
         }
         Ok(AuditVerdict::Whole { events: last, chain: short(&newest) })
     }

@@ -1,0 +1,112 @@
+//! The schema: the same on both databases, applied once, and no other is taken.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use oss2fa_server::store::copy_tables::TABLES;
+use oss2fa_server::store::error::StoreError;
+use oss2fa_server::store::schema::{POSTGRES, SQLITE};
+
+use crate::raw::{change, number, tables};
+use crate::world::World;
+
+clauses!(
+    a_migration_is_applied_once,
+    an_edited_migration_is_refused,
+    a_newer_database_is_refused,
+    numbers_are_never_given_twice,
+);
+
+fn files(database: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(database);
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn both_databases_have_the_same_migrations() {
+    assert_eq!(files("sqlite"), files("postgres"));
+    let of = |list: &[(&str, &str)]| list.iter().map(|(name, _)| format!("{name}.sql")).collect::<Vec<_>>();
+    assert_eq!(of(SQLITE), files("sqlite"), "each is in the program");
+    assert_eq!(of(POSTGRES), files("postgres"), "each is in the program");
+}
+
+#[test]
+fn both_databases_have_the_same_tables() {
+    for ((name, sqlite), (_, postgres)) in SQLITE.iter().zip(POSTGRES) {
+        let (sqlite, postgres) = (tables(sqlite), tables(postgres));
+        assert_eq!(sqlite.len(), postgres.len(), "{name}");
+        for (a, b) in sqlite.iter().zip(&postgres) {
+            assert_eq!((a.name, &a.columns, &a.key), (b.name, &b.columns, &b.key), "{name}");
+        }
+    }
+}
+
+#[test]
+fn text_in_a_key_is_ordered_by_its_bytes_on_postgres() {
+    let mut seen = 0;
+    for (name, script) in POSTGRES {
+        for table in tables(script) {
+            for key in table.key {
+                let begin = script.split_once(&format!("CREATE TABLE {} (", table.name)).unwrap().1;
+                let line = begin.lines().find(|line| line.trim().starts_with(&format!("{key} "))).unwrap();
+                if line.contains("TEXT") {
+                    assert!(line.contains("COLLATE \"C\""), "{name}, {}: {line}", table.name);
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
+fn store_copy_takes_every_table_and_every_column_along() {
+    let all = crate::raw::all_tables();
+    let names: BTreeSet<_> =
+        all.iter().map(|table| table.name).filter(|name| *name != "store_state").collect();
+    assert_eq!(TABLES.iter().map(|table| table.name).collect::<BTreeSet<_>>(), names);
+    for table in &TABLES {
+        let made = all.iter().find(|made| made.name == table.name).unwrap();
+        let of = |columns: &[&'static str]| columns.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(of(table.columns), of(&made.columns), "{}", table.name);
+        assert_eq!(table.key, made.key, "{}", table.name);
+    }
+}
+
+async fn a_migration_is_applied_once(world: &World) {
+    drop(world.node().await);
+    let store = world.node().await;
+    let applied = number(&store, "SELECT count(*) FROM migration").await;
+    assert_eq!(usize::try_from(applied).unwrap(), SQLITE.len());
+}
+
+async fn an_edited_migration_is_refused(world: &World) {
+    let store = world.begun().await;
+    change(&store, "UPDATE migration SET checksum = 'other' WHERE name = '0001_first'").await;
+    let refused = world.try_node().await.err().unwrap();
+    assert!(matches!(&refused, StoreError::Migration(name) if name == "0001_first"), "{refused}");
+}
+
+async fn a_newer_database_is_refused(world: &World) {
+    let store = world.begun().await;
+    change(&store, "INSERT INTO migration (name, checksum, applied_at) VALUES ('9999_later', 'x', 1)").await;
+    let refused = world.try_node().await.err().unwrap();
+    assert!(matches!(&refused, StoreError::Newer(name) if name == "9999_later"), "{refused}");
+    assert!(refused.to_string().contains("newer release"), "{refused}");
+    // What runs goes on.
+    assert_eq!(number(&store, "SELECT count(*) FROM tenant").await, 1);
+}
+
+async fn numbers_are_never_given_twice(world: &World) {
+    let store = world.begun().await;
+    let own = crate::sow::tenant(world, &store, 1).await;
+    let first = crate::sow::enrollment(world, &store, own, "ferris").await;
+    change(&store, format!("DELETE FROM enrollment WHERE pk = {first}")).await;
+    let second = crate::sow::enrollment(world, &store, own, "ferris").await;
+    assert!(second > first, "{second} after {first}");
+}
