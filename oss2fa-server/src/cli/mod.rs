@@ -24,6 +24,7 @@ mod policy;
 mod rotate_master;
 mod serve;
 mod store;
+mod store_copy;
 mod table;
 mod target;
 mod tenant;

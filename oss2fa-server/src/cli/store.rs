@@ -1,4 +1,4 @@
-//! `store`: what is in it, and taking it into use again after a move.
+//! `store`: what is in it, moving it, and taking it into use again after a move.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::context::{Context, Form, Sure};
 use super::date::date;
 use super::failure::{Code, Failure};
+use super::store_copy::StoreCopy;
 use crate::config::StoreUrl;
 use crate::ids::SERVER;
 use crate::store::verbs::state::{DescribeStore, ReopenStore, StoreState};
@@ -15,6 +16,10 @@ use crate::store::verbs::state::{DescribeStore, ReopenStore, StoreState};
 pub(crate) enum Store {
     /// Show where the store is and what is in it
     Status,
+    /// Copy the whole store to another database, check it, and close the old one
+    ///
+    /// The master key file stays the same. A server that runs on the old store answers 503 from then on.
+    Copy(StoreCopy),
     /// Take a store into use again that `store copy` has moved away
     ///
     /// Only to go back: what was enrolled, removed or used on the other store since the move is not known here.
@@ -28,6 +33,7 @@ impl Store {
     pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         match self {
             Self::Status => status(context),
+            Self::Copy(copy) => copy.run(context),
             Self::Reopen { sure } => reopen(context, sure),
         }
     }

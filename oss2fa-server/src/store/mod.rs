@@ -93,6 +93,12 @@ impl Store {
         &self.ring
     }
 
+    /// The same, to be shared with another store.
+    #[must_use]
+    pub fn ring_shared(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring)
+    }
+
     /// Runs a verb in a transaction; returns when it is durable.
     ///
     /// # Errors

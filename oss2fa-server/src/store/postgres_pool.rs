@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::error::StoreError;
 use crate::config::PostgresUrl;
@@ -60,11 +61,12 @@ pub(super) fn pool(
         .keepalives_retries(3)
         // A standby takes no writes; of several hosts the one is meant that does.
         .target_session_attrs(TargetSessionAttrs::ReadWrite);
-    let manager = Manager::from_config(
-        config,
-        super::postgres_tls::connector(authorities)?,
-        ManagerConfig { recycling_method: RecyclingMethod::Fast },
-    );
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    // A connector for TLS is asked for a name even where it is not used, and a socket's path is none.
+    let manager = match config.get_ssl_mode() {
+        SslMode::Disable => Manager::from_config(config, NoTls, recycling),
+        _ => Manager::from_config(config, super::postgres_tls::connector(authorities)?, recycling),
+    };
     let timeouts = Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) };
     Pool::builder(manager)
         .max_size(connections)

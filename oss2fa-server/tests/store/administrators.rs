@@ -3,12 +3,13 @@
 use oss2fa_server::ids::TenantId;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::error::StoreError;
+use oss2fa_server::store::verbs::administrators::RemovedAdministrator;
 use oss2fa_server::store::verbs::administrators::{
     Administrator, AuthenticateAdministrator, CreateAdministrator, ListAdministrators, RemoveAdministrator,
     Role,
 };
 use oss2fa_server::store::verbs::integrations::Authenticate;
-use oss2fa_server::store::verbs::tenants::{Created, Removed};
+use oss2fa_server::store::verbs::tenants::Created;
 use oss2fa_server::store::verbs::{Doer, Page};
 
 use crate::sow::tenant;
@@ -65,8 +66,12 @@ async fn known_until_removed(world: &World) {
         tenant: Some(own.tenant),
         administrator,
     };
-    assert_eq!(store.write(remove(owner.pk)).await.unwrap(), Removed::NotThere, "not from a tenant");
-    assert_eq!(store.write(remove(ada.pk)).await.unwrap(), Removed::Done);
+    assert_eq!(
+        store.write(remove(owner.pk)).await.unwrap(),
+        RemovedAdministrator::NotThere,
+        "not from a tenant"
+    );
+    assert_eq!(store.write(remove(ada.pk)).await.unwrap(), RemovedAdministrator::Done);
     assert_eq!(known(Authenticate::Token([21; 32])).await, None);
     assert_eq!(names(Some(own.tenant)).await, ["help"]);
 }

@@ -21,7 +21,7 @@ fn pair(number: u8, secret: [u8; 32]) -> Authenticate {
 async fn known_by_what_proves_it(world: &World) {
     let store = world.begun().await;
     let own = tenant(world, &store, 1).await;
-    let found = async |by| store.read(by).await.unwrap().map(|found| (found.tenant, found.pk));
+    let found = async |by: Authenticate| store.read(by).await.unwrap().map(|found| (found.tenant, found.pk));
     let own_ids = Some((own.tenant, own.integration));
     assert_eq!(found(Authenticate::Token([1; 32])).await, own_ids);
     assert_eq!(found(pair(1, digests(1).secret)).await, own_ids);

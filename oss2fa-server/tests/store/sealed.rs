@@ -1,20 +1,17 @@
 //! Sealed values are for one row of one tenant and one column: moved anywhere else they do not open.
 
 use oss2fa_core::secret::SecretBytes;
-use oss2fa_server::ids::IntegrationId;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::error::StoreError;
-use oss2fa_server::store::verbs::challenges::{FindChallenge, KeepStep, Kept, Sending};
-use oss2fa_server::store::verbs::enrollments::FindEnrollment;
+use oss2fa_server::store::verbs::challenges::FindChallenge;
 
 use crate::raw::{change, number};
-use crate::sow::{Own, RFC_SECRET, asking, challenge, counting, enrolled, prepared, tenant};
+use crate::sow::{Own, RFC_SECRET, asking, challenge, counting, enrolled, tenant};
 use crate::world::World;
 
 clauses!(
     moved_to_another_row,
     moved_to_another_tenant,
-    moved_to_another_column,
     changed_by_one_bit,
     keys_of_another_tenant_do_not_unwrap,
     nothing_secret_is_readable_in_the_tables,
@@ -56,34 +53,6 @@ async fn moved_to_another_tenant(world: &World) {
     );
     change(&store, moved).await;
     refuses(world, &store, other, a).await;
-}
-
-async fn moved_to_another_column(world: &World) {
-    let store = world.begun().await;
-    let own = tenant(world, &store, 1).await;
-    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
-    let challenge = challenge(world, &store, own, client, device).await;
-    let enrollment = prepared(world, &store, own, "corro").await;
-    let keep = KeepStep {
-        tenant: own.tenant,
-        integration: own.integration,
-        challenge,
-        step: SecretBytes::new(b"of the challenge".to_vec()),
-        sending: Sending::Nothing,
-        now: world.now(),
-    };
-    assert_eq!(store.write(keep).await.unwrap(), Kept::Done);
-    // The same number in both tables.
-    change(&store, format!("UPDATE enrollment SET pk = {challenge} WHERE pk = {enrollment}")).await;
-    let find = |integration: IntegrationId| FindEnrollment {
-        tenant: own.tenant,
-        integration,
-        enrollment: oss2fa_server::ids::EnrollmentId(challenge.0),
-        now: world.now(),
-    };
-    change(&store, "UPDATE enrollment SET sealed = (SELECT sealed FROM challenge)").await;
-    let opened = store.read(find(own.integration)).await;
-    assert!(matches!(opened, Err(StoreError::Sealed("enrollment"))), "{opened:?}");
 }
 
 async fn changed_by_one_bit(world: &World) {

@@ -20,7 +20,8 @@ clauses!(the_first_start, made_found_and_listed, removed_with_all_that_is_theirs
 async fn the_first_start(world: &World) {
     let store = world.node().await;
     assert_eq!(store.read(IsNew).await.unwrap(), Age::New);
-    let Begun::New(made, integration) = store.write(world.begin()).await.unwrap() else { panic!("not new") };
+    let Begun::New(made) = store.write(world.begin()).await.unwrap() else { panic!("not new") };
+    let (made, integration) = *made;
     assert_eq!((made.name.as_str(), integration.name.as_str()), ("default", "oss2fa"));
     assert_eq!(integration.tenant, made.pk);
     assert_eq!(store.read(IsNew).await.unwrap(), Age::Old);

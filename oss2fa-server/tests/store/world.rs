@@ -84,10 +84,6 @@ impl World {
         self.folder.path().join("master.key")
     }
 
-    pub(crate) fn clock(&self) -> &Hand {
-        &self.clock
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

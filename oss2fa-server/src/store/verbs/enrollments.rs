@@ -313,18 +313,10 @@ impl Verb for CompleteEnrollment {
         let fingerprint = self.device.code_secret.as_ref().map(|secret| keys.fingerprint(secret));
         let position = i64::try_from(self.device.next_position)
             .map_err(|_| StoreError::Corrupt("a position beyond every counter"))?;
-        if let Some(fingerprint) = &fingerprint {
-            let used = tx
-                .sql
-                .row(
-                    "SELECT max(next_position) FROM device WHERE tenant = ?1 AND fingerprint = ?2",
-                    values![tenant, fingerprint],
-                )
-                .await?;
-            let used = used.map_or(Ok(None), |row| row.take::<Option<i64>>(0))?;
-            if used.is_some_and(|used| used >= position) {
-                return Ok(Completed::Used);
-            }
+        if let Some(fingerprint) = &fingerprint
+            && self.is_used(tx, fingerprint, position).await?
+        {
+            return Ok(Completed::Used);
         }
         let done = tx
             .sql
@@ -363,6 +355,27 @@ impl Verb for CompleteEnrollment {
 }
 
 impl CompleteEnrollment {
+    /// Whether a code of this secret was used at or above the position, or the client has it on a device
+    /// already: each of its codes would pass once for each of the two.
+    async fn is_used<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        fingerprint: &[u8; 32],
+        position: i64,
+    ) -> Result<bool, StoreError> {
+        let row = tx
+            .sql
+            .row(
+                "SELECT 1 FROM device d LEFT JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
+                 WHERE d.tenant = ?1 AND d.fingerprint = ?2
+                   AND (d.next_position >= CAST(?3 AS BIGINT)
+                        OR (d.status = 'active' AND c.integration = ?4 AND c.username = ?5))",
+                values![self.doer.tenant, fingerprint, position, self.doer.integration, &self.username],
+            )
+            .await?;
+        Ok(row.is_some())
+    }
+
     async fn store<S: Sql>(
         &self,
         tx: &mut Tx<'_, S>,

@@ -127,8 +127,12 @@ impl Locks<'_> {
             if self.source.is_empty() && counter == Counter::Source {
                 continue;
             }
-            let before =
-                seen.counted.iter().find(|(known, _)| *known == counter).map(|(_, failures)| *failures);
+            let before = match counter {
+                Counter::Source => self.hold_source(tx).await?,
+                Counter::Own | Counter::Client => {
+                    seen.counted.iter().find(|(known, _)| *known == counter).map(|(_, failures)| *failures)
+                }
+            };
             let raised = self.backoff(counter).after_failure(before, self.now.0);
             let client = (counter != Counter::Source).then_some(self.client);
             tx.sql
@@ -149,6 +153,27 @@ impl Locks<'_> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// The counter of the source is of many clients, whose rows others hold: it is held by itself, so that no
+    /// failure is lost on any node.
+    async fn hold_source<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Option<Failures>, StoreError> {
+        let scope = self.scope(Counter::Source);
+        tx.sql
+            .execute(
+                "INSERT INTO lock (tenant, scope, failures, last_failure_at, locked_until)
+                 VALUES (?1, ?2, 0, ?3, 0) ON CONFLICT (tenant, scope) DO NOTHING",
+                values![self.tenant, &scope, self.now],
+            )
+            .await?;
+        let row = tx
+            .sql
+            .row(
+                "SELECT failures, last_failure_at FROM lock WHERE tenant = ?1 AND scope = ?2 FOR UPDATE",
+                values![self.tenant, &scope],
+            )
+            .await?;
+        row.map(|row| Ok(Failures { count: row.take(0)?, last_at: row.take(1)? })).transpose()
     }
 
     /// Clears the client's own counter, and remembers the source.

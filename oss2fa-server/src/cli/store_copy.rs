@@ -1,0 +1,84 @@
+//! `store copy`: the whole store to another database, checked, and the old one closed.
+
+use std::ops::ControlFlow;
+
+use crate::config::StoreUrl;
+use crate::ids::SERVER;
+use crate::open::{open_existing, place};
+use crate::service::credential::hex;
+use crate::store::copy::{Copied, Copy, CopyError, Progress};
+use crate::store::error::StoreError;
+
+use super::context::{Context, Form};
+use super::failure::{Code, Failure};
+
+/// Where from and where to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreCopy {
+    /// The store as it is: sqlite:PATH or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "URL")]
+    from: StoreUrl,
+    /// The new one; nothing may be in it
+    #[arg(long, value_name = "URL")]
+    to: StoreUrl,
+}
+
+impl StoreCopy {
+    pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let mut from = context.config()?;
+        let mut to = from.clone();
+        from.store = self.from.clone();
+        to.store = self.to.clone();
+        let environment = context.environment;
+        let random = environment.random.clone();
+        let id = hex(&*random).map_err(StoreError::from)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Code::StoreUnavailable, format!("no runtime: {error}")))?;
+        let bar = context.console.bar("rows");
+        let doer = context.doer(SERVER);
+        let copied = runtime.block_on(async {
+            let source = open_existing(&from, environment.credentials.as_deref(), random).await?;
+            let ring = source.ring_shared();
+            source.close().await;
+            let (from, to) = (place(&from), place(&to));
+            let copy = Copy { from: &from, to: &to, ring, clock: &*environment.clock, doer, id };
+            let mut watch = |progress| {
+                match progress {
+                    Progress::Rows(rows) => bar.set_length(2 * rows),
+                    Progress::Done(rows) => bar.inc(rows),
+                    Progress::Checking => bar.set_message("checking"),
+                }
+                ControlFlow::Continue(())
+            };
+            copy.run(&mut watch).await.map_err(failure)
+        });
+        bar.finish_and_clear();
+        self.tell(context, &copied?)
+    }
+
+    fn tell(&self, context: &mut Context<'_, '_>, copied: &Copied) -> Result<(), Failure> {
+        if context.form == Form::Json {
+            return context.console.json(copied);
+        }
+        let Copied { rows, digest, audits } = copied;
+        context
+            .console
+            .say(&format!("Copied {rows} rows to {}; both sides have the digest {digest}.", self.to))?;
+        context.console.say(&format!("{} audits were checked on the new store.", audits.len()))?;
+        context.console.say(
+            "The old store takes no writes any more, so that no code can be used on both sides. Now set `store` in \
+             server.toml to the new one, keep the master key file, and restart the server. To go back instead: \
+             oss2fa-server store reopen",
+        )
+    }
+}
+
+fn failure(error: CopyError) -> Failure {
+    let code = match &error {
+        CopyError::NotEmpty(_) | CopyError::Moved(_) | CopyError::Interrupted(_) => Code::StillUsed,
+        _ => Code::StoreUnavailable,
+    };
+    Failure::new(code, error.to_string())
+}
