@@ -28,6 +28,7 @@ use crate::store::Store;
 use crate::store::verbs::Page;
 use crate::store::verbs::integrations::ListIntegrations;
 use crate::store::verbs::tenants::ListTenants;
+use crate::webhook::{self, Timing};
 
 /// The version of the API that the banner names.
 const VERSION: &str = "1.0";
@@ -72,11 +73,14 @@ pub async fn serve(
         tell_systemd(NotifyState::Stopping);
         tracing::info!(code = "stopping", "told to stop: requests under way are finished first");
     };
+    let webhooks =
+        webhook::Worker::new(Arc::clone(&store), Arc::clone(&clock), config.webhooks, Timing::default());
     let beside = [
         tokio::spawn(chores(app.clone())),
         tokio::spawn(app.operations.exporter.clone().keep_up()),
         tokio::spawn(reload_keys(Arc::clone(&store), hangups)),
-        tokio::spawn(housekeeping::run(Arc::clone(&store), clock)),
+        tokio::spawn(housekeeping::run(Arc::clone(&store), Arc::clone(&clock))),
+        tokio::spawn(Arc::new(webhooks).run()),
     ];
     let drained = listen::serve(listener, transport, router::router(app), limits, stop).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
@@ -110,6 +114,7 @@ pub fn app(
         largest_body: config.limits.body,
         exporter: Exporter::install()?,
         metrics_allowed: config.metrics.allowed.clone(),
+        webhooks_plain_http: config.webhooks.plain_http,
         ids,
     };
     Ok(App::new(Parts {

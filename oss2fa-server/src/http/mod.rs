@@ -19,6 +19,7 @@ pub mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::PlainHttp;
 use crate::http::limits::Limiter;
 use crate::http::peer::Proxies;
 use crate::service::Service;
@@ -55,6 +56,8 @@ pub struct Operations {
     pub exporter: Exporter,
     /// Who may read it.
     pub metrics_allowed: Vec<IpNet>,
+    /// Whether a webhook's URL may be `http`.
+    pub webhooks_plain_http: PlainHttp,
     /// The names of requests.
     pub ids: Arc<RequestIds>,
 }

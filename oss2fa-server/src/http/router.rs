@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::allow::{self, Methods};
 use super::api::{
     administrators, audit, challenges, clients, devices, enrollments, integrations, operations, policy,
-    tenants,
+    tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
@@ -71,6 +71,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(policy::read::read, policy::change::change))
         .routes(routes!(administrators::list::list, administrators::create::create))
         .routes(routes!(administrators::remove::remove))
+        .routes(routes!(webhooks::list::list, webhooks::create::create))
+        .routes(routes!(webhooks::remove::remove))
         .routes(routes!(audit::list::list))
         .routes(routes!(audit::verify::verify))
         .routes(routes!(operations::healthz))

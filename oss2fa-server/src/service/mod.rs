@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod rotation;
 pub mod tenant;
 pub mod verify;
+pub mod webhook;
 
 use std::sync::Arc;
 

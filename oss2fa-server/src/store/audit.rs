@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::error::StoreError;
 use super::sql::{Row, Sql, Value};
 use super::verb::{Query, Tx};
+use super::verbs::deliveries;
 use crate::ids::{IntegrationId, TenantId};
 use crate::keys::TenantKeys;
 use crate::outside::Timestamp;
@@ -77,10 +78,16 @@ pub(super) async fn write<S: Sql>(tx: &mut Tx<'_, S>) -> Result<(), StoreError> 
 
 async fn append<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId, events: &[Event]) -> Result<(), StoreError> {
     let keys = tx.keys(tenant).await?;
-    let head =
-        tx.sql.row("SELECT seq, chain FROM audit_head WHERE tenant = ?1 FOR UPDATE", values![tenant]).await?;
-    let (mut seq, mut chain) = match head {
-        Some(head) => (head.take::<i64>(0)?, head.take::<Vec<u8>>(1)?),
+    let head = tx
+        .sql
+        .row(
+            "SELECT seq, chain, (SELECT count(*) FROM webhook WHERE tenant = ?1)
+             FROM audit_head WHERE tenant = ?1 FOR UPDATE",
+            values![tenant],
+        )
+        .await?;
+    let (mut seq, mut chain, webhooks) = match head {
+        Some(head) => (head.take::<i64>(0)?, head.take::<Vec<u8>>(1)?, head.take::<i64>(2)?),
         None => return Err(StoreError::Corrupt("a tenant without an audit")),
     };
     let mut numbered = Vec::with_capacity(events.len());
@@ -118,7 +125,14 @@ async fn append<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId, events: &[Event]) 
         .sql
         .execute("UPDATE audit_head SET seq = ?2, chain = ?3 WHERE tenant = ?1", values![tenant, seq, &chain])
         .await?;
-    if moved == 1 { Ok(()) } else { Err(StoreError::Corrupt("a tenant without an audit")) }
+    if moved != 1 {
+        return Err(StoreError::Corrupt("a tenant without an audit"));
+    }
+    if webhooks > 0 {
+        let entries: Vec<_> = numbered.iter().map(|(seq, chain, event)| event.entry(*seq, chain)).collect();
+        deliveries::queue(tx, tenant, &entries).await?;
+    }
+    Ok(())
 }
 
 /// Begins the chain of a new tenant.
@@ -159,6 +173,20 @@ struct Said<'a> {
 }
 
 impl Event {
+    fn entry(&self, seq: i64, chain: &[u8]) -> AuditEntry {
+        AuditEntry {
+            seq,
+            at: self.at,
+            event: self.what.to_owned(),
+            integration: self.integration,
+            username: self.username.clone(),
+            actor: self.actor.clone(),
+            source: self.source.clone(),
+            detail: self.detail.clone(),
+            chain: short(chain),
+        }
+    }
+
     fn said(&self) -> Said<'_> {
         let Self { at, what, integration, username, actor, source, detail, .. } = self;
         Said { at: *at, what, integration: *integration, username, actor, source, detail }

@@ -40,6 +40,7 @@ pub(crate) struct Place {
     pub(crate) mail_challenge: i64,
     /// Prepared, for HOTP with another secret.
     pub(crate) enrollment: i64,
+    pub(crate) webhook: i64,
     /// Right answers to the challenge and the enrollment.
     pub(crate) answer: String,
     pub(crate) proof: String,
@@ -157,6 +158,8 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
         post(&token, "/integrations/challenges", body).await.pk()
     };
     let enrollment = prepare(world, &token, &username, "HOTP", json!({"secret": other})).await;
+    let webhooks = format!("/tenants/integrations/{}/webhooks", integration["pk"]);
+    let webhook = post(owner, &webhooks, json!({"url": format!("https://{word}.example/")})).await.pk();
     Place {
         tenant,
         integration: integration["pk"].as_i64().unwrap(),
@@ -173,6 +176,7 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
         challenge: challenge(device(0)).await,
         mail_challenge: challenge(device(1)).await,
         enrollment,
+        webhook,
         answer: hotp(secret, 1),
         proof: hotp(other, 0),
         username,

@@ -134,6 +134,12 @@ pub(crate) const OPERATIONS: &[Operation] = operations![
         |f| "/tenants/administrators", {"name": "newcomer", "role": "helpdesk", "tenant": (f.a.tenant)};
     "DELETE /tenants/administrators/{pk}" Administrators(MANAGERS),
         |f| format!("/tenants/administrators/{}", f.a.helpdesk_pk), null;
+    "GET /tenants/integrations/{pk}/webhooks" Administrators(MANAGERS),
+        |f| format!("/tenants/integrations/{}/webhooks", f.a.integration), null;
+    "POST /tenants/integrations/{pk}/webhooks" Administrators(MANAGERS),
+        |f| format!("/tenants/integrations/{}/webhooks", f.a.integration), {"url": "https://app.example.org/"};
+    "DELETE /tenants/integrations/{pk}/webhooks/{webhook_pk}" Administrators(MANAGERS),
+        |f| format!("/tenants/integrations/{}/webhooks/{}", f.a.integration, f.a.webhook), null;
     "GET /tenants/audit" Administrators(STAFF), |f| format!("/tenants/audit?tenant={}", f.a.tenant), null;
     "GET /tenants/audit/verify" Administrators(STAFF),
         |f| format!("/tenants/audit/verify?tenant={}", f.a.tenant), null;

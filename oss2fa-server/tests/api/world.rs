@@ -109,6 +109,7 @@ impl World {
                 largest_body: config.limits.body,
                 exporter: Exporter::install().unwrap(),
                 metrics_allowed: config.metrics.allowed.clone(),
+                webhooks_plain_http: config.webhooks.plain_http,
                 ids: Arc::new(RequestIds::new(&System).unwrap()),
             },
         });

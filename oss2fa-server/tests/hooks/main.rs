@@ -10,4 +10,6 @@
 mod audit_api;
 mod housekeeping;
 mod idempotency;
+mod receiver;
+mod webhooks;
 mod world;

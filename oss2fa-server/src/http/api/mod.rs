@@ -10,6 +10,7 @@ pub mod integrations;
 pub mod operations;
 pub mod policy;
 pub mod tenants;
+pub mod webhooks;
 
 use std::net::IpAddr;
 

@@ -26,7 +26,7 @@ pub struct Litter {
 
 /// All that is swept. The condition stands outside of the choice of rows as well: PostgreSQL looks at it
 /// again where a row was changed meanwhile, as when a counter of failures is raised.
-pub const LITTER: [Litter; 6] = [
+pub const LITTER: [Litter; 7] = [
     Litter {
         name: "enrollments",
         age: DAY,
@@ -67,6 +67,13 @@ pub const LITTER: [Litter; 6] = [
         sql: "DELETE FROM known_source WHERE seen_at < ?1 AND (client, source) IN
             (SELECT client, source FROM known_source WHERE seen_at < ?1
              ORDER BY seen_at, client, source LIMIT ?2)",
+    },
+    // Delivered and given up they go at once; what is left was queued while its webhook was removed.
+    Litter {
+        name: "deliveries",
+        age: 2 * DAY,
+        sql: "DELETE FROM webhook_delivery WHERE created_at < ?1 AND pk IN
+            (SELECT pk FROM webhook_delivery WHERE created_at < ?1 ORDER BY pk LIMIT ?2)",
     },
 ];
 

@@ -4,6 +4,7 @@ pub mod administrators;
 pub mod attempts;
 pub mod challenges;
 pub mod clients;
+pub mod deliveries;
 pub mod enrollments;
 pub mod housekeeping;
 pub mod idempotency;
@@ -14,6 +15,7 @@ pub mod ready;
 pub mod state;
 pub mod tenants;
 pub mod trusted;
+pub mod webhooks;
 
 use super::audit::Event;
 use crate::ids::{IntegrationId, TenantId};
