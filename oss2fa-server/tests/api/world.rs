@@ -185,7 +185,7 @@ impl World {
             statement.query_map([], row).unwrap().map(Result::unwrap).collect()
         };
         let names = store
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'audit%' ORDER BY name")
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'audit%' AND name NOT IN ('webhook_delivery', 'sqlite_sequence') ORDER BY name")
             .unwrap()
             .query_map([], |row| row.get::<_, String>(0))
             .unwrap()
