@@ -70,11 +70,6 @@ impl Cluster {
         format!("postgres://{USER}@{socket}:{}/{name}", self.port)
     }
 
-    /// A new database, by TCP to this host.
-    pub(crate) fn database_at(&self, host: &str, mode: &str) -> String {
-        format!("postgres://{USER}@{host}:{}/{}?sslmode={mode}", self.port, self.new_database())
-    }
-
     fn new_database(&self) -> String {
         let name = format!("oss2fa_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
@@ -122,22 +117,10 @@ impl Cluster {
         asked.status().is_ok_and(|status| status.success())
     }
 
-    /// Stops it as an administrator does who does not wait for its clients.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::SIGINT);
-        if let Some(mut child) = self.process.lock().unwrap().take() {
-            let _status = child.wait();
-        }
-    }
-
     fn signal(&self, signal: Signal) {
         if let Some(child) = &*self.process.lock().unwrap() {
             let _gone = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal);
         }
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     fn data(&self) -> PathBuf {

@@ -96,6 +96,12 @@ const OTHERS: &[(&str, &str)] = &[
     ("Keep", "tests/idempotency tries it with other tenants"),
     ("Release", "tests/idempotency tries it with other tenants"),
     ("LocksOf", "tests/cli shows the locks of one client"),
+    ("ClaimDeliveries", "tests/hooks and tests/api try it with other tenants"),
+    ("CreateWebhook", "tests/hooks and tests/api try it with other tenants"),
+    ("DueWebhooks", "tests/hooks and tests/api try it with other tenants"),
+    ("ListWebhooks", "tests/hooks and tests/api try it with other tenants"),
+    ("RemoveWebhook", "tests/hooks and tests/api try it with other tenants"),
+    ("Settle", "tests/hooks and tests/api try it with other tenants"),
     ("CountWrappedByOlder", "is about the master key"),
     ("PrependMasterKey", "is about the master key"),
     ("RewrapKeys", "is about the master key"),
@@ -185,7 +191,6 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
             if *reach == Reach::Tenant && stranger.tenant == own.tenant {
                 continue;
             }
-            eprintln!("{name} by {who}");
             let before = dump(store, own.tenant).await;
             case(&victim, stranger.doer(world)).await;
             let mut after = dump(store, own.tenant).await;

@@ -1,6 +1,5 @@
 //! Keys: a new one while everything serves, and the end of an old one.
 
-use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::keys::{
     CountWrappedByOlder, DropOldMasterKeys, Dropped, MasterKeyRotated, PrependMasterKey, RewrapKeys,
@@ -15,18 +14,6 @@ clauses!(a_value_that_changed_is_not_overwritten, the_master_key_is_rotated);
 
 fn own_doer(world: &World, own: Own) -> Doer {
     Doer { tenant: own.tenant, ..world.server() }
-}
-
-async fn reseal(store: &Store, own: Own) -> u64 {
-    let mut written = 0;
-    for column in SEALED_COLUMNS {
-        let read = SealAnew { tenant: own.tenant, column, after: 0, limit: 100 };
-        let batch = store.read(read).await.unwrap();
-        assert_eq!(batch.unreadable, 0);
-        let write = StoreResealed { tenant: own.tenant, column, values: batch.values };
-        written += store.write(write).await.unwrap();
-    }
-    written
 }
 
 async fn a_value_that_changed_is_not_overwritten(world: &World) {

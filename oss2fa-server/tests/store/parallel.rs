@@ -269,7 +269,7 @@ async fn groups_that_wait_for_each_other_all_end(world: &World) {
         ..LockPolicy::default()
     };
     let attempts = (0..240).map(|n: usize| {
-        let client = if n % 2 == 0 { clients[n / 2 % 8] } else { clients[7 - n / 2 % 8] };
+        let client = if n.is_multiple_of(2) { clients[n / 2 % 8] } else { clients[7 - n / 2 % 8] };
         Attempt { limits, ..wrong(world, own, client) }
     });
     let verdicts = at_once(&nodes, attempts).await;

@@ -91,18 +91,6 @@ pub(crate) async fn change(store: &Store, sql: impl Into<String>) -> u64 {
     store.write(Change(sql.into())).await.unwrap()
 }
 
-/// Any question; the rows in words.
-pub(crate) struct Ask(pub(crate) String);
-
-impl Query for Ask {
-    type Output = Vec<String>;
-
-    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<String>, StoreError> {
-        let rows = tx.sql.rows(leaked(self.0.clone()), &[]).await?;
-        Ok(rows.into_iter().map(|Row(cells)| format!("{cells:?}")).collect())
-    }
-}
-
 /// One number.
 pub(crate) struct Number(pub(crate) String);
 

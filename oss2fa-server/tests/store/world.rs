@@ -1,6 +1,6 @@
 //! A store on either database, and nodes that use it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -57,27 +57,8 @@ impl World {
         Self { folder, place, clock: Arc::new(Hand(AtomicI64::new(1_800_000_000 * SECOND))) }
     }
 
-    /// The same keys and the same time with another place.
-    pub(crate) fn elsewhere(&self, place: Place) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::copy(self.key(), folder.path().join("master.key")).unwrap();
-        Self { folder, place, clock: Arc::clone(&self.clock) }
-    }
-
     pub(crate) fn place(&self) -> &Place {
         &self.place
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The embedded database's file.
-    pub(crate) fn file(&self) -> &Path {
-        match &self.place {
-            Place::Sqlite(path) => path,
-            Place::Postgres { .. } => panic!("no file"),
-        }
     }
 
     pub(crate) fn key(&self) -> PathBuf {
