@@ -285,6 +285,9 @@ impl Verb for CompleteEnrollment {
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Completed, StoreError> {
         let Doer { tenant, integration, now, .. } = self.doer;
         let Some(integration) = integration else { return Ok(Completed::Over) };
+        // A client who is not there yet has no row to hold: enrolments of an integration take turns.
+        let held = values![tenant, integration];
+        tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
         let keys = tx.keys(tenant).await?;
         let client = tx
             .sql
