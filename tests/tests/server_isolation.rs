@@ -35,7 +35,7 @@ impl First {
         let administrator = rows.iter().find(|row| row["name"] == MARK).unwrap()["pk"].as_i64().unwrap();
         let webhook = paths(server).iter().any(|path| path.ends_with("/webhooks")).then(|| {
             let hooks = format!("/tenants/integrations/{DEFAULT_INTEGRATION}/webhooks");
-            let url = format!("https://app.example.org/");
+            let url = format!("https://app.example.org/{MARK}");
             owner.post(&hooks, &json!({"url": url})).expect(201).json()["pk"].as_i64().unwrap()
         });
         Self { enrollment, challenge, client, administrator, webhook }
