@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 host=$(rustc -vV | sed -n 's/^host: //p')
 built=$root/target/fuzz
-targets="wire config import otpauth display_text"
+targets="wire config import otpauth display_text server_config server_values server_request"
 
 # What cargo-fuzz passes, without its sanitizer, which needs an unstable compiler. Naming the target
 # keeps the flags from build scripts and macros.
@@ -22,13 +22,14 @@ RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-
     cargo build --quiet --locked --bins --target "$host" --target-dir "$built" --manifest-path "$here/Cargo.toml"
 
 mkdir -p "$built/artifacts"
-found=$(mktemp -d)
+# In memory where that can be: one target has a database there.
+found=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$found"' EXIT
 for target in $targets; do
     mkdir "$found/$target"
     log=$found/$target.log
     status=0
-    "$built/$host/debug/$target" "$found/$target" "$here/corpus/$target" \
+    TMPDIR=$found "$built/$host/debug/$target" "$found/$target" "$here/corpus/$target" \
         -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -print_final_stats=1 \
         -artifact_prefix="$built/artifacts/$target-" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then

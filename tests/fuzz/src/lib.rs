@@ -8,4 +8,7 @@ pub mod config;
 pub mod display_text;
 pub mod import;
 pub mod otpauth;
+pub mod server_config;
+pub mod server_request;
+pub mod server_values;
 pub mod wire;
