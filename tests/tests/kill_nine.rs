@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 const ROUNDS: u64 = 200;
 const CODES: u64 = 20_000;
 
+/// How many codes after the next one may be accepted: the look-ahead, and one login whose answer was lost.
+const AHEAD: usize = 11;
+
 /// What one user has seen of the daemon.
 struct User {
     name: &'static str,
@@ -59,7 +62,12 @@ impl User {
     }
 
     fn none_is_accepted_again(&self, socket: &Path, how_many: usize) {
+        // Six digits repeat: a spent code that is also one of the next ones is a right code.
+        let ahead = &self.codes[self.next..=self.next + AHEAD];
         for position in self.accepted.iter().rev().take(how_many) {
+            if ahead.contains(&self.codes[*position]) {
+                continue;
+            }
             let again = self.try_code(socket, *position);
             assert_eq!(again, Some(Outcome::Refused), "code {position} of {}", self.name);
         }
@@ -113,6 +121,10 @@ impl Enrolments {
         }
         for (device, token) in self.active.drain(..) {
             assert_eq!(status(device), Some(json!("active")), "device {device}: {list}");
+            let first = token.code_at(0);
+            if token.codes(1, 12).contains(&first) {
+                continue;
+            }
             for (position, expected) in [(0, Outcome::Refused), (1, Outcome::Verified), (1, Outcome::Refused)]
             {
                 let login = start("gopher", "shown", Some("192.0.2.2"));

@@ -81,7 +81,7 @@ fn public_key_is_not_enough(host: &Booted) {
     host.run(
         "install -d -o ferris -g ferris -m 0700 /home/ferris/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/key &&
          install -o ferris -g ferris -m 0600 /root/key.pub /home/ferris/.ssh/authorized_keys &&
-         echo 'AuthenticationMethods publickey' >/etc/ssh/sshd_config.d/0-key.conf && systemctl reload ssh",
+         echo 'AuthenticationMethods publickey' >/etc/ssh/sshd_config.d/0-key.conf && systemctl restart ssh",
     )
     .expect_ok("a key for ferris");
     let login = ssh_with(host, "", "-i /root/key -o PreferredAuthentications=publickey");
@@ -98,13 +98,13 @@ fn public_key_and_code(host: &Booted, secret: &str) {
     host.run(
         "cp /usr/share/doc/oss2fa-agent/examples/pam.d/sshd-publickey /etc/pam.d/sshd &&
          echo 'AuthenticationMethods publickey,keyboard-interactive' >/etc/ssh/sshd_config.d/0-key.conf &&
-         systemctl reload ssh",
+         systemctl restart ssh",
     )
     .expect_ok("key and code");
     let login = ssh_with(host, &code(secret, 4), "-i /root/key").expect_ok("ssh with key and code");
     assert!(login.contains("in as ferris"), "{login}");
     // The day that the line in sshd_config gets lost.
-    host.run("echo 'AuthenticationMethods any' >/etc/ssh/sshd_config.d/0-key.conf && systemctl reload ssh")
+    host.run("echo 'AuthenticationMethods any' >/etc/ssh/sshd_config.d/0-key.conf && systemctl restart ssh")
         .expect_ok("reload");
     ssh_with(host, &code(secret, 5), "-o PubkeyAuthentication=no").expect_failure("ssh with a code alone");
     let log = whole_journal(host);
