@@ -121,7 +121,18 @@ fn picture(vpn: &Caller<'_>, owner: &Caller<'_>, first: &First) -> Vec<String> {
         if method == "GET" && !streams {
             let caller = if path.starts_with("/tenants") { owner } else { vpn };
             let reply = caller.get(&first.fill(&path));
-            seen.push(format!("{path}: {} {}", reply.status, reply.text()));
+            let mut told = reply.text();
+            if path.ends_with("/webhooks") {
+                // The sender writes here, in its own time, that there is no such receiver.
+                let mut list = reply.json();
+                list["results"]
+                    .as_array_mut()
+                    .unwrap()
+                    .iter_mut()
+                    .for_each(|hook| hook["failure"] = Value::Null);
+                told = list.to_string();
+            }
+            seen.push(format!("{path}: {} {told}", reply.status));
         }
     }
     seen
@@ -161,7 +172,11 @@ fn row_44_no_token_of_one_tenant_opens_anything_of_another() {
         }
     }
     assert!(tried >= 130, "{tried} requests named the first tenant's rows");
-    assert_eq!(picture(&server.integration(), &owner, &first), before, "nothing has changed");
+    let after = picture(&server.integration(), &owner, &first);
+    assert_eq!(after.len(), before.len(), "as many answers");
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(after, before, "nothing has changed");
+    }
     let mut client = first.client.clone();
     let _right = server.integration().verify(MARK, &client.token.next_code()).expect(200);
 }
