@@ -24,6 +24,7 @@ use crate::message::Delivery;
 use crate::open::{First, open};
 use crate::outside::Clock;
 use crate::service::Service;
+use crate::service::apps::Apps;
 use crate::store::Store;
 use crate::store::verbs::Page;
 use crate::store::verbs::integrations::ListIntegrations;
@@ -117,12 +118,14 @@ pub fn app(
         webhooks_plain_http: config.webhooks.plain_http,
         ids,
     };
+    let apps = config.ungleich_otp.as_ref().map(|section| Apps::new(service.clone(), section));
     Ok(App::new(Parts {
         service,
         limiter: Limiter::new(&config.limits),
         proxies: Proxies::new(config.proxy.as_ref()),
         recognised: Recognised::default(),
         operations,
+        apps,
     }))
 }
 

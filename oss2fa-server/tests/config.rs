@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oss2fa_server::config::{
-    CertificateFiles, Config, LogFormat, MasterKeySource, Overrides, PlainHttp, ProxyHeader, SmsEscaping,
-    SmsMethod, SmtpSecurity, StoreUrl, TlsConfig,
+    CertificateFiles, Config, LogFormat, MasterKeySource, Overrides, PlainHttp, ProxyHeader, SeedReads,
+    SmsEscaping, SmsMethod, SmtpSecurity, StoreUrl, TlsConfig, TokenUse,
 };
 use proptest::prelude::*;
 
@@ -89,7 +89,8 @@ fn what_the_documented_file_has_in_comments_is_taken_and_says_the_defaults() {
 #[test]
 fn every_known_key_is_documented() {
     let keys = documented_keys();
-    for section in ["", "tls", "proxy", "log", "limits", "smtp", "sms", "webhooks", "metrics"] {
+    for section in ["", "tls", "proxy", "log", "limits", "smtp", "sms", "webhooks", "metrics", "ungleich_otp"]
+    {
         let head = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
         // The parser lists what it would have taken.
         let error = parse(&format!("{head}no_such_key = 1\n")).unwrap_err();
@@ -131,6 +132,17 @@ fn the_defaults_are_those_of_a_first_start() {
     assert_eq!(config.webhooks.timeout, Duration::from_secs(10));
     let allowed: Vec<String> = config.metrics.allowed.iter().map(ToString::to_string).collect();
     assert_eq!(allowed, ["127.0.0.0/8", "::1/128"]);
+    assert_eq!(config.ungleich_otp, None);
+    let config = parse("[ungleich_otp]\nenabled = true\n").unwrap();
+    let apps = config.ungleich_otp.as_ref().unwrap();
+    assert_eq!((apps.window, apps.tokens, apps.seed_reads), (1, TokenUse::WithinStep, SeedReads::Always));
+    assert_eq!(apps.bus, None);
+    let bus = "[ungleich_otp]\nenabled = true\nbus_url = \"amqp://localhost\"\n";
+    let bus = parse(bus).unwrap().ungleich_otp.unwrap().bus.unwrap();
+    assert_eq!(
+        (bus.service.as_str(), bus.exchange.as_str(), bus.prefetch),
+        ("ungleichotp", "nameko-rpc", 64)
+    );
 }
 
 const OTHER: &str = r#"
@@ -183,6 +195,15 @@ danger_plain_http = true
 timeout = 60
 [metrics]
 allowed = []
+[ungleich_otp]
+enabled = true
+window = 0
+single_use_tokens = true
+seed_reads = "until-first-use"
+bus_url = "amqps://oss2fa:hunter2@broker.example.org:5671/vhost"
+bus_service = "otp"
+bus_exchange = "rpc.two"
+bus_prefetch = 1
 "#;
 
 #[test]
@@ -236,6 +257,12 @@ fn every_key_is_taken_over() {
         (PlainHttp::Danger, Duration::from_secs(60))
     );
     assert!(config.metrics.allowed.is_empty());
+    let apps = config.ungleich_otp.as_ref().unwrap();
+    assert_eq!((apps.window, apps.tokens, apps.seed_reads), (0, TokenUse::Once, SeedReads::UntilFirstUse));
+    let bus = apps.bus.as_ref().unwrap();
+    assert_eq!(bus.url.expose(), "amqps://oss2fa:hunter2@broker.example.org:5671/vhost");
+    assert_eq!(bus.broker, "amqps://broker.example.org:5671");
+    assert_eq!((bus.service.as_str(), bus.exchange.as_str(), bus.prefetch), ("otp", "rpc.two", 1));
 }
 
 #[test]

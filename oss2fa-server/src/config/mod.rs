@@ -14,6 +14,7 @@ mod sms_template;
 mod smtp;
 mod store_url;
 mod summary;
+mod ungleich_otp;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -32,6 +33,7 @@ pub use sms::{SmsBody, SmsConfig, SmsEscaping, SmsMethod};
 pub use smtp::{SmtpConfig, SmtpLogin, SmtpSecurity};
 pub use store_url::{PostgresUrl, StoreUrl, StoreUrlError};
 pub use summary::Summary;
+pub use ungleich_otp::{BusConfig, SeedReads, TokenUse, UngleichOtpConfig};
 
 /// Where the configuration is looked for when no file is named.
 pub const DEFAULT_PATH: &str = "/etc/oss2fa/server.toml";
@@ -69,6 +71,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// `[metrics]`.
     pub metrics: MetricsConfig,
+    /// `[ungleich_otp]`; `None`: not enabled.
+    pub ungleich_otp: Option<UngleichOtpConfig>,
 }
 
 /// Where the master key comes from.

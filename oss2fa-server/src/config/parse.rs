@@ -8,7 +8,7 @@ use oss2fa_core::secret::SecretText;
 use super::place::Place;
 use super::{
     Config, ConfigError, LogConfig, LogFormat, MasterKeySource, MetricsConfig, Overrides, PlainHttp,
-    StoreUrl, WebhooksConfig, front, limits, raw, sms, smtp,
+    StoreUrl, WebhooksConfig, front, limits, raw, sms, smtp, ungleich_otp,
 };
 
 pub(super) fn config(
@@ -42,6 +42,7 @@ pub(super) fn config(
             timeout: at.seconds("[webhooks] timeout", file.webhooks.timeout, 1, 60)?,
         },
         metrics: MetricsConfig { allowed: at.networks("[metrics] allowed", &file.metrics.allowed)? },
+        ungleich_otp: ungleich_otp::ungleich_otp(&at, file.ungleich_otp)?,
         data_dir,
     })
 }

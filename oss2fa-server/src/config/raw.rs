@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) sms: Option<Sms>,
     pub(super) webhooks: Webhooks,
     pub(super) metrics: Metrics,
+    pub(super) ungleich_otp: UngleichOtp,
 }
 
 impl Default for File {
@@ -42,6 +43,7 @@ impl Default for File {
             sms: None,
             webhooks: Webhooks::default(),
             metrics: Metrics::default(),
+            ungleich_otp: UngleichOtp::default(),
         }
     }
 }
@@ -195,5 +197,33 @@ pub(super) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self { allowed: ["127.0.0.0/8", "::1/128"].map(str::to_owned).to_vec() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UngleichOtp {
+    pub(super) enabled: bool,
+    pub(super) window: i64,
+    pub(super) single_use_tokens: bool,
+    pub(super) seed_reads: String,
+    pub(super) bus_url: Option<SecretText>,
+    pub(super) bus_service: String,
+    pub(super) bus_exchange: String,
+    pub(super) bus_prefetch: i64,
+}
+
+impl Default for UngleichOtp {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            window: 1,
+            single_use_tokens: false,
+            seed_reads: "always".to_owned(),
+            bus_url: None,
+            bus_service: "ungleichotp".to_owned(),
+            bus_exchange: "nameko-rpc".to_owned(),
+            bus_prefetch: 64,
+        }
     }
 }

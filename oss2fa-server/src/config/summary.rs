@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     CertificateFiles, Config, LogFormat, MasterKeySource, PlainHttp, Rate, SmsConfig, SmtpConfig, TlsConfig,
+    TokenUse, UngleichOtpConfig,
 };
 
 /// A configuration in the words of its file, with durations in seconds, to be serialised. Templates of
@@ -28,6 +29,7 @@ pub struct Summary<'a> {
     sms: Option<Sms<'a>>,
     webhooks: Webhooks,
     metrics: Metrics,
+    ungleich_otp: Option<UngleichOtp<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,6 +102,22 @@ struct Metrics {
     allowed: Vec<String>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct UngleichOtp<'a> {
+    window: u8,
+    single_use_tokens: bool,
+    seed_reads: &'static str,
+    bus: Option<Bus<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Bus<'a> {
+    broker: &'a str,
+    service: &'a str,
+    exchange: &'a str,
+    prefetch: u16,
+}
+
 impl<'a> Summary<'a> {
     pub(super) fn of(config: &'a Config) -> Self {
         let limits = config.limits;
@@ -152,6 +170,7 @@ impl<'a> Summary<'a> {
                 timeout: config.webhooks.timeout.as_secs(),
             },
             metrics: Metrics { allowed: config.metrics.allowed.iter().map(ToString::to_string).collect() },
+            ungleich_otp: config.ungleich_otp.as_ref().map(ungleich_otp),
         }
     }
 }
@@ -202,5 +221,19 @@ fn sms(sms: &SmsConfig) -> Sms<'_> {
         success_body: sms.success_body.as_deref(),
         timeout: sms.timeout.as_secs(),
         ca_file: optional(sms.ca_file.as_deref()),
+    }
+}
+
+fn ungleich_otp(section: &UngleichOtpConfig) -> UngleichOtp<'_> {
+    UngleichOtp {
+        window: section.window,
+        single_use_tokens: section.tokens == TokenUse::Once,
+        seed_reads: section.seed_reads.name(),
+        bus: section.bus.as_ref().map(|bus| Bus {
+            broker: &bus.broker,
+            service: &bus.service,
+            exchange: &bus.exchange,
+            prefetch: bus.prefetch,
+        }),
     }
 }

@@ -23,6 +23,7 @@ use crate::config::PlainHttp;
 use crate::http::limits::Limiter;
 use crate::http::peer::Proxies;
 use crate::service::Service;
+use crate::service::apps::Apps;
 use extract::Recognised;
 use ipnet::IpNet;
 use log::RequestIds;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub recognised: Recognised,
     /// What operators set and ask.
     pub operations: Operations,
+    /// The apps of ungleich-otp, where they are enabled.
+    pub apps: Option<Apps>,
 }
 
 /// What operators set and ask.

@@ -1,6 +1,7 @@
 //! The rules: who may enroll, what is asked, who gets in. No HTTP here, and no SQL.
 
 pub mod administrator;
+pub mod apps;
 pub mod audit;
 pub mod challenge;
 pub mod client;

@@ -23,6 +23,7 @@ use oss2fa_server::message::{Mail, Messenger, NotSent, Sms};
 use oss2fa_server::open::open;
 use oss2fa_server::outside::{Clock, System, Timestamp};
 use oss2fa_server::service::Service;
+use oss2fa_server::service::apps::Apps;
 use oss2fa_server::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -100,7 +101,6 @@ impl World {
             mail_subject: "Your code".into(),
         };
         let app = App::new(Parts {
-            service,
             limiter: Limiter::new(&config.limits),
             proxies: Proxies::new(None),
             recognised: Recognised::default(),
@@ -112,6 +112,8 @@ impl World {
                 webhooks_plain_http: config.webhooks.plain_http,
                 ids: Arc::new(RequestIds::new(&System).unwrap()),
             },
+            apps: config.ungleich_otp.as_ref().map(|section| Apps::new(service.clone(), section)),
+            service,
         });
         Self { router: router::router(app), store, mailbox, folder }
     }
