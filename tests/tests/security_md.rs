@@ -39,9 +39,15 @@ fn every_row_is_answered_and_every_test_for_a_row_is_named() {
         let answer = cells.get(4).copied().unwrap_or_default();
         assert!(!answer.is_empty(), "row {row} of SECURITY.md has neither a test nor a reason");
     }
-    for folder in
-        ["tests/tests", "oss2fa-agent/src", "oss2fa-agent/tests", "pam_oss2fa/src", "oss2fa-core/tests"]
-    {
+    for folder in [
+        "tests/tests",
+        "oss2fa-agent/src",
+        "oss2fa-agent/tests",
+        "oss2fa-server/src",
+        "oss2fa-server/tests",
+        "pam_oss2fa/src",
+        "oss2fa-core/tests",
+    ] {
         for name in tests_for_rows(&workspace().join(folder)) {
             assert!(document.contains(&format!("::{name}`")), "SECURITY.md does not name {name} ({folder})");
         }

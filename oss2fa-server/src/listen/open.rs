@@ -41,10 +41,11 @@ impl Open {
     pub(super) fn add(&mut self, stream: TcpStream, peer: SocketAddr) {
         let control = Arc::new(Control::default());
         let (shared, its) = (Arc::clone(&self.shared), Arc::clone(&control));
+        // Before its task runs: that may read the figures at once, on another thread.
+        metrics::gauge!("oss2fa_connections").increment(1.0);
         let handle = self.tasks.spawn(async move { shared.connection(stream, peer, its).await });
         let known = Known { control, begun: 0, quiet_since: Instant::now(), handle };
         self.known.insert(known.handle.id(), known);
-        metrics::gauge!("oss2fa_connections").increment(1.0);
     }
 
     /// Waits for one to end; `None` where there is none. May be cancelled.

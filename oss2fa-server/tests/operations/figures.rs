@@ -48,6 +48,7 @@ fn what_has_happened_is_counted_and_nobody_is_named() {
     );
     assert_eq!(value(&text, "oss2fa_verdicts_total{kind=\"none\",verdict=\"nobody\"}"), 1.0);
     assert!(value(&text, "oss2fa_store_group_size_count") >= 2.0);
+    assert!(value(&text, "oss2fa_connections") >= 1.0, "the one that reads them is open:\n{text}");
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(value(&text, &format!("oss2fa_build_info{{version=\"{version}\"}}")), 1.0);
     for name in ["canary", "CANARY", &server.token] {
