@@ -57,7 +57,7 @@ fn the_four_decisions() {
 }
 
 #[test]
-fn only_the_right_answer_gets_a_200_and_only_once() {
+fn row_53_only_the_right_answer_gets_a_200_and_only_once() {
     let server = Server::new().start();
     let vpn = server.integration();
     let mut john = vpn.enroll("john.doe", "HOTP");

@@ -134,10 +134,7 @@ impl Service {
         remember: Remember,
     ) -> Result<Outcome, Refusal> {
         let Found { challenge: found, client, device } = self.found_challenge(caller, challenge).await?;
-        open(found.status)?;
-        if client == ClientStatus::Inactive {
-            return Err(Refusal::Inactive);
-        }
+        may_go_on(caller, &found, client)?;
         let device = device.ok_or(Refusal::Over("challenge"))?;
         let kind = self.kind(caller, &found.kind)?;
         let keys = self.keys(caller).await?;
@@ -155,6 +152,11 @@ impl Service {
                 return Ok(Outcome::Another(Box::new(self.challenge(caller, challenge).await?)));
             }
         };
+        // Made first: no code is spent for want of random bytes.
+        let trusted_device = match remember {
+            Remember::Device => self.new_trust(caller)?,
+            Remember::Nothing => None,
+        };
         let attempt = Attempt {
             doer: caller.doer(&found.source),
             client: found.client,
@@ -165,10 +167,9 @@ impl Service {
             limits: caller.integration.policy.locks,
         };
         let admitted = admitted(kind.description().name, self.store.write(attempt).await?)?;
-        let trusted_device = match remember {
-            Remember::Device => self.trust(caller, &found).await?,
-            Remember::Nothing => None,
-        };
+        if let Some(token) = &trusted_device {
+            self.trust(caller, &found, token).await?;
+        }
         Ok(Outcome::Complete { admitted, trusted_device })
     }
 
@@ -178,10 +179,7 @@ impl Service {
     /// [`Refusal::NoMoreMessages`], [`Refusal::NothingToSend`], and others.
     pub async fn resend_challenge(&self, caller: &Caller, challenge: ChallengeId) -> Result<Shown, Refusal> {
         let Found { challenge: found, client, device } = self.found_challenge(caller, challenge).await?;
-        open(found.status)?;
-        if client == ClientStatus::Inactive {
-            return Err(Refusal::Inactive);
-        }
+        may_go_on(caller, &found, client)?;
         let device: StoredDevice = device.ok_or(Refusal::Over("challenge"))?;
         let kind = self.kind(caller, &found.kind)?;
         let keys = self.keys(caller).await?;
@@ -205,24 +203,26 @@ impl Service {
         }
     }
 
-    async fn trust(&self, caller: &Caller, found: &Challenge) -> Result<Option<SecretText>, Refusal> {
-        let days = caller.integration.policy.trusted_device_days;
-        if days == 0 {
+    /// What stands for a device from now on, where policy trusts any.
+    fn new_trust(&self, caller: &Caller) -> Result<Option<SecretText>, Refusal> {
+        if caller.integration.policy.trusted_device_days == 0 {
             return Ok(None);
         }
-        let token = SecretText::new(
-            credential::hex(self.store.ring().random()).map_err(crate::store::error::StoreError::from)?,
-        );
+        let token =
+            credential::hex(self.store.ring().random()).map_err(crate::store::error::StoreError::from)?;
+        Ok(Some(SecretText::new(token)))
+    }
+
+    async fn trust(&self, caller: &Caller, found: &Challenge, token: &SecretText) -> Result<(), Refusal> {
         let trust = Trust {
             doer: caller.doer(&found.source),
             client: found.client,
             username: found.username.clone(),
             digest: credential::digest(token.expose()),
             fingerprint: found.fingerprint.clone(),
-            expires_at: caller.now.after(days * 24 * 3600),
+            expires_at: caller.now.after(caller.integration.policy.trusted_device_days * 24 * 3600),
         };
-        self.store.write(trust).await?;
-        Ok(Some(token))
+        Ok(self.store.write(trust).await?)
     }
 
     async fn keep_challenge(
@@ -291,6 +291,16 @@ pub(super) fn admitted(kind: &'static str, verdict: Verdict) -> Result<Admitted,
 
 fn left(challenge: &Challenge, caller: &Caller) -> u32 {
     u32::try_from((challenge.expires_at.0 - caller.now.0) / SECOND).unwrap_or(0)
+}
+
+/// What let a challenge begin must still hold: policy and status may have changed since.
+fn may_go_on(caller: &Caller, found: &Challenge, client: ClientStatus) -> Result<(), Refusal> {
+    open(found.status)?;
+    if client == ClientStatus::Inactive {
+        return Err(Refusal::Inactive);
+    }
+    let begun_from = BindingContext { address: found.source.parse().ok(), ..BindingContext::default() };
+    if caller.admits(&begun_from) { Ok(()) } else { Err(Refusal::Network) }
 }
 
 fn open(status: i64) -> Result<(), Refusal> {

@@ -25,7 +25,7 @@ const SLIPPED_IN: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn unknown_fields_are_refused_everywhere_and_change_nothing() {
+async fn row_51_unknown_fields_are_refused_everywhere_and_change_nothing() {
     let mut tried = 0;
     for operation in OPERATIONS {
         let (world, f) = world().await;
@@ -49,7 +49,7 @@ async fn unknown_fields_are_refused_everywhere_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_that_stands_twice_is_refused() {
+async fn row_51_a_field_that_stands_twice_is_refused() {
     let (world, f) = world().await;
     let before = world.rows();
     let twice = Value::String(r#"{"name": "one", "name": "two"}"#.to_owned());

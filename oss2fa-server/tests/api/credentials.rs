@@ -104,7 +104,7 @@ async fn what_proves_somebody_is_shown_once_and_stored_nowhere() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_is_worth_nothing_at_once() {
+async fn row_52_a_replaced_token_is_worth_nothing_at_once() {
     let (world, f) = world().await;
     let get =
         async |who: &Credential| world.ask(who, "GET", "/integrations/policy", &Value::Null).await.status;
@@ -125,7 +125,7 @@ async fn a_replaced_token_is_worth_nothing_at_once() {
 }
 
 #[tokio::test]
-async fn a_changed_policy_holds_at_once() {
+async fn row_46_a_changed_policy_holds_at_once() {
     let (world, f) = world().await;
     let get = async || world.ask(&f.a.token, "GET", "/integrations/policy", &Value::Null).await;
     assert_eq!(get().await.ok()["attempts"], 5);
@@ -140,7 +140,7 @@ async fn a_changed_policy_holds_at_once() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_removed_tenant_or_integration_is_let_in() {
+async fn row_56_nothing_of_a_removed_tenant_or_integration_is_let_in() {
     let (world, f) = world().await;
     let get =
         async |who: &Credential, path: &str| world.ask(who, "GET", path, &Value::Null).await.status.as_u16();

@@ -12,7 +12,7 @@ async fn set(world: &World, f: &Fixture, status: &str) {
 }
 
 #[tokio::test]
-async fn an_inactive_client_passes_on_no_path() {
+async fn row_47_an_inactive_client_passes_on_no_path() {
     let (world, f) = world().await;
     let post = async |path: &str, body: Value| world.ask(&f.a.token, "POST", path, &body).await;
     // Trusted, so that it could pass unasked.

@@ -10,11 +10,16 @@
 mod bodies;
 mod clients;
 mod credentials;
+mod faults;
 mod fixture;
 mod inactive;
 mod matrix;
 mod names;
 mod operations;
 mod pages;
+mod randomness;
+mod replay;
 mod roles;
+mod spellings;
+mod steps;
 mod world;

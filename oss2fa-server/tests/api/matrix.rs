@@ -167,7 +167,7 @@ fn every_operation_is_in_the_table() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_named_is_refused_and_changes_nothing() {
+async fn row_39_whoever_is_not_named_is_refused_and_changes_nothing() {
     for operation in OPERATIONS {
         let (world, f) = world().await;
         let before = world.rows();

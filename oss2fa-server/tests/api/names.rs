@@ -43,7 +43,7 @@ async fn name_all(world: &World, f: &Fixture, name: &str) -> Vec<(&'static str, 
 }
 
 #[tokio::test]
-async fn markup_in_a_name_is_text_and_comes_back_as_it_was() {
+async fn row_40_markup_in_a_name_is_text_and_comes_back_as_it_was() {
     let (world, f) = world().await;
     for (what, answer) in name_all(&world, &f, MARKUP).await {
         let shown = answer.ok();
@@ -61,7 +61,7 @@ async fn markup_in_a_name_is_text_and_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_seen_is_in_no_name() {
+async fn row_36_what_cannot_be_seen_is_in_no_name() {
     let (world, f) = world().await;
     let before = world.rows();
     let long = "x".repeat(65);
@@ -79,7 +79,7 @@ async fn what_cannot_be_seen_is_in_no_name() {
 }
 
 #[tokio::test]
-async fn markup_and_control_characters_are_in_no_name_of_a_client() {
+async fn row_36_markup_and_control_characters_are_in_no_name_of_a_client() {
     let (world, f) = world().await;
     let before = world.rows();
     for name in UNSEEN.into_iter().chain([MARKUP, "a b", "../x", "a%00b"]) {

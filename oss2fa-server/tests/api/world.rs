@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use oss2fa_core::random::Random;
 use oss2fa_server::config::{Config, Overrides};
 use oss2fa_server::device::Kinds;
 use oss2fa_server::http::extract::Recognised;
@@ -35,20 +36,26 @@ pub(crate) const BEGIN: i64 = 1_767_225_600_000_000;
 /// A clock that stands.
 pub(crate) struct TestClock(i64);
 
+impl TestClock {
+    pub(crate) fn at(now: i64) -> Self {
+        Self(now)
+    }
+}
+
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0)
     }
 }
 
-/// Keeps the last mail.
+/// Keeps the mails.
 #[derive(Default)]
-pub(crate) struct Mailbox(Mutex<Option<String>>);
+pub(crate) struct Mailbox(Mutex<Vec<String>>);
 
 #[async_trait::async_trait]
 impl Messenger for Mailbox {
     async fn send_mail(&self, mail: Mail) -> Result<(), NotSent> {
-        *self.0.lock().unwrap() = Some(mail.text.expose().to_owned());
+        self.0.lock().unwrap().push(mail.text.expose().to_owned());
         Ok(())
     }
 
@@ -86,12 +93,16 @@ allowed = [\"192.0.2.0/24\"]
 impl World {
     /// On the files of this folder, at this time.
     pub(crate) async fn on(folder: TempDir, now: i64) -> Self {
+        Self::made_of(folder, now, Arc::new(System)).await
+    }
+
+    async fn made_of(folder: TempDir, now: i64, random: Arc<dyn Random>) -> Self {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, CONFIG).unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), listen: None };
         let config = Config::load(Some(&file), overrides).unwrap();
         let clock = Arc::new(TestClock(now));
-        let (store, _) = open(&config, None, &*clock, Arc::new(System)).await.unwrap();
+        let (store, _) = open(&config, None, &*clock, random).await.unwrap();
         let (store, mailbox) = (Arc::new(store), Arc::new(Mailbox::default()));
         let service = Service {
             store: Arc::clone(&store),
@@ -118,6 +129,27 @@ impl World {
         Self { router: router::router(app), store, mailbox, folder }
     }
 
+    /// The same at another time: closed, and opened again.
+    pub(crate) async fn at(self, now: i64) -> Self {
+        let Self { router, store, folder, .. } = self;
+        drop(router);
+        store.close().await;
+        Self::on(folder, now).await
+    }
+
+    /// The same with random bytes from elsewhere, a minute after it was made.
+    pub(crate) async fn drawing(self, random: Arc<dyn Random>) -> Self {
+        let Self { router, store, folder, .. } = self;
+        drop(router);
+        store.close().await;
+        Self::made_of(folder, BEGIN + 60_000_000, random).await
+    }
+
+    /// How many mails have gone out.
+    pub(crate) fn mails(&self) -> usize {
+        self.mailbox.0.lock().unwrap().len()
+    }
+
     /// A new one.
     pub(crate) async fn new() -> Self {
         Self::on(folder(), BEGIN).await
@@ -129,7 +161,7 @@ impl World {
 
     /// The six digits of the mail that came last.
     pub(crate) fn mailed_code(&self) -> String {
-        let text = self.mailbox.0.lock().unwrap().clone().expect("a mail");
+        let text = self.mailbox.0.lock().unwrap().last().cloned().expect("a mail");
         let line = text.lines().map(str::trim).find(|line| line.len() == 6 && line.parse::<u32>().is_ok());
         line.expect("a code in the mail").to_owned()
     }

@@ -94,7 +94,7 @@ async fn a_refusal_is_kept_and_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_of_one_request_and_one_principal() {
+async fn row_38_a_key_is_of_one_request_and_one_principal() {
     let world = World::new().await;
     world.hotp("ferris").await;
     assert_eq!(world.keyed("k", VERIFY, &right(1)).await.status, StatusCode::OK);

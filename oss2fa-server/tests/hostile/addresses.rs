@@ -32,7 +32,7 @@ fn behind(header: &str) -> World {
 }
 
 #[test]
-fn x_forwarded_for() {
+fn row_52_x_forwarded_for() {
     let world = behind("X-Forwarded-For");
     let seen = |peer: &str, values: &[&[u8]]| is_seen_as_192_0_2_7(&world, "X-Forwarded-For", peer, values);
     let good: [&[&[u8]]; 12] = [
@@ -89,7 +89,7 @@ fn x_forwarded_for() {
 }
 
 #[test]
-fn forwarded() {
+fn row_52_forwarded() {
     let world = behind("Forwarded");
     let seen = |values: &[&[u8]]| is_seen_as_192_0_2_7(&world, "Forwarded", PROXY, values);
     let good: [&[&[u8]]; 9] = [
@@ -125,7 +125,7 @@ fn forwarded() {
 }
 
 #[test]
-fn without_a_proxy_no_header_is_believed() {
+fn row_52_without_a_proxy_no_header_is_believed() {
     let world = World::with("[metrics]\nallowed = ['192.0.2.7/32']\n");
     for header in
         ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Client-IP", "True-Client-IP", "CF-Connecting-IP"]

@@ -107,7 +107,7 @@ fn corpus() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn no_body_is_a_fault_of_the_server() {
+fn row_40_no_body_is_a_fault_of_the_server() {
     let world = World::new();
     let mut refused = 0;
     for (method, path) in operations().into_iter().filter(|(method, _)| *method != Method::GET) {

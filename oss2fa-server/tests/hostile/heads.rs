@@ -44,7 +44,7 @@ fn a_number_that_is_none_is_nothing_that_is_there() {
 }
 
 #[test]
-fn other_paths_and_methods_are_refused_in_the_same_shape() {
+fn row_46_other_paths_and_methods_are_refused_in_the_same_shape() {
     let world = World::new();
     for path in [
         "/",

@@ -140,6 +140,8 @@ fn look_at(answer: &Answer, asked: &str) {
     for header in ["x-request-id", "vary", "x-frame-options", "x-content-type-options", "cache-control"] {
         assert!(headers.contains_key(header), "{asked}: no {header}: {answer:?}");
     }
+    // Nobody is sent elsewhere by this server.
+    assert!(!status.is_redirection() && !headers.contains_key("location"), "{asked}: {answer:?}");
     if !status.is_client_error() && !status.is_server_error() {
         return;
     }

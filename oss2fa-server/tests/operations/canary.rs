@@ -286,11 +286,11 @@ fn audit_of(server: &Program) -> String {
 }
 
 #[test]
-fn no_secret_is_written_to_a_log_of_lines() {
+fn row_20_24_and_34_no_secret_is_written_to_a_log_of_lines() {
     no_secret_is_written("text");
 }
 
 #[test]
-fn no_secret_is_written_to_a_log_of_json() {
+fn row_20_24_and_34_no_secret_is_written_to_a_log_of_json() {
     no_secret_is_written("json");
 }
