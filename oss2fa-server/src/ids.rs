@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use oss2fa_core::random::{NoRandomness, Random};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
@@ -103,9 +104,106 @@ impl fmt::Display for Username {
     }
 }
 
+/// The UUID of an app of ungleich-otp (RFC 9562), in lower case with its four dashes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AppUuid(String);
+
+/// A text that is no UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadUuid;
+
+impl fmt::Display for BadUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUID is 32 hexadecimal digits with dashes: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
+    }
+}
+
+impl std::error::Error for BadUuid {}
+
+impl AppUuid {
+    /// A new one, of version 4: at random (RFC 9562 section 5.4).
+    ///
+    /// # Errors
+    /// [`NoRandomness`].
+    pub fn generate(random: &dyn Random) -> Result<Self, NoRandomness> {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes)?;
+        let number = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
+        let digits = format!("{number:032x}");
+        let (a, rest) = digits.split_at(8);
+        let (b, rest) = rest.split_at(4);
+        let (c, rest) = rest.split_at(4);
+        let (d, e) = rest.split_at(4);
+        Ok(Self(format!("{a}-{b}-{c}-{d}-{e}")))
+    }
+
+    /// Takes one as somebody wrote it, in any case; of any version, as there are imported ones.
+    ///
+    /// # Errors
+    /// [`BadUuid`].
+    pub fn parse(written: &str) -> Result<Self, BadUuid> {
+        let fits = written.len() == 36
+            && written.bytes().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            });
+        if fits { Ok(Self(written.to_ascii_lowercase())) } else { Err(BadUuid) }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the app's client.
+    #[must_use]
+    pub fn username(&self) -> Username {
+        // Lower-case hexadecimal digits and dashes are a name, in its canonical form.
+        Username(self.0.clone())
+    }
+}
+
+impl fmt::Display for AppUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Username;
+    use super::{AppUuid, Username};
+    use crate::outside::System;
+
+    #[test]
+    fn a_new_uuid_is_of_version_4_and_an_app_s_is_a_name() {
+        let made: Vec<AppUuid> = (0..64).map(|_| AppUuid::generate(&System).unwrap()).collect();
+        for uuid in &made {
+            let text = uuid.as_str();
+            assert_eq!((&text[14..15], text.len()), ("4", 36), "{text}");
+            assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"), "{text}");
+            assert_eq!(AppUuid::parse(&text.to_ascii_uppercase()).as_ref(), Ok(uuid));
+            assert_eq!(Username::parse(text).unwrap(), uuid.username());
+        }
+        assert!(made.iter().any(|uuid| uuid != &made[0]));
+    }
+
+    #[test]
+    fn what_is_no_uuid_is_none() {
+        for written in [
+            "",
+            "f47ac10b58cc4372a5670e02b2c3d479",
+            "f47ac10b-58cc-4372-a567-0e02b2c3d47",
+            "f47ac10b-58cc-4372-a567-0e02b2c3d479 ",
+            "{f47ac10b-58cc-4372-a567-0e02b2c3d479}",
+            "f47ac10b-58cc-4372-a567-0e02b2c3d47g",
+            "f47ac10b-58cc-4372-a5670-e02b2c3d479",
+            "f47ac10b\u{2010}58cc-4372-a567-0e02b2c3d4",
+        ] {
+            assert!(AppUuid::parse(written).is_err(), "{written:?}");
+        }
+    }
 
     #[test]
     fn one_person_has_one_name() {

@@ -83,6 +83,24 @@ CREATE TABLE device (
 CREATE INDEX device_client ON device (client);
 CREATE INDEX device_fingerprint ON device (fingerprint) WHERE fingerprint IS NOT NULL;
 
+-- Apps of ungleich-otp: each is a client whose name is the app's UUID, with one device.
+CREATE TABLE app (
+    client     BIGINT PRIMARY KEY,
+    tenant     BIGINT NOT NULL,
+    integration BIGINT NOT NULL,
+    uuid       TEXT    NOT NULL,
+    device     BIGINT NOT NULL,
+    name       TEXT    NOT NULL,
+    -- Whose app it is.
+    username   TEXT    NOT NULL,
+    trusted    BIGINT NOT NULL CHECK (trusted IN (0, 1)),
+    -- How often the seed was shown.
+    seed_reads BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (tenant, uuid)
+);
+CREATE INDEX app_username ON app (integration, username);
+
 CREATE TABLE recovery_code (
     tenant  BIGINT NOT NULL,
     device  BIGINT NOT NULL,

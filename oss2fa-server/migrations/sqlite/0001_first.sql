@@ -82,6 +82,24 @@ CREATE TABLE device (
 CREATE INDEX device_client ON device (client);
 CREATE INDEX device_fingerprint ON device (fingerprint) WHERE fingerprint IS NOT NULL;
 
+-- Apps of ungleich-otp: each is a client whose name is the app's UUID, with one device.
+CREATE TABLE app (
+    client     INTEGER PRIMARY KEY,
+    tenant     INTEGER NOT NULL,
+    integration INTEGER NOT NULL,
+    uuid       TEXT    NOT NULL,
+    device     INTEGER NOT NULL,
+    name       TEXT    NOT NULL,
+    -- Whose app it is.
+    username   TEXT    NOT NULL,
+    trusted    INTEGER NOT NULL CHECK (trusted IN (0, 1)),
+    -- How often the seed was shown.
+    seed_reads INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (tenant, uuid)
+) STRICT;
+CREATE INDEX app_username ON app (integration, username);
+
 CREATE TABLE recovery_code (
     tenant  INTEGER NOT NULL,
     device  INTEGER NOT NULL,

@@ -4,6 +4,7 @@
 //! challenge, and says what to keep, what to show and what to send. Both preparing and challenging may take
 //! several steps: an answer can give one more step instead of a verdict.
 
+pub mod app;
 pub mod email;
 pub mod hotp;
 mod otp;
@@ -137,6 +138,8 @@ pub enum Spend {
     Code,
     /// The challenge itself: it can be completed once.
     Challenge,
+    /// Nothing: an app may show its token again. The row count says that the device is still there.
+    Nothing,
 }
 
 /// What came of an answer to a challenge.

@@ -50,6 +50,11 @@ struct Options {
 }
 
 impl Material {
+    /// Of a device that does not count.
+    pub(super) fn new(secret: &SecretBytes, parameters: OtpParameters) -> Self {
+        Self { secret: BASE32_NOPAD.encode(secret.expose()), parameters, counter: 0 }
+    }
+
     pub(super) fn read(kept: &SecretBytes) -> Result<Self, StoreError> {
         serde_json::from_slice(kept.expose()).map_err(|_| StoreError::Corrupt("a device without its secret"))
     }

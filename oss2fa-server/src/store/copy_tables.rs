@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 17] = [
+pub const TABLES: [Table; 18] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -83,6 +83,22 @@ pub const TABLES: [Table; 17] = [
             "next_position",
             "created_at",
             "last_used_at",
+        ],
+    },
+    Table {
+        name: "app",
+        key: &["client"],
+        columns: &[
+            "client",
+            "tenant",
+            "integration",
+            "uuid",
+            "device",
+            "name",
+            "username",
+            "trusted",
+            "seed_reads",
+            "created_at",
         ],
     },
     Table {

@@ -11,7 +11,8 @@ use oss2fa_core::ids::DeviceId;
 
 use super::error::StoreError;
 use crate::ids::{
-    AdministratorId, ChallengeId, ClientId, EnrollmentId, IntegrationId, TenantId, Username, WebhookId,
+    AdministratorId, AppUuid, ChallengeId, ClientId, EnrollmentId, IntegrationId, TenantId, Username,
+    WebhookId,
 };
 use crate::outside::Timestamp;
 
@@ -136,6 +137,12 @@ impl Column for Username {
     }
 }
 
+impl Column for AppUuid {
+    fn from_cell(cell: &Cell) -> Result<Self, StoreError> {
+        Self::parse(&String::from_cell(cell)?).map_err(|_| StoreError::Corrupt("an app without a UUID"))
+    }
+}
+
 impl<T: Column> Column for Option<T> {
     fn from_cell(cell: &Cell) -> Result<Self, StoreError> {
         match cell {
@@ -172,6 +179,12 @@ impl<'a> From<&'a String> for Value<'a> {
 impl<'a> From<&'a Username> for Value<'a> {
     fn from(name: &'a Username) -> Self {
         Self::Text(name.as_str())
+    }
+}
+
+impl<'a> From<&'a AppUuid> for Value<'a> {
+    fn from(uuid: &'a AppUuid) -> Self {
+        Self::Text(uuid.as_str())
     }
 }
 

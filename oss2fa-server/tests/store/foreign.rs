@@ -8,13 +8,18 @@ use std::pin::Pin;
 
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretBytes;
-use oss2fa_server::ids::{ChallengeId, ClientId, EnrollmentId, IntegrationId};
+use oss2fa_server::config::SeedReads;
+use oss2fa_server::device::app::Seed;
+use oss2fa_server::ids::{AppUuid, ChallengeId, ClientId, EnrollmentId, IntegrationId};
 use oss2fa_server::policy::{LockPolicy, Policy};
 use oss2fa_server::store::Store;
 use oss2fa_server::store::audit::{AuditFilter, AuditPage, AuditVerdict, VerifyAudit};
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::verbs::administrators::{
     CreateAdministrator, ListAdministrators, RemoveAdministrator, Role,
+};
+use oss2fa_server::store::verbs::apps::{
+    AppChange, ChangeApp, FindApp, ListApps, RegisterApp, Registered, TakeSeed, TakenSeed, Trusted,
 };
 use oss2fa_server::store::verbs::attempts::{Verdict, Verify};
 use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, KeepStep, Kept, Sending};
@@ -54,6 +59,7 @@ struct Victim<'a> {
     challenge: ChallengeId,
     enrollment: EnrollmentId,
     administrator: oss2fa_server::ids::AdministratorId,
+    app: AppUuid,
 }
 
 /// How far a verb reaches.
@@ -175,12 +181,24 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
         &store.write(right(world, own, client, device, RFC_CODES[0])).await.unwrap()
     ));
     store.write(crate::sow::wrong(world, own, client)).await.unwrap();
+    let Registered::New(app) = store.write(registering(own.doer(world), 8)).await.unwrap() else {
+        panic!("not registered")
+    };
     // What is sealed by the older key waits to be sealed anew.
     let rotate = RotateTenantKey { doer: Doer { tenant: own.tenant, ..world.server() } };
     assert_eq!(store.write(rotate).await.unwrap(), Some(2));
 
-    let victim =
-        Victim { world, store, own, client, device, challenge, enrollment, administrator: administrator.pk };
+    let victim = Victim {
+        world,
+        store,
+        own,
+        client,
+        device,
+        challenge,
+        enrollment,
+        administrator: administrator.pk,
+        app: app.appuuid,
+    };
     let strangers = [
         ("another tenant with its integration", other),
         ("another tenant with this one's integration", Own { tenant: other.tenant, ..own }),
@@ -208,6 +226,20 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
     for of in [own.tenant, other.tenant] {
         let verdict = store.read(VerifyAudit { tenant: of }).await.unwrap();
         assert!(matches!(verdict, AuditVerdict::Whole { .. }), "{verdict:?}");
+    }
+}
+
+/// An app of ferris, whose UUID and seed have this number in them.
+fn registering(doer: Doer, number: u8) -> RegisterApp {
+    RegisterApp {
+        doer,
+        app: AppUuid::parse(&format!("00000000-0000-4000-8000-0000000000{number:02x}")).unwrap(),
+        name: "web".to_owned(),
+        username: name("ferris"),
+        trusted: Trusted::No,
+        device: Seed::parse(&data_encoding::BASE32_NOPAD.encode(&[number; 20])).unwrap().device().unwrap(),
+        seed_reads: 0,
+        most: 10,
     }
 }
 
@@ -475,5 +507,59 @@ cases! {
         assert!(!values.is_empty());
         let write = StoreResealed { tenant: doer.tenant, column, values };
         assert_eq!(victim.store.write(write).await.unwrap(), 0);
+    }
+    Integration RegisterApp(victim, doer) {
+        // Their own, of the same user and UUID in another tenant; in the same tenant the UUID is taken.
+        let mut theirs = registering(doer.clone(), 9);
+        if doer.tenant == victim.own.tenant {
+            theirs = registering(doer.clone(), 8);
+            assert_eq!(victim.store.write(theirs).await.unwrap(), Registered::SeedInUse);
+            return;
+        }
+        theirs.doer.integration = Some(victim.own.integration);
+        let refused = victim.store.write(theirs).await;
+        assert!(matches!(refused, Err(StoreError::NoKeys(_))), "{refused:?}");
+    }
+    Integration FindApp(victim, doer) {
+        let find = FindApp {
+            tenant: doer.tenant,
+            integration: integration_of(&doer),
+            app: victim.app.clone(),
+            source: "192.0.2.1".to_owned(),
+            used_since: doer.now,
+            known_since: doer.now,
+            now: doer.now,
+        };
+        assert!(victim.store.read(find).await.unwrap().is_none());
+    }
+    Integration ListApps(victim, doer) {
+        for username in [None, Some(name("ferris"))] {
+            let list = ListApps {
+                tenant: doer.tenant,
+                integration: integration_of(&doer),
+                username,
+                page: Page { after: 0, limit: 200 },
+            };
+            assert_eq!(victim.store.read(list).await.unwrap(), []);
+        }
+    }
+    Integration TakeSeed(victim, doer) {
+        for username in [None, Some(name("ferris"))] {
+            let take = TakeSeed {
+                doer: doer.clone(),
+                app: victim.app.clone(),
+                username,
+                reads: SeedReads::Always,
+            };
+            let taken = victim.store.write(take).await.unwrap();
+            assert!(matches!(taken, TakenSeed::NotThere), "{taken:?}");
+        }
+    }
+    Integration ChangeApp(victim, doer) {
+        let device = Box::new(registering(doer.clone(), 10).device);
+        for change in [AppChange::Trust(Trusted::Yes), AppChange::Seed(device), AppChange::Remove] {
+            let change = ChangeApp { doer: doer.clone(), app: victim.app.clone(), change };
+            assert_eq!(victim.store.write(change).await.unwrap(), Removed::NotThere);
+        }
     }
 }

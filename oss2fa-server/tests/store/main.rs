@@ -11,6 +11,7 @@
 mod contract;
 
 mod administrators;
+mod apps;
 mod attempts;
 mod audit;
 mod challenges;

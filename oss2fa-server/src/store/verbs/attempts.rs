@@ -195,6 +195,7 @@ impl Attempt {
                     .await?;
                 if used == 1 { self.mark_used(tx, device).await } else { Ok(0) }
             }
+            Spend::Nothing => self.mark_used(tx, device).await,
             // Without a challenge there is nothing that could be spent, and nobody gets in.
             Spend::Challenge if self.challenge.is_none() => Ok(0),
             Spend::Challenge => self.mark_used(tx, device).await,

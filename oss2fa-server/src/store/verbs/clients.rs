@@ -5,6 +5,7 @@ use oss2fa_core::ids::DeviceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::devices::remove_device;
 use super::tenants::Removed;
 use super::{Doer, Page};
 use crate::device::StoredDevice;
@@ -435,6 +436,7 @@ impl ChangeClient {
             "DELETE FROM known_source WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM lock WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM challenge WHERE tenant = ?1 AND client = ?2",
+            "DELETE FROM app WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM recovery_code WHERE tenant = ?1
                 AND device IN (SELECT pk FROM device WHERE tenant = ?1 AND client = ?2)",
             // Position and fingerprint stay: a used code does not come back with an import.
@@ -445,33 +447,4 @@ impl ChangeClient {
         }
         Ok(())
     }
-}
-
-/// Removes a device, its codes, and the challenges that are open on it.
-pub(super) async fn remove_device<S: Sql>(
-    tx: &mut Tx<'_, S>,
-    tenant: TenantId,
-    client: ClientId,
-    device: DeviceId,
-) -> Result<u64, StoreError> {
-    let rows = tx
-        .sql
-        .execute(
-            "UPDATE device SET status = 'removed', sealed = NULL
-             WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'",
-            values![tenant, client, device],
-        )
-        .await?;
-    if rows > 0 {
-        let which = values![tenant, device];
-        tx.sql.execute("DELETE FROM recovery_code WHERE tenant = ?1 AND device = ?2", which).await?;
-        tx.sql
-            .execute(
-                "UPDATE challenge SET status = 4, sealed = NULL
-                 WHERE tenant = ?1 AND device = ?2 AND status IN (1, 2)",
-                which,
-            )
-            .await?;
-    }
-    Ok(rows)
 }

@@ -5,7 +5,8 @@ use oss2fa_core::secret::SecretBytes;
 
 use super::Doer;
 use super::challenges::{Kept, Sending};
-use super::clients::{ClientStatus, MATERIAL, remove_device};
+use super::clients::ClientStatus;
+use super::devices::{add_device, remove_device};
 use crate::device::NewDevice;
 use crate::ids::{ClientId, EnrollmentId, IntegrationId, TenantId, Username};
 use crate::outside::Timestamp;
@@ -386,49 +387,10 @@ impl CompleteEnrollment {
         fingerprint: Option<&[u8; 32]>,
         position: i64,
     ) -> Result<DeviceId, StoreError> {
-        let (tenant, now) = (self.doer.tenant, self.doer.now);
         if !self.device.codes.is_empty() {
             self.replace_codes(tx, client).await?;
         }
-        let device: DeviceId = tx
-            .sql
-            .row(
-                "INSERT INTO device (tenant, client, kind, name, shown, status, fingerprint, next_position,
-                    created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7, ?8) RETURNING pk",
-                values![
-                    tenant,
-                    client,
-                    self.kind,
-                    &self.device.name,
-                    self.device.shown.as_ref(),
-                    fingerprint,
-                    position,
-                    now
-                ],
-            )
-            .await?
-            .ok_or(StoreError::Corrupt("no number for a device"))?
-            .take(0)?;
-        // Sealed for its row, whose number is known only now.
-        let keys = tx.keys(tenant).await?;
-        let sealed = keys.seal(MATERIAL, device.0, self.device.material.expose(), tx.ring.random())?;
-        tx.sql
-            .execute(
-                "UPDATE device SET sealed = ?3 WHERE tenant = ?1 AND pk = ?2",
-                values![tenant, device, &sealed],
-            )
-            .await?;
-        for code in &self.device.codes {
-            let number = i64::try_from(code.number).unwrap_or(i64::MAX);
-            tx.sql
-                .execute(
-                    "INSERT INTO recovery_code (tenant, device, number, digest) VALUES (?1, ?2, ?3, ?4)",
-                    values![tenant, device, number, &code.digest],
-                )
-                .await?;
-        }
-        Ok(device)
+        add_device(tx, &self.doer, client, self.kind, &self.device, fingerprint, position).await
     }
 
     /// New single-use codes take the place of the old: a list that was lost is worth nothing.

@@ -1,10 +1,12 @@
 //! The verbs, a file for each noun.
 
 pub mod administrators;
+pub mod apps;
 pub mod attempts;
 pub mod challenges;
 pub mod clients;
 pub mod deliveries;
+mod devices;
 pub mod enrollments;
 pub mod housekeeping;
 pub mod idempotency;

@@ -1,0 +1,84 @@
+//! A client's devices: one more, one less.
+
+use oss2fa_core::ids::DeviceId;
+
+use super::Doer;
+use super::clients::MATERIAL;
+use crate::device::NewDevice;
+use crate::ids::{ClientId, TenantId};
+use crate::store::error::StoreError;
+use crate::store::sql::Sql;
+use crate::store::verb::Tx;
+use crate::values;
+
+/// Gives a client a device, sealed for its row. The caller holds the client's row.
+pub(super) async fn add_device<S: Sql>(
+    tx: &mut Tx<'_, S>,
+    doer: &Doer,
+    client: ClientId,
+    kind: &str,
+    new: &NewDevice,
+    fingerprint: Option<&[u8; 32]>,
+    next_position: i64,
+) -> Result<DeviceId, StoreError> {
+    let (tenant, now) = (doer.tenant, doer.now);
+    let device: DeviceId = tx
+        .sql
+        .row(
+            "INSERT INTO device (tenant, client, kind, name, shown, status, fingerprint, next_position,
+                created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7, ?8) RETURNING pk",
+            values![tenant, client, kind, &new.name, new.shown.as_ref(), fingerprint, next_position, now],
+        )
+        .await?
+        .ok_or(StoreError::Corrupt("no number for a device"))?
+        .take(0)?;
+    // Sealed for its row, whose number is known only now.
+    let keys = tx.keys(tenant).await?;
+    let sealed = keys.seal(MATERIAL, device.0, new.material.expose(), tx.ring.random())?;
+    tx.sql
+        .execute(
+            "UPDATE device SET sealed = ?3 WHERE tenant = ?1 AND pk = ?2",
+            values![tenant, device, &sealed],
+        )
+        .await?;
+    for code in &new.codes {
+        let number = i64::try_from(code.number).unwrap_or(i64::MAX);
+        tx.sql
+            .execute(
+                "INSERT INTO recovery_code (tenant, device, number, digest) VALUES (?1, ?2, ?3, ?4)",
+                values![tenant, device, number, &code.digest],
+            )
+            .await?;
+    }
+    Ok(device)
+}
+
+/// Removes a device, its codes, and the challenges that are open on it.
+pub(super) async fn remove_device<S: Sql>(
+    tx: &mut Tx<'_, S>,
+    tenant: TenantId,
+    client: ClientId,
+    device: DeviceId,
+) -> Result<u64, StoreError> {
+    let rows = tx
+        .sql
+        .execute(
+            "UPDATE device SET status = 'removed', sealed = NULL
+             WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'",
+            values![tenant, client, device],
+        )
+        .await?;
+    if rows > 0 {
+        let which = values![tenant, device];
+        tx.sql.execute("DELETE FROM recovery_code WHERE tenant = ?1 AND device = ?2", which).await?;
+        tx.sql
+            .execute(
+                "UPDATE challenge SET status = 4, sealed = NULL
+                 WHERE tenant = ?1 AND device = ?2 AND status IN (1, 2)",
+                which,
+            )
+            .await?;
+    }
+    Ok(rows)
+}
