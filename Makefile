@@ -63,9 +63,11 @@ bench: ## the promises about speed and size, against the peers; writes target/be
 	@$(MAKE) --no-print-directory build
 	@cargo run --release -q --locked -p oss2fa-tests --bin oss2fa-bench
 
-.PHONY: deb
-deb: build ## the Debian package, in target/debian
-	packaging/debian/build-deb.sh
+.PHONY: packages
+packages: build ## Debian and RPM packages of the agent and of the server, in target/packages
+	rm -rf target/packages
+	packaging/debian/build-deb.sh oss2fa-agent
+	packaging/debian/build-deb.sh oss2fa-server
 
 .PHONY: install
 install: install-agent install-server ## what `make build` built, below DESTDIR and PREFIX; changes no login
@@ -113,11 +115,12 @@ install-server:
 	install -D -m 0755 $(BUILD_DIR)/oss2fa-server $(DESTDIR)$(PREFIX)/bin/oss2fa-server
 	$(call unit,oss2fa-server)
 	$(call documentation,oss2fa-server)
-	install -D -m 0644 config/server.toml $(SERVER_DOC)/examples/server.toml
+	install -d $(DESTDIR)/etc/oss2fa
+	test -e $(DESTDIR)/etc/oss2fa/server.toml || install -m 0644 config/server.toml $(DESTDIR)/etc/oss2fa/server.toml
 	install -D -m 0644 oss2fa-server/openapi.json $(SERVER_DOC)/openapi.json
 	$(if $(DESTDIR),,@echo "Next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload &&"; \
 	echo "systemctl enable --now oss2fa-server, then journalctl -u oss2fa-server: it shows the token of the first"; \
-	echo "integration this once. $(SERVER_DOC)/examples/server.toml lists what can be set in /etc/oss2fa/server.toml.")
+	echo "integration this once. /etc/oss2fa/server.toml lists what can be set.")
 
 .PHONY: clean
 clean: ## removes everything that was built

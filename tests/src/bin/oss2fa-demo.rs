@@ -159,7 +159,7 @@ fn audit(page: &Page, host: &Host) -> Result<()> {
 fn how_to(page: &Page) {
     page.step("*", "On a host of your own");
     page.words("Install it, which changes no login yet:");
-    page.lines(&["make deb && apt install ./target/debian/oss2fa-agent_*.deb"]);
+    page.lines(&["make packages && apt install ./target/packages/oss2fa-agent_*.deb"]);
     page.words("Keep a root shell open from here on. Enrol yourself, and make recovery codes:");
     page.lines(&["oss2fa-agent enroll totp --user NAME", "oss2fa-agent recovery-codes --user NAME"]);
     page.words("Let sshd and sudo ask (the comments in these files say what each line does):");

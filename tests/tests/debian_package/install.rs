@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::people::{PASSWORD, add_ferris, assert_root_is_still_enrolled, enrol_root};
-use crate::root::{DebianRoot, owned_by_agent, repository};
-use crate::{MODULE, VERSION};
+use crate::root::{DebianRoot, owned_by, repository};
+use crate::{AGENT, MODULE, VERSION};
 
 /// A version below [`VERSION`].
 const OLDER: &str = "0.0.9-1";
@@ -15,7 +15,7 @@ const OLDER: &str = "0.0.9-1";
 fn a_fresh_install_puts_every_file_in_place_and_changes_no_login() {
     let root = DebianRoot::fresh();
     let stacks_before = root.run("cd /etc/pam.d && md5sum *").expect_ok("md5sum");
-    root.install(VERSION).expect_ok("the first install");
+    root.install(AGENT, VERSION).expect_ok("the first install");
 
     let files = root.run("dpkg -L oss2fa-agent").expect_ok("dpkg -L");
     for wanted in [
@@ -51,7 +51,7 @@ fn a_fresh_install_puts_every_file_in_place_and_changes_no_login() {
 
     let account = root.run("getent passwd oss2fa").expect_ok("the agent's user");
     assert!(account.trim_end().ends_with("OSS2FA agent:/var/lib/oss2fa:/usr/sbin/nologin"), "{account}");
-    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by_agent(&root, "700"));
+    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by(&root, "oss2fa", "700"));
     assert_eq!(root.owner_and_mode("/run/oss2fa"), "0:0 755");
 
     let stacks_after = root.run("cd /etc/pam.d && md5sum *").expect_ok("md5sum");
@@ -61,7 +61,7 @@ fn a_fresh_install_puts_every_file_in_place_and_changes_no_login() {
 
 #[test]
 fn libpam_finds_and_loads_the_module_and_is_refused_without_the_agent() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     let module = root.run(&format!("find / -xdev -name {MODULE}")).expect_ok("find");
     let linked = root.run(&format!("ldd -r {}", module.trim())).expect_ok("ldd");
     // libpam itself gives libpam's symbols; everything else must resolve.
@@ -76,13 +76,13 @@ fn libpam_finds_and_loads_the_module_and_is_refused_without_the_agent() {
 
 #[test]
 fn an_upgrade_keeps_the_devices_and_a_changed_configuration() {
-    let root = DebianRoot::with_package(OLDER);
+    let root = DebianRoot::with_package(AGENT, OLDER);
     let changed = root.read("/etc/oss2fa/agent.toml").replace("totp_skew = 1", "totp_skew = 2");
     root.write("/etc/oss2fa/agent.toml", &changed);
     enrol_root(&root);
     let user = root.run("id oss2fa").expect_ok("id");
 
-    root.install(VERSION).expect_ok("the upgrade");
+    root.install(AGENT, VERSION).expect_ok("the upgrade");
 
     let version =
         root.run("dpkg-query -W -f '${Version} ${db:Status-Status}' oss2fa-agent").expect_ok("dpkg-query");
@@ -96,10 +96,10 @@ fn an_upgrade_keeps_the_devices_and_a_changed_configuration() {
 fn without_systemd_the_user_is_made_by_adduser() {
     let root = DebianRoot::fresh();
     root.run("rm /bin/systemd-sysusers /bin/systemd-tmpfiles /bin/systemctl").expect_ok("rm");
-    root.install(VERSION).expect_ok("an install without systemd");
+    root.install(AGENT, VERSION).expect_ok("an install without systemd");
     let account = root.run("getent passwd oss2fa").expect_ok("the agent's user");
     assert!(account.contains(":/var/lib/oss2fa:/usr/sbin/nologin"), "{account}");
-    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by_agent(&root, "700"));
+    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by(&root, "oss2fa", "700"));
     enrol_root(&root);
 }
 
@@ -107,7 +107,7 @@ fn without_systemd_the_user_is_made_by_adduser() {
 fn an_account_that_somebody_logs_in_with_does_not_become_the_agents() {
     let root = DebianRoot::fresh();
     root.run("useradd -m oss2fa").expect_ok("useradd");
-    let refusal = root.install(VERSION).expect_failure("an install beside a user of that name");
+    let refusal = root.install(AGENT, VERSION).expect_failure("an install beside a user of that name");
     assert!(refusal.contains("not a system"), "{refusal}");
     assert!(!root.path("/var/lib/oss2fa").exists());
 
@@ -117,7 +117,7 @@ fn an_account_that_somebody_logs_in_with_does_not_become_the_agents() {
 
 #[test]
 fn the_profile_is_off_at_first_and_stands_after_the_password() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     assert!(!root.read("/etc/pam.d/common-auth").contains(MODULE));
 
     root.run("pam-auth-update --enable oss2fa").expect_ok("pam-auth-update --enable");
@@ -156,7 +156,7 @@ fn the_profile_is_off_at_first_and_stands_after_the_password() {
 
 #[test]
 fn the_example_files_of_the_package_are_those_of_the_repository() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     for folder in ["pam.d", "sshd_config.d"] {
         for file in fs::read_dir(repository().join("config").join(folder)).unwrap() {
             let path = file.unwrap().path();

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::VERSION;
 use crate::booted::Booted;
 use crate::people::{PASSWORD, add_ferris, code, enrol};
 use crate::root::{DebianRoot, Ran};
+use crate::{AGENT, VERSION};
 
 #[test]
 fn under_systemd_the_hardened_agent_serves_the_shipped_stacks() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     add_ferris(&root);
     let examples = "/usr/share/doc/oss2fa-agent/examples";
     root.run(&format!("cp {examples}/pam.d/sshd {examples}/pam.d/sudo {examples}/pam.d/su /etc/pam.d/"))

@@ -1,5 +1,5 @@
-//! The Debian package, in a Debian of its own: installed, upgraded, removed, purged, and logins through
-//! what it ships under a real systemd.
+//! The Debian packages, in a Debian of their own: installed, upgraded, removed, purged, and what they ship
+//! at work under a real systemd.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: whatever goes wrong fails it")]
@@ -11,24 +11,38 @@ mod people;
 mod removal;
 mod root;
 mod server;
+mod server_package;
 
 use std::fs;
 use std::process::Command;
 
 use root::{Ran, build_package};
 
+/// The package of a host.
+const AGENT: &str = "oss2fa-agent";
+/// The package of the server.
+const SERVER: &str = "oss2fa-server";
 /// The version that is built.
 const VERSION: &str = "0.1.0-1";
 /// The module as libpam knows it.
 const MODULE: &str = "pam_oss2fa.so";
 
 #[test]
-fn lintian_finds_nothing() {
+fn lintian_finds_nothing_in_the_agent() {
+    lintian_finds_nothing_in(AGENT);
+}
+
+#[test]
+fn lintian_finds_nothing_in_the_server() {
+    lintian_finds_nothing_in(SERVER);
+}
+
+fn lintian_finds_nothing_in(package: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let package = build_package(VERSION, folder.path(), "xz");
+    let file = build_package(package, VERSION, folder.path(), "gzip");
     let lintian = Command::new("lintian")
         .args(["--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit"])
-        .arg(&package)
+        .arg(&file)
         .output()
         .unwrap_or_else(|error| panic!("lintian does not run: {error}"));
     Ran::from(lintian).expect_ok("lintian");
@@ -37,7 +51,7 @@ fn lintian_finds_nothing() {
 #[test]
 fn the_same_build_gives_the_same_package() {
     let folder = tempfile::tempdir().unwrap();
-    let first = fs::read(build_package(VERSION, &folder.path().join("one"), "none")).unwrap();
-    let second = fs::read(build_package(VERSION, &folder.path().join("two"), "none")).unwrap();
+    let first = fs::read(build_package(AGENT, VERSION, &folder.path().join("one"), "none")).unwrap();
+    let second = fs::read(build_package(AGENT, VERSION, &folder.path().join("two"), "none")).unwrap();
     assert!(first == second, "two builds of one version differ");
 }

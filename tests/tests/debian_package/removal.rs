@@ -1,12 +1,12 @@
 //! Removals, purges, and what they keep.
 
 use crate::people::{assert_root_is_still_enrolled, enrol_root};
-use crate::root::{DebianRoot, owned_by_agent};
-use crate::{MODULE, VERSION};
+use crate::root::{DebianRoot, owned_by};
+use crate::{AGENT, MODULE, VERSION};
 
 #[test]
 fn a_removal_is_refused_while_a_stack_names_the_module() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     root.run("pam-auth-update --enable oss2fa").expect_ok("pam-auth-update --enable");
     root.write(
         "/etc/pam.d/sudo",
@@ -30,7 +30,7 @@ fn a_removal_is_refused_while_a_stack_names_the_module() {
 
 #[test]
 fn a_removal_is_refused_while_a_hand_edited_common_auth_names_the_module() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     let edited = format!("auth required {MODULE}\nauth required pam_unix.so\n");
     root.write("/etc/pam.d/common-auth", &edited);
 
@@ -42,14 +42,14 @@ fn a_removal_is_refused_while_a_hand_edited_common_auth_names_the_module() {
 
 #[test]
 fn a_removal_keeps_the_devices_for_a_later_install() {
-    let root = DebianRoot::with_package(VERSION);
+    let root = DebianRoot::with_package(AGENT, VERSION);
     enrol_root(&root);
     root.run("dpkg --remove oss2fa-agent").expect_ok("the removal");
     assert!(!root.path("/usr/bin/oss2fa-agent").exists());
     assert!(root.path("/etc/oss2fa/agent.toml").exists(), "a removal keeps the configuration");
-    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by_agent(&root, "700"));
+    assert_eq!(root.owner_and_mode("/var/lib/oss2fa"), owned_by(&root, "oss2fa", "700"));
 
-    root.install(VERSION).expect_ok("the install after the removal");
+    root.install(AGENT, VERSION).expect_ok("the install after the removal");
     assert_root_is_still_enrolled(&root);
 }
 
@@ -59,7 +59,7 @@ fn a_purge_leaves_nothing_behind_and_the_package_installs_again() {
     let everything = "find / -xdev ! -path '/proc/*' ! -path '/root/*' ! -path '/var/log/*' ! -path '/var/lib/dpkg/*' \
                       ! -path '/var/cache/*' ! -name '*-' | LC_ALL=C sort";
     let before = root.run(everything).expect_ok("find");
-    root.install(VERSION).expect_ok("the install");
+    root.install(AGENT, VERSION).expect_ok("the install");
     enrol_root(&root);
     root.run("pam-auth-update --enable oss2fa").expect_ok("pam-auth-update --enable");
 
@@ -73,13 +73,13 @@ fn a_purge_leaves_nothing_behind_and_the_package_installs_again() {
         root.run(&format!("getent {table} oss2fa")).expect_failure("the agent's user after a purge");
     }
 
-    root.install(VERSION).expect_ok("the install after the purge");
+    root.install(AGENT, VERSION).expect_ok("the install after the purge");
     let state = root.run("dpkg-query -W -f '${db:Status-Status}' oss2fa-agent").expect_ok("dpkg-query");
     assert_eq!(state, "installed");
 }
 
 /// Made while the package was there by the programs of other packages, and theirs to keep.
-const OTHERS_FILES: &[&str] = &[
+pub(crate) const OTHERS_FILES: &[&str] = &[
     "/var/lib/pam/seen",
     "/etc/systemd/system/sockets.target.wants",
     "/var/lib/systemd/deb-systemd-helper-enabled",

@@ -37,10 +37,10 @@ impl DebianRoot {
         Self { folder }
     }
 
-    /// The same, with the package of this version installed.
-    pub(crate) fn with_package(version: &str) -> Self {
+    /// The same, with a package of this version installed.
+    pub(crate) fn with_package(package: &str, version: &str) -> Self {
         let root = Self::fresh();
-        root.install(version).expect_ok("dpkg --install");
+        root.install(package, version).expect_ok("dpkg --install");
         root
     }
 
@@ -49,11 +49,16 @@ impl DebianRoot {
         self.folder.path().join(inside.trim_start_matches('/'))
     }
 
-    /// Builds the package in this version and installs it with dpkg.
-    pub(crate) fn install(&self, version: &str) -> Ran {
-        let package = build_package(version, &self.path("/root"), "none");
-        let inside = format!("/root/{}", package.file_name().unwrap().to_string_lossy());
-        self.run(&format!("dpkg --install --force-confold --force-unsafe-io {inside}"))
+    /// Builds a package in this version and installs it with dpkg.
+    pub(crate) fn install(&self, package: &str, version: &str) -> Ran {
+        self.run(&self.how_to_install(package, version))
+    }
+
+    /// Builds a package in this version and puts it inside; gives the command that installs it.
+    pub(crate) fn how_to_install(&self, package: &str, version: &str) -> String {
+        let file = build_package(package, version, &self.path("/root"), "none");
+        let name = file.file_name().unwrap().to_string_lossy();
+        format!("dpkg --install --force-confold --force-unsafe-io /root/{name}")
     }
 
     /// Runs a shell command inside, with `/proc` and a process list of its own: whatever it leaves
@@ -124,15 +129,16 @@ pub(crate) fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_path_buf()
 }
 
-/// Owner and mode of what is the agent's own, as [`DebianRoot::owner_and_mode`] gives them.
-pub(crate) fn owned_by_agent(root: &DebianRoot, mode: &str) -> String {
-    let ids = root.run("echo $(id -u oss2fa):$(id -g oss2fa)").expect_ok("id");
+/// Owner and mode of what is this user's own, as [`DebianRoot::owner_and_mode`] gives them.
+pub(crate) fn owned_by(root: &DebianRoot, user: &str, mode: &str) -> String {
+    let ids = root.run(&format!("echo $(id -u {user}):$(id -g {user})")).expect_ok("id");
     format!("{} {mode}", ids.trim())
 }
 
 /// Runs `packaging/debian/build-deb.sh` on the release build; `compression` as dpkg-deb names it.
-pub(crate) fn build_package(version: &str, folder: &Path, compression: &str) -> PathBuf {
+pub(crate) fn build_package(package: &str, version: &str, folder: &Path, compression: &str) -> PathBuf {
     let output = Command::new(repository().join("packaging/debian/build-deb.sh"))
+        .arg(package)
         .arg(version)
         .arg(folder)
         .env("BUILD_DIR", target().join("release"))

@@ -1,20 +1,19 @@
-//! The server as `make install-server` puts it there, under a real systemd: ready when systemd is told so,
-//! confined, reloaded, stopped in order.
+//! The server of the package under a real systemd: ready when systemd is told so, confined, reloaded, stopped in
+//! order; upgraded while it runs.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::booted::Booted;
-use crate::root::{DebianRoot, Ran, repository, target};
+use crate::root::DebianRoot;
+use crate::{SERVER, VERSION};
 
 const UNIT: &str = "oss2fa-server";
+const CONFIG: &str = "/etc/oss2fa/server.toml";
 
 #[test]
 fn under_systemd_the_hardened_server_serves_reloads_and_stops() {
-    let root = DebianRoot::fresh();
-    install_into(&root);
-    root.run("systemd-sysusers && systemd-tmpfiles --create").expect_ok("the user and the folder");
-    let host = Booted::new(root);
+    let host = Booted::new(DebianRoot::with_package(SERVER, VERSION));
+    host.run(&format!("systemctl is-active {UNIT}")).expect_failure("nobody has started it");
     host.run(&format!("systemctl start {UNIT}")).expect_ok(&host.journal(UNIT));
     assert_eq!(answer(&host, "/readyz"), "ready\n", "the start has waited until it is ready");
 
@@ -57,45 +56,45 @@ fn under_systemd_the_hardened_server_serves_reloads_and_stops() {
 }
 
 #[test]
-fn what_is_installed_is_found() {
-    let root = DebianRoot::fresh();
-    install_into(&root);
-    for file in [
-        "/usr/bin/oss2fa-server",
-        "/lib/systemd/system/oss2fa-server.service",
-        "/usr/lib/sysusers.d/oss2fa-server.conf",
-        "/usr/lib/tmpfiles.d/oss2fa-server.conf",
-        "/usr/share/man/man1/oss2fa-server.1",
-        "/usr/share/bash-completion/completions/oss2fa-server",
-        "/usr/share/zsh/vendor-completions/_oss2fa-server",
-        "/usr/share/fish/vendor_completions.d/oss2fa-server.fish",
-        "/usr/share/doc/oss2fa-server/examples/server.toml",
-        "/usr/share/doc/oss2fa-server/openapi.json",
-    ] {
-        assert!(!root.read(file).is_empty() || file.starts_with("/usr/bin"), "{file}");
-    }
-    root.run("oss2fa-server --version").expect_ok("the program");
-    // What is shown as an example is what holds without a file.
-    let check = "oss2fa-server check-config --json";
-    let example = format!("{check} --config /usr/share/doc/oss2fa-server/examples/server.toml");
-    let (without, with) =
-        (root.run(check).expect_ok("check-config"), root.run(&example).expect_ok("check-config"));
-    let of =
-        |text: &str| text.lines().filter(|line| !line.contains("\"file\"")).collect::<Vec<_>>().join("\n");
-    assert_eq!(of(&without), of(&with));
-}
+fn an_upgrade_restarts_the_running_server_on_the_same_data() {
+    let host = Booted::new(DebianRoot::with_package(SERVER, "0.0.9-1"));
+    // On a default Debian nothing else than the package's own conffile says where the server is.
+    let changed = host.root.read(CONFIG).replace("token_burst = 400", "token_burst = 300");
+    host.root.write(CONFIG, &changed);
+    host.run(&format!("systemctl enable --now {UNIT}")).expect_ok(&host.journal(UNIT));
+    let journal = host.journal(UNIT);
+    let token = journal.lines().find_map(|line| line.trim().strip_prefix("Integration: "));
+    let token = token.unwrap_or_else(|| panic!("no token in {journal}")).to_owned();
+    let header = format!("X-Integration-Token: {token}");
+    let enrollments = "https://127.0.0.1:8300/integrations/enrollments";
+    let ask = |path: &str, more: &[&str]| {
+        let url = format!("{enrollments}{path}");
+        let words = ["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "20", "-H", &header, &url];
+        host.in_its_network(&[&words, more].concat()).expect_ok(&host.journal(UNIT))
+    };
+    let made = ask("", &["--json", r#"{"username": "john.doe"}"#]);
+    assert!(made.contains("john.doe"), "{made}");
+    let main = format!("systemctl show -P MainPID {UNIT}");
+    let before = host.run(&main).expect_ok("its process");
+    let key = host.run("sha256sum /var/lib/oss2fa-server/master.key").expect_ok("the master key");
 
-fn install_into(root: &DebianRoot) {
-    let output = Command::new("make")
-        .args(["--no-print-directory", "-s", "-C"])
-        .arg(repository())
-        .args(["install-server", "PREFIX=/usr", "UNIT_DIR=/lib/systemd/system"])
-        .arg(format!("DESTDIR={}", root.path("/").display()))
-        .arg(format!("BUILD_DIR={}", target().join("release").display()))
-        .env_remove("MAKEFLAGS")
-        .output()
-        .unwrap();
-    Ran::from(output).expect_ok("make install-server (has `make build` run?)");
+    host.run(&host.root.how_to_install(SERVER, VERSION)).expect_ok("the upgrade");
+
+    assert_ne!(host.run(&main).expect_ok("its process"), before, "the old server still runs");
+    assert!(ask("/1", &[]).contains("john.doe"), "the upgrade has lost what was begun");
+    assert_eq!(host.run("sha256sum /var/lib/oss2fa-server/master.key").expect_ok("the master key"), key);
+    assert_eq!(host.root.read(CONFIG), changed, "an upgrade keeps what somebody has set");
+    host.run(&format!("systemctl is-enabled {UNIT}")).expect_ok("an upgrade leaves it enabled");
+
+    host.run(&format!("dpkg --remove {SERVER}")).expect_ok("the removal");
+    let running = host.run("pgrep -x oss2fa-server");
+    assert!(!running.ok, "a removed server runs on: {}", running.text);
+    host.run("test -s /var/lib/oss2fa-server/server.db").expect_ok("a removal keeps the data");
+    host.run(&format!("dpkg --purge {SERVER}")).expect_ok("the purge");
+    let left = host.run(
+        "find /var/lib/oss2fa-server /etc/oss2fa /etc/systemd/system -name '*oss2fa*' 2>/dev/null; true",
+    );
+    assert_eq!(left.text, "", "a purge left something");
 }
 
 /// What curl of this machine gets from the server inside.
