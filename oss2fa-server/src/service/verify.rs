@@ -8,9 +8,9 @@ use super::refusal::Refusal;
 use super::{Caller, Service};
 use crate::device::{Answered, KindError, Surroundings, Token};
 use crate::ids::Username;
-use crate::policy::Disclosure;
+use crate::policy::{Disclosure, Policy};
 use crate::store::error::StoreError;
-use crate::store::verbs::attempts::{Admitted, Judge, Judged, Verdict, Verify};
+use crate::store::verbs::attempts::{Admitted, Judge, Judged, Verify};
 use crate::store::verbs::clients::Verifiable;
 
 /// A code, and whose it is.
@@ -36,20 +36,15 @@ impl Service {
             return Err(Refusal::Network);
         }
         let policy = &caller.integration.policy;
-        let (disclosure, limits) = (policy.disclosure, policy.locks);
+        let (limits, hidden_as) = (policy.locks, hidden_as(policy, &code.token));
         let doer = caller.doer(&code.context.source());
         let (service, caller, username) = (self.clone(), caller.clone(), code.username.clone());
         let judge: Judge = Box::new(move |found, keys| {
             let around = service.around(&caller, &code.username, keys);
             service.judge(&caller, &around, &code, found)
         });
-        match self.store.write(Verify { doer, username, judge, limits }).await? {
-            // Where policy hides who exists, it is a wrong code like any other.
-            (kind, Verdict::Nobody) if disclosure == Disclosure::Hidden => {
-                admitted(kind, Verdict::Refused { attempts_left: None })
-            }
-            (kind, verdict) => admitted(kind, verdict),
-        }
+        let (kind, verdict) = self.store.write(Verify { doer, username, judge, limits, hidden_as }).await?;
+        admitted(kind, verdict)
     }
 
     fn judge(
@@ -84,5 +79,17 @@ impl Service {
             }
         }
         Ok(judged)
+    }
+}
+
+/// What a client with one app would have been tried with, where policy hides who exists.
+fn hidden_as(policy: &Policy, token: &Token) -> Option<&'static str> {
+    let is_code = |text: &str| {
+        text.len() == usize::from(policy.code_length) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match policy.disclosure {
+        Disclosure::Told => None,
+        Disclosure::Hidden if token.text().is_some_and(is_code) => Some("TOTP"),
+        Disclosure::Hidden => Some("none"),
     }
 }

@@ -10,6 +10,7 @@
 mod bodies;
 mod clients;
 mod credentials;
+mod disclosure;
 mod faults;
 mod fixture;
 mod inactive;

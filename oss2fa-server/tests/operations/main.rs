@@ -10,6 +10,7 @@
 mod canary;
 mod deadlines;
 mod figures;
+mod files;
 mod log;
 mod program;
 mod ready;

@@ -92,6 +92,7 @@ fn verify(world: &World, own: Own, who: &str, code: Option<&'static str>) -> Ver
             Ok(Judged { kind: "HOTP", verified })
         }),
         limits: oss2fa_server::policy::LockPolicy { free_attempts: 2, ..Default::default() },
+        hidden_as: None,
     }
 }
 

@@ -259,6 +259,7 @@ cases! {
             username: name("ferris"),
             judge: Box::new(|_, _| Err(StoreError::Corrupt("a stranger's code was judged"))),
             limits: LockPolicy::default(),
+            hidden_as: None,
         };
         assert_eq!(victim.store.write(verify).await.unwrap().1, Verdict::Nobody);
     }

@@ -7,7 +7,7 @@ use oss2fa_core::verdict::Verified;
 
 use super::Doer;
 use super::clients::{ClientStatus, Verifiable, hold_for_verifying};
-use super::locks::Locks;
+use super::locks::{Locks, Tried};
 use crate::device::Spend;
 use crate::ids::{ChallengeId, ClientId, Username};
 use crate::keys::TenantKeys;
@@ -118,7 +118,7 @@ impl Attempt {
     async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
         let locks = Locks {
             tenant: self.doer.tenant,
-            client: self.client,
+            tried: Tried::Client(self.client),
             kind: self.kind,
             source: &self.doer.source,
             limits: self.limits,
@@ -275,6 +275,9 @@ pub struct Verify {
     pub judge: Judge,
     /// How much is too much.
     pub limits: LockPolicy,
+    /// Where policy hides who exists: the kind that a try for nobody counts as. It is then answered, and
+    /// locked, as one for a client with a device of that kind.
+    pub hidden_as: Option<&'static str>,
 }
 
 impl Verb for Verify {
@@ -285,9 +288,7 @@ impl Verb for Verify {
         let Doer { tenant, integration, .. } = self.doer;
         let found = hold_for_verifying(tx, tenant, integration, &self.username).await?;
         let Some(found) = found.filter(|found| !found.devices.is_empty()) else {
-            // A wrong code of nobody is written down and synced as any other: it takes as long.
-            tx.events.push(self.doer.event("refused", self.username.as_str(), "no such device"));
-            return Ok(("none", Verdict::Nobody));
+            return Ok(("none", self.nobody(tx).await?));
         };
         if found.status == ClientStatus::Inactive {
             tx.events.push(self.doer.event("barred", self.username.as_str(), ""));
@@ -305,5 +306,33 @@ impl Verb for Verify {
             limits: self.limits,
         };
         Ok((kind, attempt.settle(tx).await?))
+    }
+}
+
+impl Verify {
+    /// A try for a name that no client with a device has.
+    async fn nobody<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
+        let event = |what: &'static str| self.doer.event(what, self.username.as_str(), "no such device");
+        let Some(kind) = self.hidden_as else {
+            tx.events.push(event("refused"));
+            return Ok(Verdict::Nobody);
+        };
+        // Written down, counted and synced as any other: it takes as long.
+        let locks = Locks {
+            tenant: self.doer.tenant,
+            tried: Tried::Name(self.doer.integration, &self.username),
+            kind,
+            source: &self.doer.source,
+            limits: self.limits,
+            now: self.doer.now,
+        };
+        let seen = locks.look(tx).await?;
+        if let Some(until) = seen.closed_until {
+            tx.events.push(event("locked"));
+            return Ok(Verdict::Locked { until });
+        }
+        locks.count_failure(tx, &seen).await?;
+        tx.events.push(event("refused"));
+        Ok(Verdict::Refused { attempts_left: None })
     }
 }

@@ -7,7 +7,7 @@
 use oss2fa_core::backoff::{Backoff, Failures, LockState};
 use serde::Serialize;
 
-use crate::ids::{ClientId, TenantId};
+use crate::ids::{ClientId, IntegrationId, TenantId, Username};
 use crate::outside::{SECOND, Timestamp};
 use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
@@ -23,11 +23,39 @@ const CLIENT_LEAK: i64 = 3600 * SECOND;
 /// How long a source stays known to a client.
 const KNOWN_FOR: i64 = 30 * DAY;
 
+/// Whose tries are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tried<'a> {
+    /// A client.
+    Client(ClientId),
+    /// A name that no client with a device has, where nobody may learn that by tries that never lock.
+    Name(Option<IntegrationId>, &'a Username),
+}
+
+impl Tried<'_> {
+    fn client(self) -> Option<ClientId> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Name(..) => None,
+        }
+    }
+
+    // Kinds, addresses and names have no bar in them; no number begins with a question mark.
+    fn scope(self) -> String {
+        match self {
+            Self::Client(client) => client.to_string(),
+            Self::Name(integration, name) => {
+                format!("?{}:{}", integration.map_or(0, |integration| integration.0), name.as_str())
+            }
+        }
+    }
+}
+
 /// Whose tries are counted, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Locks<'a> {
     pub(super) tenant: TenantId,
-    pub(super) client: ClientId,
+    pub(super) tried: Tried<'a>,
     pub(super) kind: &'a str,
     /// The client's address, or empty.
     pub(super) source: &'a str,
@@ -54,11 +82,10 @@ pub(super) struct Seen {
 
 impl Locks<'_> {
     fn scope(&self, counter: Counter) -> String {
-        // Kinds and addresses have no bar in them.
         match counter {
-            Counter::Own => format!("{}|{}|{}", self.client, self.kind, self.source),
+            Counter::Own => format!("{}|{}|{}", self.tried.scope(), self.kind, self.source),
             Counter::Source => format!("*|*|{}", self.source),
-            Counter::Client => format!("{}|{}|*", self.client, self.kind),
+            Counter::Client => format!("{}|{}|*", self.tried.scope(), self.kind),
         }
     }
 
@@ -134,7 +161,7 @@ impl Locks<'_> {
                 }
             };
             let raised = self.backoff(counter).after_failure(before, self.now.0);
-            let client = (counter != Counter::Source).then_some(self.client);
+            let client = self.tried.client().filter(|_| counter != Counter::Source);
             tx.sql
                 .execute(
                     "INSERT INTO lock (tenant, scope, client, failures, last_failure_at, locked_until)
@@ -190,28 +217,27 @@ impl Locks<'_> {
                 )
                 .await?;
         }
-        if self.source.is_empty() {
-            return Ok(());
-        }
+        let Some(client) = self.tried.client().filter(|_| !self.source.is_empty()) else { return Ok(()) };
         // "Seen" is written down once a day, not at each login.
         tx.sql
             .execute(
                 "INSERT INTO known_source (tenant, client, source, seen_at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (client, source) DO UPDATE SET seen_at = excluded.seen_at
                  WHERE known_source.seen_at < CAST(?5 AS BIGINT)",
-                values![self.tenant, self.client, self.source, self.now, self.now.0 - DAY],
+                values![self.tenant, client, self.source, self.now, self.now.0 - DAY],
             )
             .await?;
         Ok(())
     }
 
     async fn is_known<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<bool, StoreError> {
+        let Some(client) = self.tried.client() else { return Ok(false) };
         let row = tx
             .sql
             .row(
                 "SELECT 1 FROM known_source
                  WHERE tenant = ?1 AND client = ?2 AND source = ?3 AND seen_at > CAST(?4 AS BIGINT)",
-                values![self.tenant, self.client, self.source, self.now.0 - KNOWN_FOR],
+                values![self.tenant, client, self.source, self.now.0 - KNOWN_FOR],
             )
             .await?;
         Ok(row.is_some())
