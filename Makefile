@@ -68,6 +68,7 @@ packages: build ## Debian and RPM packages of the agent and of the server, in ta
 	rm -rf target/packages
 	packaging/debian/build-deb.sh oss2fa-agent
 	packaging/debian/build-deb.sh oss2fa-server
+	packaging/rpm/build-rpm.sh
 
 .PHONY: install
 install: install-agent install-server ## what `make build` built, below DESTDIR and PREFIX; changes no login

@@ -9,7 +9,7 @@ const CONFIG: &str = "/etc/oss2fa/server.toml";
 const DATA: &str = "/var/lib/oss2fa-server";
 
 /// Starts the server by hand, as on a host without systemd, until it serves.
-const START_ONCE: &str =
+pub(crate) const START_ONCE: &str =
     "runuser -u oss2fa-server -- oss2fa-server serve --listen 127.0.0.1:0 >/tmp/banner 2>&1 &
     for i in $(seq 200); do grep -q 'server started' /tmp/banner && break; sleep 0.1; done
     pkill -x oss2fa-server; wait; rm /tmp/banner";

@@ -1,5 +1,5 @@
-//! The Debian packages, in a Debian of their own: installed, upgraded, removed, purged, and what they ship
-//! at work under a real systemd.
+//! The packages, in a system of their own: installed, upgraded, removed, purged, and what they ship at work
+//! under a real systemd.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: whatever goes wrong fails it")]
@@ -10,6 +10,7 @@ mod login;
 mod people;
 mod removal;
 mod root;
+mod rpm;
 mod server;
 mod server_package;
 
