@@ -172,7 +172,7 @@ impl Apps {
             source: shown.source,
             now,
         };
-        let verify = Verify { doer, username: uuid.username(), judge, limits: shown.limits };
+        let verify = Verify { doer, username: uuid.username(), judge, limits: shown.limits, hidden_as: None };
         let (kind, verdict) = self.service.store.write(verify).await?;
         match (found, admitted(kind, verdict)) {
             (Some(found), Ok(admitted)) if admitted.client() == found.app.client => Ok(Some(found.app)),
