@@ -52,6 +52,12 @@ impl ApiError {
         }
     }
 
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Try again after so many seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
@@ -167,9 +173,14 @@ fn seconds_until(until: Timestamp) -> u64 {
     u64::try_from(left.div_euclid(SECOND) + 1).unwrap_or(0).max(1)
 }
 
+/// The sentence of an [`ApiError`], as an extension of its answer: paths with a shape of their own repeat it.
+#[derive(Debug, Clone)]
+pub(super) struct Sentence(pub(super) String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after = self.details.retry_after;
+        let sentence = Sentence(self.details.message.clone());
         let mut response = (self.status, Json(ErrorBody { error: self.details })).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -179,6 +190,7 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"OSS2FA\""));
         }
+        response.extensions_mut().insert(sentence);
         response
     }
 }

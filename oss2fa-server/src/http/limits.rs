@@ -8,11 +8,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
-use crate::ids::IntegrationId;
+use crate::ids::{ClientId, IntegrationId};
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {
     tokens: DefaultKeyedRateLimiter<IntegrationId>,
+    apps: DefaultKeyedRateLimiter<ClientId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     refused: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
@@ -28,6 +29,7 @@ impl Limiter {
     pub fn new(limits: &LimitsConfig) -> Self {
         Self {
             tokens: RateLimiter::keyed(quota(limits.token)),
+            apps: RateLimiter::keyed(quota(limits.token)),
             addresses: RateLimiter::keyed(quota(limits.address)),
             refused: RateLimiter::keyed(Quota::per_minute(limits.refused_per_minute)),
             clock: DefaultClock::default(),
@@ -40,6 +42,14 @@ impl Limiter {
     /// 429 with the seconds to wait.
     pub fn of_address(&self, address: IpAddr) -> Result<(), ApiError> {
         self.check(&self.addresses, &network(address))
+    }
+
+    /// Counts a request of an app, which has the limits of a token.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn of_app(&self, app: ClientId) -> Result<(), ApiError> {
+        self.check(&self.apps, &app)
     }
 
     /// Counts a request of an integration.
@@ -61,6 +71,7 @@ impl Limiter {
     /// Forgets who has been quiet; to be called now and then.
     pub fn forget(&self) {
         self.tokens.retain_recent();
+        self.apps.retain_recent();
         self.addresses.retain_recent();
         self.refused.retain_recent();
     }

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::allow::{self, Methods};
 use super::api::{
-    administrators, audit, challenges, clients, devices, enrollments, integrations, operations, policy,
+    administrators, apps, audit, challenges, clients, devices, enrollments, integrations, operations, policy,
     tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
@@ -81,6 +81,16 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(operations::openapi))
 }
 
+/// The paths of ungleich-otp, where they are enabled. They have a contract and a shape of errors of their own,
+/// and are not in the documentation: OpenAPI has no word for GET with a body.
+fn app_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(apps::verify::verify))
+        .routes(routes!(apps::register::register))
+        .routes(routes!(apps::list::list, apps::list::list_by_post))
+        .routes(routes!(apps::seed::seed, apps::seed::seed_by_post))
+}
+
 /// The documentation, as `/openapi.json` answers it.
 #[must_use]
 pub fn documentation() -> utoipa::openapi::OpenApi {
@@ -101,17 +111,23 @@ pub fn documentation() -> utoipa::openapi::OpenApi {
 
 /// The whole.
 pub fn router(app: App) -> Router {
-    let (router, api) = routes().split_for_parts();
+    let (router, mut api) = routes().split_for_parts();
+    let mut router = router.route_layer(from_fn_with_state(app.clone(), idempotency::once));
+    if app.apps.is_some() {
+        let (paths, documented) = app_routes().split_for_parts();
+        router = router.merge(paths);
+        api.merge(documented);
+    }
     let methods = Methods::of(&api);
     let watch = Arc::new(Watch { ids: Arc::clone(&app.operations.ids), requests: Requests::of(&api) });
     let (body_limit, request_timeout) = (app.operations.largest_body, app.operations.request_timeout);
     router
-        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .fallback(nothing_here)
         .layer(from_fn(move |request, next| deadline::limit(request_timeout, request, next)))
         .layer(from_fn(version::check))
         .layer(from_fn(move |request, next| allow::add(methods.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(apps::shape::fail))
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn(unread::drain))
         .layer(from_fn(move |request, next| log::watch(Arc::clone(&watch), request, next)))

@@ -1,6 +1,7 @@
 //! The operations: a folder for each noun, a file for each verb.
 
 pub mod administrators;
+pub mod apps;
 pub mod audit;
 pub mod challenges;
 pub mod clients;

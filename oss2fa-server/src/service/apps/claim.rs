@@ -10,7 +10,7 @@ use super::{AppClaim, Apps, AppsError, Denied, Door, Reason};
 use crate::config::TokenUse;
 use crate::device::Spend;
 use crate::device::app::{self, KIND, Steps};
-use crate::ids::AppUuid;
+use crate::ids::{AppUuid, IntegrationId};
 use crate::outside::Timestamp;
 use crate::policy::LockPolicy;
 use crate::service::challenge::admitted;
@@ -38,7 +38,7 @@ const SOURCE_WRITTEN_EVERY: u32 = 24 * 3600;
 pub struct Requester {
     pub(super) app: App,
     pub(super) home: Arc<Integration>,
-    pub(super) source: String,
+    pub(super) door: Door,
     pub(super) now: Timestamp,
 }
 
@@ -47,6 +47,12 @@ impl Requester {
     #[must_use]
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// The integration that it is a client of.
+    #[must_use]
+    pub fn integration(&self) -> IntegrationId {
+        self.home.pk
     }
 
     /// The same, if it may ask about others.
@@ -66,7 +72,7 @@ impl Requester {
             tenant: self.home.tenant,
             integration: Some(self.home.pk),
             actor: format!("app:{}", self.app.appuuid),
-            source: self.source.clone(),
+            source: self.door.source(),
             now: self.now,
         }
     }
@@ -75,6 +81,12 @@ impl Requester {
 /// A requester that may ask about others: [`Requester::trusted`] alone makes one.
 #[derive(Debug)]
 pub struct TrustedRequester(Requester);
+
+impl TrustedRequester {
+    pub(super) fn door(&self) -> Door {
+        self.0.door
+    }
+}
 
 /// An app that was asked about, and has shown a right token.
 pub(super) struct Vouched;
@@ -101,33 +113,26 @@ impl Apps {
             // All of the bus is one source: one bad app must not lock the others out.
             limits.free_attempts_per_source = u32::MAX;
         }
-        let source = door.source();
-        let shown = Shown { claim, actor: "app".to_owned(), source: source.clone(), limits, now };
+        let shown = Shown { claim, actor: "app".to_owned(), source: door.source(), limits, now };
         match self.accepted(&home, shown).await? {
-            Some(app) => Ok(Requester { app, home, source, now }),
+            Some(app) => Ok(Requester { app, home, door, now }),
             None => Err(Denied::Refused(Reason::Requester)),
         }
     }
 
+    /// `None`: whatever was shown is not a right token of that app.
     pub(super) async fn vouch(
         &self,
-        door: Door,
-        requester: &AppClaim,
+        TrustedRequester(requester): &TrustedRequester,
         about: &AppClaim,
-        now: Timestamp,
-    ) -> Result<Vouched, Denied> {
-        let requester = self.requester(door, requester, now).await?;
-        let TrustedRequester(requester) = requester.trusted().map_err(Denied::Refused)?;
+    ) -> Result<Option<Vouched>, AppsError> {
         // The token comes from wherever the app that asks got it: that app is the source. What strangers
         // send it must not lock it out as a whole.
         let source = format!("app:{}", requester.app.appuuid);
         let mut limits = requester.home.policy.locks;
         limits.free_attempts_per_source = u32::MAX;
-        let shown = Shown { claim: about, actor: source.clone(), source, limits, now };
-        match self.accepted(&requester.home, shown).await? {
-            Some(_) => Ok(Vouched),
-            None => Err(Denied::Refused(Reason::About)),
-        }
+        let shown = Shown { claim: about, actor: source.clone(), source, limits, now: requester.now };
+        Ok(self.accepted(&requester.home, shown).await?.map(|_| Vouched))
     }
 
     /// The app whose token it is; `None` for everything but a right one of an app that may pass.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use oss2fa_core::random::NoRandomness;
 use oss2fa_core::secret::SecretText;
 
+use claim::Vouched;
 pub use claim::{Requester, TrustedRequester};
 
 use super::Service;
@@ -65,6 +66,13 @@ impl Door {
         match self {
             Self::Rest(address) => address.to_string(),
             Self::Bus => "bus".to_owned(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rest(_) => "rest",
+            Self::Bus => "bus",
         }
     }
 }
@@ -173,20 +181,33 @@ impl Apps {
         about: &AppClaim,
         now: Timestamp,
     ) -> Result<Verdict, AppsError> {
-        let verdict = match self.vouch(door, requester, about, now).await {
-            Ok(_) => Verdict::Ok,
-            Err(Denied::Refused(reason)) => Verdict::Fail(reason),
+        let trusted = match self.requester(door, requester, now).await {
+            Ok(requester) => requester.trusted(),
+            Err(Denied::Refused(reason)) => Err(reason),
             Err(Denied::Failed(error)) => return Err(error),
         };
-        let word = match verdict {
-            Verdict::Ok => "ok",
-            Verdict::Fail(_) => "fail",
+        match trusted {
+            Ok(trusted) => self.verify_for(&trusted, about).await,
+            Err(reason) => Ok(Verdict::Fail(reason)),
+        }
+    }
+
+    /// Whether `about` has shown a right token, asked by an app that may ask.
+    ///
+    /// # Errors
+    /// [`AppsError`].
+    pub async fn verify_for(
+        &self,
+        requester: &TrustedRequester,
+        about: &AppClaim,
+    ) -> Result<Verdict, AppsError> {
+        let verdict = match self.vouch(requester, about).await? {
+            Some(Vouched) => Verdict::Ok,
+            None => Verdict::Fail(Reason::About),
         };
-        let name = match door {
-            Door::Rest(_) => "rest",
-            Door::Bus => "bus",
-        };
-        metrics::counter!("oss2fa_app_verifications_total", "door" => name, "verdict" => word).increment(1);
+        let word = if verdict == Verdict::Ok { "ok" } else { "fail" };
+        let door = requester.door().name();
+        metrics::counter!("oss2fa_app_verifications_total", "door" => door, "verdict" => word).increment(1);
         Ok(verdict)
     }
 
