@@ -15,3 +15,4 @@ mod log;
 mod program;
 mod ready;
 mod signals;
+mod trust;
