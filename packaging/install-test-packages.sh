@@ -17,8 +17,9 @@ server="jq openssl postgresql python3-aiosmtpd"
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
 peers="libpam-google-authenticator libpam-oath"
-# The packages: dpkg-shlibdeps, rpmbuild, their linters, a Debian to install them in, the checks of the units.
-package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint"
+# The packages: dpkg-shlibdeps, rpmbuild, their linters, a Debian to install them in, what runs
+# the container, the checks of the units.
+package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint podman crun"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;

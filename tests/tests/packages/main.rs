@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: whatever goes wrong fails it")]
 
 mod booted;
+mod container;
 mod install;
 mod login;
 mod people;
+mod podman;
 mod removal;
 mod root;
 mod rpm;

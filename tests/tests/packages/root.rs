@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// What the tests need in it beside Debian's smallest system. Another list makes another archive.
-const PACKAGES: &str = "adduser,libpam-runtime,pamtester,oathtool,systemd,sudo,openssh-server,openssh-client";
+const PACKAGES: &str =
+    "adduser,ca-certificates,libpam-runtime,pamtester,oathtool,systemd,sudo,openssh-server,openssh-client";
 
 /// A root of its own; gone when dropped.
 pub(crate) struct DebianRoot {
@@ -152,18 +153,18 @@ pub(crate) fn build_package(package: &str, version: &str, folder: &Path, compres
 }
 
 /// The archive of the fresh system, made where it is missing.
-fn archive() -> PathBuf {
+pub(crate) fn archive() -> PathBuf {
     let folder = target().join("debootstrap");
     fs::create_dir_all(&folder).unwrap();
-    let archive = folder.join("bookworm.tar");
-    let made_with = folder.join("bookworm.packages");
+    let archive = folder.join("debian-12.tar");
+    let made_with = folder.join("debian-12.packages");
     // Tests run in processes of their own, several at once: one makes it, the others wait.
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     if archive.exists() && fs::read_to_string(&made_with).is_ok_and(|list| list == PACKAGES) {
         return archive;
     }
-    let system = folder.join("bookworm");
+    let system = folder.join("debian-12");
     let made = Command::new("sh")
         .args(["-eu", "-c"])
         .arg(
