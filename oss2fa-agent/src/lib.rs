@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod directory;
+pub mod doctor;
 pub mod outside;
 pub mod policy;
 pub mod privileges;

@@ -8,8 +8,8 @@ use oss2fa_core::ids::{BadName, DeviceId, DeviceName};
 use super::context::{Context, Form};
 use super::failure::Failure;
 use super::{
-    audit, backup, check_config, completions, confirm, enroll, export, import, list, man, recovery_codes,
-    remove, rename, resync, serve, status, unlock, verify,
+    audit, backup, check_config, completions, confirm, doctor, enroll, export, import, list, man,
+    recovery_codes, remove, rename, resync, serve, status, unlock, verify,
 };
 use crate::config::DEFAULT_PATH;
 
@@ -56,6 +56,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Audit(audit::Audit),
     CheckConfig(check_config::CheckConfig),
+    Doctor(doctor::Doctor),
     Backup(backup::Backup),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -80,6 +81,7 @@ impl Command {
             Self::Status(command) => command.output.form(),
             Self::Audit(command) => command.output.form(),
             Self::CheckConfig(command) => command.output.form(),
+            Self::Doctor(command) => command.output.form(),
             Self::Backup(command) => command.output.form(),
             Self::Serve(_) | Self::Completions(_) | Self::Man(_) => Form::Words,
         }
@@ -102,6 +104,7 @@ impl Command {
             Self::Status(command) => command.run(context),
             Self::Audit(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Backup(command) => command.run(context),
             Self::Serve(command) => command.run(context),
             Self::Completions(command) => command.run(context),

@@ -80,6 +80,8 @@ pub(crate) enum OwnCode {
     StoreUnavailable,
     /// The chain of audit events is broken.
     AuditBroken,
+    /// A service lets people in without a second factor.
+    NotProtected,
     /// Whoever read our output has gone; there is nobody to tell.
     OutputClosed,
 }
@@ -92,6 +94,7 @@ impl OwnCode {
             | Self::NoAnswer
             | Self::NotAllImported
             | Self::AuditBroken
+            | Self::NotProtected
             | Self::OutputClosed => Exit::Refused,
             Self::BadConfiguration | Self::BadUsage => Exit::Usage,
             Self::AgentUnreachable | Self::CannotServe | Self::StoreUnavailable => Exit::Unavailable,

@@ -14,6 +14,7 @@ mod connection;
 mod console;
 mod context;
 mod date;
+mod doctor;
 mod enroll;
 mod export;
 mod failure;

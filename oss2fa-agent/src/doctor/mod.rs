@@ -1,0 +1,196 @@
+//! The doctor: whether a login can pass without the second factor, and by which line.
+//!
+//! Pure but for reading files and asking `sshd -T`. [`tree`] is the host's files; `line`, `control`
+//! and `stack` read a service as libpam does; `walk` goes along its chains over every answer that
+//! the modules may give (`module`); `phase` says by which line somebody gets past ours;
+//! `sshd_config` and `doors` do the same for the ways into sshd; [`report`] is what comes out.
+//!
+//! **Invariant:** what cannot be read, followed or counted is never called protected.
+
+mod control;
+mod doors;
+mod line;
+mod module;
+mod phase;
+mod policy_notes;
+pub mod report;
+mod sshd;
+mod sshd_config;
+mod stack;
+pub mod tree;
+mod walk;
+
+pub use self::report::{Report, ServiceReport, Verdict};
+pub use self::stack::Place;
+pub use self::tree::Tree;
+
+use self::module::Modules;
+use self::phase::{Finding, Gap};
+use self::stack::{Phase, Stack, Unreadable};
+use crate::config::Config;
+
+/// The service of sshd.
+pub const SSHD: &str = "sshd";
+
+/// Services that are looked at, where they exist, when nobody names any: the usual ways in, and to root.
+pub const USUAL: [&str; 3] = [SSHD, "su", "sudo"];
+
+/// Programs that are known to run the account phase after the auth phase, so that `enforce` in it closes
+/// what the auth phase leaves open.
+const RUN_ACCOUNT: [&str; 7] = ["login", "remote", SSHD, "su", "su-l", "sudo", "sudo-i"];
+
+/// Examines `services`. `config` is the agent's own, or why there is none.
+#[must_use]
+pub fn examine(tree: &Tree, services: &[String], config: &Result<Config, String>) -> Report {
+    Report::new(services.iter().map(|service| one(tree, service, config)).collect())
+}
+
+/// The services that are meant to be protected when nobody names any: those whose stack names the
+/// module, and the [`USUAL`] ones where they have a file.
+///
+/// # Errors
+/// Where the folders of libpam cannot be read.
+pub fn meant(tree: &Tree) -> std::io::Result<Vec<String>> {
+    let mut services = stack::services(tree)?;
+    services.retain(|service| USUAL.contains(&service.as_str()) || names_the_module(tree, service));
+    Ok(services)
+}
+
+/// Whether a service's chains have a line of the module.
+#[must_use]
+pub fn names_the_module(tree: &Tree, service: &str) -> bool {
+    // Of a stack that cannot be read nobody can say that it does not.
+    stack::load(tree, service)
+        .map_or(true, |stack| stack.auth.iter().chain(&stack.account).any(module::is_ours))
+}
+
+/// Whether anybody who shows a second factor gets through the service's stack.
+#[must_use]
+pub fn lets_somebody_in(tree: &Tree, service: &str) -> bool {
+    let modules = Modules::new(tree, service);
+    let passable = |links: &[stack::Link], phase| {
+        phase::examine(links, &modules, phase).is_ok_and(|finding| finding.passable)
+    };
+    stack::load(tree, service)
+        .is_ok_and(|stack| passable(&stack.auth, Phase::Auth) && passable(&stack.account, Phase::Account))
+}
+
+/// What the walks found out about one service.
+struct Walked {
+    stack: Stack,
+    auth: Finding,
+    account: Finding,
+    notes: Vec<String>,
+}
+
+fn one(tree: &Tree, service: &str, config: &Result<Config, String>) -> ServiceReport {
+    let walked = match walk(tree, service, config) {
+        Ok(walked) => walked,
+        Err(report) => return *report,
+    };
+    if service == SSHD {
+        return sshd::examine(tree, &walked);
+    }
+    let closed_later = RUN_ACCOUNT.contains(&service) && walked.account.gap.is_none();
+    match &walked.auth.gap {
+        Some(gap) if closed_later => {
+            let mut notes = walked.notes.clone();
+            notes.push(format!("the auth phase would let by: {}; the account phase refuses that", gap.what));
+            let sentence =
+                format!("{} refuses whoever has shown no second factor", told(&walked, Phase::Account));
+            ServiceReport::protected(service, sentence, notes)
+        }
+        Some(gap) => open(service, &walked, gap),
+        None => {
+            let sentence =
+                format!("every login is asked for a second factor by {}", told(&walked, Phase::Auth));
+            ServiceReport::protected(service, sentence, walked.notes)
+        }
+    }
+}
+
+/// The line of ours that does it.
+fn told(walked: &Walked, phase: Phase) -> String {
+    let line = phase::ours(walked.stack.phase(phase), phase).next();
+    line.map_or_else(|| "a stack that refuses everybody".to_owned(), |link| link.place.to_string())
+}
+
+fn open(service: &str, walked: &Walked, gap: &Gap) -> ServiceReport {
+    let whose = match (&gap.place, &walked.stack.file) {
+        (Some(_), _) => String::new(),
+        (None, Some(file)) => format!(" in {}", file.display()),
+        (None, None) => " in /etc/pam.d/other, which stands in for it".to_owned(),
+    };
+    ServiceReport {
+        service: service.to_owned(),
+        verdict: Verdict::Open,
+        sentence: format!("{}{whose}", gap.what),
+        line: gap.place.clone(),
+        cure: Some(gap.cure.clone()),
+        notes: walked.notes.clone(),
+    }
+}
+
+fn walk(tree: &Tree, service: &str, config: &Result<Config, String>) -> Result<Walked, Box<ServiceReport>> {
+    let stack =
+        stack::load(tree, service).map_err(|unreadable| Box::new(without_stack(service, unreadable)))?;
+    let modules = Modules::new(tree, service);
+    let mut found = Vec::new();
+    for phase in [Phase::Auth, Phase::Account] {
+        found.push(phase::examine(stack.phase(phase), &modules, phase).map_err(|_too_many| {
+            Box::new(ServiceReport {
+                service: service.to_owned(),
+                verdict: Verdict::Unclear,
+                sentence: "its lines can be gone through in more ways than can be looked at".to_owned(),
+                line: None,
+                cure: Some("write the stack with fewer jumps".to_owned()),
+                notes: Vec::new(),
+            })
+        })?);
+    }
+    let mut found = found.into_iter();
+    let (Some(auth), Some(account)) = (found.next(), found.next()) else {
+        return Err(Box::new(without_stack(service, Unreadable::NoFile)));
+    };
+    let mut notes = phase::oddities(&stack.auth, &modules, Phase::Auth);
+    notes.extend(phase::oddities(&stack.account, &modules, Phase::Account));
+    if !(auth.passable && account.passable) && notes.is_empty() {
+        notes.push("nobody gets in, with or without a second factor".to_owned());
+    }
+    if stack.auth.iter().chain(&stack.account).any(module::is_ours) {
+        notes.extend(policy_notes::notes(config, service, &stack));
+    }
+    notes.dedup();
+    Ok(Walked { stack, auth, account, notes })
+}
+
+fn without_stack(service: &str, unreadable: Unreadable) -> ServiceReport {
+    let service = service.to_owned();
+    match unreadable {
+        Unreadable::Refuses { at, why } => ServiceReport {
+            service,
+            verdict: Verdict::Protected,
+            sentence: format!("libpam refuses every login, because {at} {why}"),
+            line: Some(at),
+            cure: Some("mend that line: as it is, nobody gets in".to_owned()),
+            notes: Vec::new(),
+        },
+        Unreadable::NoFile => ServiceReport {
+            service,
+            verdict: Verdict::Protected,
+            sentence: "libpam refuses every login, because there is no file for it, and no `other`"
+                .to_owned(),
+            line: None,
+            cure: None,
+            notes: Vec::new(),
+        },
+        Unreadable::Unclear { at, why } => ServiceReport {
+            service,
+            verdict: Verdict::Unclear,
+            sentence: format!("{at} {why}"),
+            line: Some(at),
+            cure: None,
+            notes: Vec::new(),
+        },
+    }
+}

@@ -1,0 +1,364 @@
+//! The configuration of sshd, as far as it decides who gets in: by the words of `sshd -T`, with the
+//! lines of the files beside them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::stack::Place;
+use super::tree::Tree;
+
+/// Its file.
+pub(super) const CONFIG: &str = "/etc/ssh/sshd_config";
+
+/// Where sshd is; it wants to be called by its absolute path.
+const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
+
+/// Deepest `Include` in `Include`, as in OpenSSH.
+const DEEPEST: usize = 16;
+
+/// What holds where nothing is written (OpenSSH 9; the older ones differ in nothing of it).
+const DEFAULTS: [(&str, &str); 9] = [
+    ("authenticationmethods", "any"),
+    ("gssapiauthentication", "no"),
+    ("hostbasedauthentication", "no"),
+    ("kbdinteractiveauthentication", "yes"),
+    ("pamservicename", "sshd"),
+    ("passwordauthentication", "yes"),
+    ("permitemptypasswords", "no"),
+    ("pubkeyauthentication", "yes"),
+    ("usepam", "no"),
+];
+
+/// A value, and where it is written; no place for a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) value: String,
+    pub(super) place: Option<Place>,
+}
+
+/// The lines below a `Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) place: Place,
+    pub(super) criteria: String,
+    settings: BTreeMap<String, Setting>,
+}
+
+/// What sshd would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct SshdConfig {
+    settings: BTreeMap<String, Setting>,
+    pub(super) blocks: Vec<Block>,
+    /// Why sshd itself could not be asked, where it could not.
+    pub(super) unasked: Option<String>,
+}
+
+/// The configuration cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unusable {
+    pub(super) at: Option<Place>,
+    pub(super) why: String,
+}
+
+impl SshdConfig {
+    /// Reads it; `None` where the host has no configuration of sshd.
+    pub(super) fn load(tree: &Tree) -> Result<Option<Self>, Unusable> {
+        let mut reader = Reader { tree, config: Self::default(), global: String::new(), within: Vec::new() };
+        let path = Path::new(CONFIG);
+        let read = |error| Unusable {
+            at: None,
+            why: format!("{} cannot be read: {error}", tree.shown(path).display()),
+        };
+        let Some(text) = tree.read(path).map_err(read)? else { return Ok(None) };
+        reader.file(path, &text, &mut Scope::Global, 0)?;
+        let flat = reader.flat();
+        let mut config = reader.config;
+        match ask(&flat) {
+            Ok(said) => config.take(&said),
+            Err(Asked::NotPossible(why)) => config.unasked = Some(why),
+            Err(Asked::Refused(why)) => return Err(Unusable { at: None, why }),
+        }
+        Ok(Some(config))
+    }
+
+    /// An sshd that is not there yet: with PAM, and otherwise by its defaults.
+    pub(super) fn assumed() -> Self {
+        let mut config = Self { unasked: Some(format!("there is no {CONFIG}")), ..Self::default() };
+        config.settings.insert("usepam".to_owned(), Setting { value: "yes".to_owned(), place: None });
+        config
+    }
+
+    // sshd has the last word on a value; the file says where it stands.
+    fn take(&mut self, said: &str) {
+        for line in said.lines() {
+            let Some((name, value)) = line.split_once(' ') else { continue };
+            if !DEFAULTS.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            let setting = self.settings.entry(name.to_owned());
+            setting
+                .and_modify(|setting| value.clone_into(&mut setting.value))
+                .or_insert_with(|| Setting { value: value.to_owned(), place: None });
+        }
+    }
+
+    /// What holds where these blocks match; the first of them that sets something wins.
+    pub(super) fn setting(&self, name: &str, blocks: &[&Block]) -> Setting {
+        let within = blocks.iter().find_map(|block| block.settings.get(name));
+        within.or_else(|| self.settings.get(name)).cloned().unwrap_or_else(|| Setting {
+            value: DEFAULTS
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or("", |(_, value)| value)
+                .to_owned(),
+            place: None,
+        })
+    }
+
+    /// Whether something is switched on where these blocks match.
+    pub(super) fn is_on(&self, name: &str, blocks: &[&Block]) -> bool {
+        self.setting(name, blocks).value.eq_ignore_ascii_case("yes")
+    }
+}
+
+impl Block {
+    /// Whether it holds for every connection.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.criteria.eq_ignore_ascii_case("all")
+    }
+}
+
+impl Setting {
+    /// The value and its line, for a sentence.
+    pub(super) fn told(&self, name: &str) -> String {
+        match &self.place {
+            Some(place) => format!("`{name} {}` at {place}", self.value),
+            None => format!("`{name} {}`, as it is by default", self.value),
+        }
+    }
+}
+
+/// Which connections a line is about.
+enum Scope {
+    Global,
+    /// The block of this number.
+    Block(usize),
+}
+
+struct Reader<'t> {
+    tree: &'t Tree,
+    config: SshdConfig,
+    /// The lines outside of blocks, of all files.
+    global: String,
+    /// Those of each block.
+    within: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// All files as one, for sshd to read; the blocks at the end, where nothing global follows them.
+    fn flat(&self) -> String {
+        let mut flat = self.global.clone();
+        for (block, lines) in self.config.blocks.iter().zip(&self.within) {
+            flat.push_str(&format!("Match {}\n{lines}", block.criteria));
+        }
+        flat
+    }
+
+    fn file(&mut self, path: &Path, text: &str, scope: &mut Scope, depth: usize) -> Result<(), Unusable> {
+        for (at, raw) in text.lines().enumerate() {
+            let place = Place { path: self.tree.shown(path), line: at + 1 };
+            let line = raw.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (keyword, arguments) = keyword(line);
+            match keyword.as_str() {
+                "include" => self.include(&arguments, &place, scope, depth)?,
+                "match" => {
+                    let criteria =
+                        line.split_once([' ', '\t', '=']).map_or("", |(_, rest)| rest.trim()).to_owned();
+                    self.config.blocks.push(Block { place, criteria, settings: BTreeMap::new() });
+                    self.within.push(String::new());
+                    *scope = Scope::Block(self.config.blocks.len() - 1);
+                }
+                _ => {
+                    let lines = match scope {
+                        Scope::Global => Some(&mut self.global),
+                        Scope::Block(number) => self.within.get_mut(*number),
+                    };
+                    lines.into_iter().for_each(|lines| lines.push_str(&format!("{line}\n")));
+                    self.set(keyword, arguments.join(" "), place, scope);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, keyword: String, value: String, place: Place, scope: &Scope) {
+        let settings = match scope {
+            Scope::Global => Some(&mut self.config.settings),
+            Scope::Block(number) => self.config.blocks.get_mut(*number).map(|block| &mut block.settings),
+        };
+        // The first value counts.
+        if let Some(settings) = settings {
+            settings.entry(keyword).or_insert(Setting { value, place: Some(place) });
+        }
+    }
+
+    fn include(
+        &mut self,
+        names: &[String],
+        place: &Place,
+        scope: &mut Scope,
+        depth: usize,
+    ) -> Result<(), Unusable> {
+        let unusable = |why: String| Unusable { at: Some(place.clone()), why };
+        if depth >= DEEPEST {
+            return Err(unusable("includes too many files within each other".to_owned()));
+        }
+        for name in names {
+            for path in
+                self.matching(name).map_err(|error| unusable(format!("cannot be followed: {error}")))?
+            {
+                let text = self.tree.read(&path).map_err(|error| {
+                    unusable(format!("includes {}, which cannot be read: {error}", path.display()))
+                })?;
+                let Some(text) = text else { continue };
+                // A `Match` of the file ends with it.
+                let mut within = match scope {
+                    Scope::Global => Scope::Global,
+                    Scope::Block(number) => Scope::Block(*number),
+                };
+                self.file(&path, &text, &mut within, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn matching(&self, name: &str) -> std::io::Result<Vec<PathBuf>> {
+        let path = Path::new("/etc/ssh").join(name);
+        let pattern = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        if folder.to_string_lossy().contains(['*', '?', '[']) || pattern.contains('[') {
+            return Err(std::io::Error::other(
+                "patterns are understood in the last part of a path, with * and ?",
+            ));
+        }
+        if !pattern.contains(['*', '?']) {
+            return Ok(vec![path]);
+        }
+        let names = self.tree.names(&folder)?;
+        Ok(names
+            .into_iter()
+            .filter(|name| !name.starts_with('.') && fits(pattern.as_bytes(), name.as_bytes()))
+            .map(|name| folder.join(name))
+            .collect())
+    }
+}
+
+/// `*` and `?` as glob(7) has them.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            fits(rest, name) || name.split_first().is_some_and(|(_, name)| fits(pattern, name))
+        }
+        (Some((b'?', rest)), Some((_, name))) => fits(rest, name),
+        (Some((one, rest)), Some((other, name))) => one == other && fits(rest, name),
+        _ => false,
+    }
+}
+
+/// The keyword, in small letters and by its newest name, and its arguments.
+fn keyword(line: &str) -> (String, Vec<String>) {
+    let end = line.find([' ', '\t', '=']).unwrap_or(line.len());
+    let (keyword, rest) = line.split_at(end);
+    let rest = rest.trim_start_matches([' ', '\t']);
+    let rest = rest.strip_prefix('=').unwrap_or(rest);
+    let mut arguments = Vec::new();
+    let mut rest = rest.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (argument, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => rest.split_once([' ', '\t']).unwrap_or((rest, "")),
+        };
+        arguments.push(argument.to_owned());
+        rest = after.trim();
+    }
+    let keyword = match keyword.to_ascii_lowercase().as_str() {
+        "challengeresponseauthentication" | "skeyauthentication" => "kbdinteractiveauthentication".to_owned(),
+        other => other.to_owned(),
+    };
+    (keyword, arguments)
+}
+
+/// Why sshd did not say what it would do.
+enum Asked {
+    /// There is none, or it does not get as far as its configuration.
+    NotPossible(String),
+    /// It does not take the configuration.
+    Refused(String),
+}
+
+// All files as one on its standard input: so that those of another root, or ones only planned, are
+// what it reads.
+fn ask(flat: &str) -> Result<String, Asked> {
+    let Some(program) = PROGRAMS.into_iter().find(|path| Path::new(path).exists()) else {
+        return Err(Asked::NotPossible("there is no sshd on this machine".to_owned()));
+    };
+    let failed =
+        |error: std::io::Error| Asked::NotPossible(format!("{program} could not be started: {error}"));
+    let mut command = Command::new(program);
+    command.args(["-T", "-f", "/dev/stdin"]).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    if let Some(mut input) = child.stdin.take() {
+        // An sshd that ends before it has read all says why on its own.
+        let _ended = input.write_all(flat.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() && said.contains("usepam ") {
+        return Ok(said);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
+    // Without a key of a host, or the folder it wants, sshd never comes to the point.
+    if errors.contains("/dev/stdin line")
+        || errors.contains("/dev/stdin: line")
+        || errors.contains("bad configuration options")
+    {
+        let first = errors.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or(last);
+        return Err(Asked::Refused(format!("sshd does not take its configuration: {first}")));
+    }
+    Err(Asked::NotPossible(format!("sshd -T: {last}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_in_every_spelling() {
+        for (line, name, arguments) in [
+            ("UsePAM yes", "usepam", vec!["yes"]),
+            ("usepam=yes", "usepam", vec!["yes"]),
+            ("UsePAM = yes # why", "usepam", vec!["yes"]),
+            ("\tMatch User \"a b\" Group x", "match", vec!["User", "a b", "Group", "x"]),
+            ("ChallengeResponseAuthentication no", "kbdinteractiveauthentication", vec!["no"]),
+        ] {
+            assert_eq!(
+                keyword(line.trim()),
+                (name.to_owned(), arguments.into_iter().map(str::to_owned).collect())
+            );
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        assert!(fits(b"*.conf", b"a.conf") && fits(b"?-x*", b"5-x") && fits(b"*", b""));
+        assert!(!fits(b"*.conf", b"a.conf.off") && !fits(b"?x", b"x"));
+    }
+}
