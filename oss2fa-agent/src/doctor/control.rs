@@ -193,7 +193,7 @@ fn skip_space(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
 }
 
-fn named<'t>(text: &'t str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &'t str)> {
+fn named(text: &str, names: impl Iterator<Item = &'static str>) -> Option<(usize, &str)> {
     names.enumerate().find_map(|(number, name)| Some((number, text.strip_prefix(name)?)))
 }
 

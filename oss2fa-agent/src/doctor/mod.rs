@@ -60,8 +60,7 @@ pub fn meant(tree: &Tree) -> std::io::Result<Vec<String>> {
 #[must_use]
 pub fn names_the_module(tree: &Tree, service: &str) -> bool {
     // Of a stack that cannot be read nobody can say that it does not.
-    stack::load(tree, service)
-        .map_or(true, |stack| stack.auth.iter().chain(&stack.account).any(module::is_ours))
+    stack::load(tree, service).map_or(true, |stack| stack.names_the_module())
 }
 
 /// Whether anybody who shows a second factor gets through the service's stack.
@@ -83,13 +82,27 @@ struct Walked {
     notes: Vec<String>,
 }
 
+impl Walked {
+    fn lets_anybody_in(&self) -> bool {
+        self.auth.passable && self.account.passable
+    }
+}
+
+/// What is safe as nothing passes at all.
+fn nobody(service: &str, walked: Walked) -> ServiceReport {
+    let sentence = "nobody gets in, with or without a second factor".to_owned();
+    let mut report = ServiceReport::protected(service, sentence, walked.notes);
+    report.cure = Some(format!("try the stack with `oss2fa-agent pam try {service} USER`, and mend it"));
+    report
+}
+
 fn one(tree: &Tree, service: &str, config: &Result<Config, String>) -> ServiceReport {
     let walked = match walk(tree, service, config) {
         Ok(walked) => walked,
         Err(report) => return *report,
     };
     if service == SSHD {
-        return sshd::examine(tree, &walked);
+        return sshd::examine(tree, walked);
     }
     let closed_later = RUN_ACCOUNT.contains(&service) && walked.account.gap.is_none();
     match &walked.auth.gap {
@@ -154,10 +167,7 @@ fn walk(tree: &Tree, service: &str, config: &Result<Config, String>) -> Result<W
     };
     let mut notes = phase::oddities(&stack.auth, &modules, Phase::Auth);
     notes.extend(phase::oddities(&stack.account, &modules, Phase::Account));
-    if !(auth.passable && account.passable) && notes.is_empty() {
-        notes.push("nobody gets in, with or without a second factor".to_owned());
-    }
-    if stack.auth.iter().chain(&stack.account).any(module::is_ours) {
+    if stack.names_the_module() {
         notes.extend(policy_notes::notes(config, service, &stack));
     }
     notes.dedup();

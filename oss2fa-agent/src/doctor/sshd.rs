@@ -7,7 +7,7 @@ use super::stack::Phase;
 use super::tree::Tree;
 use super::{SSHD, Walked, told};
 
-pub(super) fn examine(tree: &Tree, walked: &Walked) -> ServiceReport {
+pub(super) fn examine(tree: &Tree, walked: Walked) -> ServiceReport {
     let config = match SshdConfig::load(tree) {
         Ok(Some(config)) => config,
         // Its stack all the same: the package may be about to come.
@@ -28,21 +28,27 @@ pub(super) fn examine(tree: &Tree, walked: &Walked) -> ServiceReport {
     if let Some(why) = &config.unasked {
         notes.push(format!("sshd itself was not asked ({why}): what is said here is read from its files"));
     }
+    if let Some(gap) = walked.auth.gap.as_ref().filter(|_| !walked.stack.names_the_module()) {
+        return super::open(SSHD, &walked, gap);
+    }
     for blocks in doors::combinations(&config) {
         if let Some(door) = doors::open_door(&config, &blocks, &walked.auth, &walked.account) {
-            return open(walked, &blocks, &door, notes);
+            return open(&walked, &blocks, &door, notes);
         }
     }
     notes.extend(hindrances(&config));
+    if !walked.lets_anybody_in() {
+        return super::nobody(SSHD, Walked { notes, ..walked });
+    }
     let auth = walked.auth.gap.is_none();
     let sentence = match (auth, walked.account.gap.is_none()) {
         (true, true) => format!(
             "every login is asked for a second factor by {}, and {} refuses one that has shown none",
-            told(walked, Phase::Auth),
-            told(walked, Phase::Account)
+            told(&walked, Phase::Auth),
+            told(&walked, Phase::Account)
         ),
         (false, true) => {
-            format!("{} refuses whoever has shown no second factor", told(walked, Phase::Account))
+            format!("{} refuses whoever has shown no second factor", told(&walked, Phase::Account))
         }
         _ => {
             if auth {
@@ -52,7 +58,7 @@ pub(super) fn examine(tree: &Tree, walked: &Walked) -> ServiceReport {
                         .to_owned(),
                 );
             }
-            format!("every login is asked for a second factor by {}", told(walked, Phase::Auth))
+            format!("every login is asked for a second factor by {}", told(&walked, Phase::Auth))
         }
     };
     ServiceReport::protected(SSHD, sentence, notes)

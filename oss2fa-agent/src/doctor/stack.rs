@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::control::{Code, Control};
 use super::line::{self, Fault, Words};
+use super::module::is_ours;
 use super::tree::Tree;
 
 /// Where libpam looks for service files; the first one counts.
@@ -86,6 +87,11 @@ impl Stack {
             Phase::Auth => &self.auth,
             Phase::Account => &self.account,
         }
+    }
+
+    /// Whether a line of it is our module's.
+    pub(super) fn names_the_module(&self) -> bool {
+        self.auth.iter().chain(&self.account).any(is_ours)
     }
 }
 
