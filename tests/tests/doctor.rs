@@ -3,7 +3,12 @@
 //! `tests/doctor/open` holds stacks that let somebody in without a code, `tests/doctor/safe` those that
 //! do not; each file has its stack, the sentence of the doctor, and what is typed. Nothing is
 //! skipped: what the doctor says of a stack, libpam must do.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -215,4 +220,105 @@ fn every_safe_stack_is_told_and_refuses_a_login_without_a_code() {
         });
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Stacks that nobody would write: the same ones in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+
+    fn pick<'t>(&mut self, all: &[&'t str]) -> &'t str {
+        all[self.roll(all.len())]
+    }
+
+    fn control(&mut self) -> String {
+        const CODES: [&str; 6] =
+            ["success", "auth_err", "ignore", "user_unknown", "new_authtok_reqd", "default"];
+        const ACTIONS: [&str; 9] = ["ok", "done", "ignore", "bad", "die", "reset", "1", "2", "3"];
+        match self.roll(3) {
+            0 => self.pick(&["required", "requisite", "sufficient", "optional"]).to_owned(),
+            1 => format!("[success={} default={}]", self.pick(&ACTIONS), self.pick(&ACTIONS)),
+            _ => {
+                let pairs =
+                    (0..self.roll(3) + 1).map(|_| format!("{}={}", self.pick(&CODES), self.pick(&ACTIONS)));
+                format!("[{} default={}]", pairs.collect::<Vec<_>>().join(" "), self.pick(&ACTIONS))
+            }
+        }
+    }
+
+    /// Some lines; they include parts of this number or higher.
+    fn stack(&mut self, part: usize, ours: bool) -> String {
+        const CODES: [&str; 7] =
+            ["success", "success", "success", "auth_err", "ignore", "user_unknown", "new_authtok_reqd"];
+        let lines = self.roll(7) + 1;
+        let mine = self.roll(lines);
+        let mut text = String::new();
+        for line in 0..lines {
+            let next = part + self.roll(PARTS - part + 1);
+            text += &match self.roll(5) {
+                _ if ours && line == mine => format!("auth {} pam_oss2fa.so\n", self.control()),
+                0 if next < PARTS => {
+                    format!(
+                        "{} part{next}\n",
+                        self.pick(&["@include", "auth include", "auth substack", "auth substack"])
+                    )
+                }
+                _ => format!("auth {} pam_debug.so auth={}\n", self.control(), self.pick(&CODES)),
+            };
+        }
+        text
+    }
+}
+
+const PARTS: usize = 8;
+const STACKS: usize = 300;
+
+#[test]
+fn six_hundred_stacks_made_by_dice_end_as_the_doctor_says() {
+    let surgery = Surgery::open();
+    let host = &surgery.host;
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    for part in 0..PARTS {
+        host.write(&format!("/etc/pam.d/part{part}"), &dice.stack(part + 1, false));
+    }
+    for number in 0..STACKS {
+        host.write(&format!("/etc/pam.d/dice{number}"), &dice.stack(0, false));
+        host.write(&format!("/etc/pam.d/ours{number}"), &dice.stack(0, true));
+    }
+    let services: Vec<String> =
+        (0..STACKS).flat_map(|number| [format!("dice{number}"), format!("ours{number}")]).collect();
+    let mut words = vec!["doctor", "--json"];
+    words.extend(services.iter().map(String::as_str));
+    let report = host.cli(&words).run().json();
+    let open: Vec<&str> = report["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|found| found["verdict"] == "open")
+        .map(|found| found["service"].as_str().unwrap())
+        .collect();
+    let each = "for service in \"$@\"; do echo 000000 | pamtester \"$service\" ferris authenticate >/dev/null 2>&1 \
+                && echo \"$service\"; done; true";
+    let mut words = vec!["/bin/sh", "-c", each, "sh"];
+    words.extend(services.iter().map(String::as_str));
+    let passed = host.program(&words).output();
+    let passed: Vec<&str> = passed.lines().collect();
+    // Without a line of ours there is one way through a stack of pam_debug, and libpam takes it.
+    let of_dice = |names: &[&str]| -> Vec<String> {
+        names.iter().filter(|name| name.starts_with("dice")).map(|name| (*name).to_owned()).collect()
+    };
+    assert_eq!(of_dice(&open), of_dice(&passed));
+    // A wrong code is one of the ways that the doctor looks at.
+    let untold: Vec<&&str> = passed.iter().filter(|name| !open.contains(*name)).collect();
+    assert!(untold.is_empty(), "a wrong code passes, and the doctor does not say so: {untold:?}");
+    for kind in ["dice", "ours"] {
+        let count = passed.iter().filter(|name| name.starts_with(kind)).count();
+        assert!((15..=STACKS - 15).contains(&count), "the dice are one-sided: {count} {kind}");
+    }
 }

@@ -63,7 +63,7 @@ pub fn names_the_module(tree: &Tree, service: &str) -> bool {
     stack::load(tree, service).map_or(true, |stack| stack.names_the_module())
 }
 
-/// Whether anybody who shows a second factor gets through the service's stack.
+/// Whether somebody who shows all that is asked for gets through the service's stack.
 #[must_use]
 pub fn lets_somebody_in(tree: &Tree, service: &str) -> bool {
     let modules = Modules::new(tree, service);
@@ -114,6 +114,7 @@ fn one(tree: &Tree, service: &str, config: &Result<Config, String>) -> ServiceRe
             ServiceReport::protected(service, sentence, notes)
         }
         Some(gap) => open(service, &walked, gap),
+        None if !walked.lets_anybody_in() => nobody(service, walked),
         None => {
             let sentence =
                 format!("every login is asked for a second factor by {}", told(&walked, Phase::Auth));

@@ -1,4 +1,4 @@
-//! What a module may answer to somebody who knows the password or holds the key, and has no device.
+//! What a module may answer, to a stranger and to the owner of an account.
 
 use std::path::Path;
 
@@ -26,6 +26,19 @@ pub(super) enum Factor {
     Unasked,
     Settled,
 }
+
+/// Who logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Knows the password or holds the key, has no device, and can wait until the agent is stopped.
+    Stranger,
+    /// Knows the password and has the device, on a host where all is well.
+    Owner,
+}
+
+/// Modules that only ask for the account's own password.
+const PASSWORD: [&str; 6] =
+    ["pam_krb5.so", "pam_ldap.so", "pam_sss.so", "pam_systemd_home.so", "pam_unix.so", "pam_winbind.so"];
 
 /// One of a module's possible answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +80,7 @@ impl<'t> Modules<'t> {
     }
 
     /// Everything that `link` may answer in this phase. What is likeliest, and most telling, comes first.
-    pub(super) fn answers(&self, link: &Link, phase: Phase) -> Vec<Answer> {
+    pub(super) fn answers(&self, link: &Link, phase: Phase, who: Who) -> Vec<Answer> {
         let plain = |codes: &[Code]| -> Vec<Answer> {
             codes.iter().map(|code| Answer { code: *code, factor: Factor::Unasked }).collect()
         };
@@ -76,20 +89,23 @@ impl<'t> Modules<'t> {
             Kind::Module => {}
         }
         match link.module_name() {
-            OURS => self.ours(link, phase),
+            OURS => self.ours(link, phase, who),
             _ if !self.has(&link.module) => plain(&[Code::MODULE_UNKNOWN]),
             "pam_permit.so" => plain(&[Code::SUCCESS]),
             "pam_deny.so" => plain(&[Code::AUTH_ERR, Code::ACCT_EXPIRED]),
             // Root among those who call it is told of in a note.
             "pam_rootok.so" if CALLED_BY_THE_USER.contains(&self.service) => plain(&[Code::AUTH_ERR]),
             "pam_debug.so" => plain(&[debug_code(link, phase)]),
+            name if who == Who::Owner && link.module == name && PASSWORD.contains(&name) => {
+                plain(&[Code::SUCCESS])
+            }
             "pam_warn.so" => plain(&[Code::IGNORE]),
             _ => plain(&Code::all().collect::<Vec<_>>()),
         }
     }
 
     // The table of `pam_oss2fa/src/outcome.rs`, and what libpam says in place of a module that is not there.
-    fn ours(&self, link: &Link, phase: Phase) -> Vec<Answer> {
+    fn ours(&self, link: &Link, phase: Phase, who: Who) -> Vec<Answer> {
         let refusals = [
             Code::AUTH_ERR,
             Code::CONV_ERR,
@@ -104,6 +120,18 @@ impl<'t> Modules<'t> {
             Code::MODULE_UNKNOWN,
         ];
         let settled = [Code::SUCCESS, Code::IGNORE];
+        if who == Who::Owner {
+            let code = if !self.has(&link.module) {
+                Code::MODULE_UNKNOWN
+            } else if bad_argument(link, phase).is_some() {
+                Code::SERVICE_ERR
+            } else if phase == Phase::Account && !enforces(link) {
+                Code::IGNORE
+            } else {
+                Code::SUCCESS
+            };
+            return vec![Answer { code, factor: Factor::Settled }];
+        }
         let unasked = |code: &Code| Answer { code: *code, factor: Factor::Unasked };
         if bad_argument(link, phase).is_some() {
             return vec![unasked(&Code::SERVICE_ERR), unasked(&Code::MODULE_UNKNOWN)];

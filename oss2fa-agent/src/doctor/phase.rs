@@ -1,7 +1,7 @@
 //! What the walk along one phase of a service shows: by which line somebody gets past the module.
 
 use super::control::{Action, Code};
-use super::module::{self, Factor, Modules, OURS, bad_argument, enforces, is_ours};
+use super::module::{self, Modules, OURS, Who, bad_argument, enforces, is_ours};
 use super::stack::{Link, Phase, Place};
 use super::walk::{Step, TooManyWays, Walk};
 
@@ -21,15 +21,15 @@ pub(super) struct Gap {
 pub(super) struct Finding {
     /// The way past the module, where there is one.
     pub(super) gap: Option<Gap>,
-    /// Whether anybody gets through who shows a second factor.
+    /// Whether the owner gets through, who shows everything that is asked for.
     pub(super) passable: bool,
 }
 
 /// Walks along a phase.
 pub(super) fn examine(links: &[Link], modules: &Modules<'_>, phase: Phase) -> Result<Finding, TooManyWays> {
     let walk = Walk::new(links, modules, phase);
-    let past = walk.way(Factor::Unasked)?;
-    let passable = past.is_some() || walk.way(Factor::Settled)?.is_some();
+    let past = walk.way(Who::Stranger)?;
+    let passable = walk.way(Who::Owner)?.is_some();
     Ok(Finding { gap: past.map(|steps| gap(links, &steps, phase)), passable })
 }
 
@@ -179,7 +179,7 @@ pub(super) fn oddities(links: &[Link], modules: &Modules<'_>, phase: Phase) -> V
         }
     }
     for link in links.iter().filter(|link| link.module_name() == "pam_rootok.so") {
-        if modules.answers(link, phase).iter().all(|answer| answer.code != Code::SUCCESS) {
+        if modules.answers(link, phase, Who::Stranger).iter().all(|answer| answer.code != Code::SUCCESS) {
             notes.push(format!("root passes without a second factor by {}", link.place));
         }
     }

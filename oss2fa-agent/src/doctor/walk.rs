@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::control::{Action, Code};
-use super::module::{Answer, Factor, Modules};
+use super::module::{Answer, Factor, Modules, Who};
 use super::stack::{Kind, Link, Phase};
 
 /// More states than any stack of a host has; past it nothing is claimed.
@@ -75,20 +75,20 @@ impl<'c> Walk<'c> {
         Self { links, modules, phase }
     }
 
-    /// The shortest way to `PAM_SUCCESS` on which the second factor ends as `factor`.
-    pub(super) fn way(&self, factor: Factor) -> Result<Option<Vec<Step>>, TooManyWays> {
+    /// The shortest way to `PAM_SUCCESS`; a stranger's, past the second factor.
+    pub(super) fn way(&self, who: Who) -> Result<Option<Vec<Step>>, TooManyWays> {
         let first = State::first();
         let mut came_from: HashMap<State, Option<(State, Option<Step>)>> = HashMap::new();
         let mut waiting = VecDeque::from([first.clone()]);
         came_from.insert(first, None);
         while let Some(state) = waiting.pop_front() {
             if state.at >= self.links.len() {
-                if state.is_success() && state.factor == factor {
+                if state.is_success() && (who == Who::Owner || state.factor == Factor::Unasked) {
                     return Ok(Some(steps(&came_from, &state)));
                 }
                 continue;
             }
-            for (next, step) in self.next(&state) {
+            for (next, step) in self.next(&state, who) {
                 if came_from.len() > MOST_STATES {
                     return Err(TooManyWays);
                 }
@@ -101,7 +101,7 @@ impl<'c> Walk<'c> {
         Ok(None)
     }
 
-    fn next(&self, state: &State) -> Vec<(State, Option<Step>)> {
+    fn next(&self, state: &State, who: Who) -> Vec<(State, Option<Step>)> {
         let Some(link) = self.links.get(state.at) else { return Vec::new() };
         let mut entered = state.clone();
         entered.before = link.level;
@@ -117,7 +117,7 @@ impl<'c> Walk<'c> {
             entered.at += 1;
             return vec![(entered, None)];
         }
-        let answers = self.modules.answers(link, self.phase);
+        let answers = self.modules.answers(link, self.phase, who);
         answers.into_iter().map(|answer| self.after(&entered, link, answer)).collect()
     }
 
