@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use nix::sys::prctl;
 use nix::unistd::{User, getuid};
+use oss2fa_core::secret::SecretText;
 use oss2fa_server::cli::{self, Attached, Console, Environment, Exit};
+use oss2fa_server::config::Fallbacks;
 use oss2fa_server::outside::System;
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
@@ -18,6 +20,12 @@ fn main() -> ExitCode {
     let environment = Environment {
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+        fallbacks: Fallbacks {
+            postgres_username: std::env::var("POSTGRES_USERNAME").ok().filter(|name| !name.is_empty()),
+            // One that is no text is refused as one that is too short.
+            secret_key: std::env::var_os("SECRET_KEY")
+                .map(|key| SecretText::new(key.into_string().unwrap_or_default())),
+        },
         uid: getuid().as_raw(),
         user: User::from_uid(getuid()).ok().flatten().map(|user| user.name),
         clock: Arc::new(System),

@@ -134,6 +134,7 @@ type FoundKey = (MasterKeySource, (MasterKeys, KeyState));
 pub fn key_source(config: &Config, credentials: Option<&Path>) -> Result<MasterKeySource, StoreError> {
     match &config.master_key {
         Configured::File(path) => Ok(MasterKeySource::File(path.clone())),
+        Configured::Secret(secret) => Ok(MasterKeySource::Secret(secret.clone())),
         Configured::Credential(name) => {
             let folder = credentials.ok_or_else(|| StoreError::File {
                 path: PathBuf::from(format!("credential:{name}")),
@@ -154,7 +155,7 @@ fn find_key(
 ) -> Result<FoundKey, StoreError> {
     let source = key_source(config, credentials)?;
     let path = match &source {
-        MasterKeySource::Credential(_) => {
+        MasterKeySource::Credential(_) | MasterKeySource::Secret(_) => {
             return Ok((source.clone(), (MasterKeys::read(&source)?, KeyState::There)));
         }
         MasterKeySource::File(path) => path.clone(),

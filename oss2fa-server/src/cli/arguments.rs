@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use super::context::{Context, Form};
 use super::failure::Failure;
 use super::{
-    admin, audit, backup, check_config, client, completions, integration, key, man, serve, store, tenant,
+    admin, app, audit, backup, check_config, client, completions, integration, key, man, serve, store, tenant,
 };
 use crate::config::{Config, ConfigError, Overrides};
 
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Client(client::Client),
     #[command(subcommand)]
+    App(app::App),
+    #[command(subcommand)]
     Admin(admin::Admin),
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -99,6 +101,7 @@ impl Command {
             Self::Tenant(command) => command.run(context),
             Self::Integration(command) => command.run(context),
             Self::Client(command) => command.run(context),
+            Self::App(command) => command.run(context),
             Self::Admin(command) => command.run(context),
             Self::Audit(command) => command.run(context),
             Self::Key(command) => command.run(context),

@@ -31,6 +31,7 @@ impl Backup {
         let key = match &config.master_key {
             MasterKeySource::File(path) => path.display().to_string(),
             MasterKeySource::Credential(name) => format!("the systemd credential {name}"),
+            MasterKeySource::Secret(_) => "derived from SECRET_KEY of the environment".to_owned(),
         };
         if let StoreUrl::Postgres(url) = &config.store {
             return Err(Failure::new(

@@ -10,7 +10,7 @@ use super::arguments::Common;
 use super::console::Console;
 use super::failure::{Code, Failure};
 use super::opened::Opened;
-use crate::config::Config;
+use crate::config::{Config, Fallbacks};
 use crate::ids::TenantId;
 use crate::outside::{Clock, Timestamp};
 use crate::store::verbs::Doer;
@@ -22,6 +22,8 @@ pub struct Environment {
     pub credentials: Option<PathBuf>,
     /// The name of this host, for the self-signed certificate.
     pub host: String,
+    /// What the environment says where the configuration says nothing.
+    pub fallbacks: Fallbacks,
     /// The real user id.
     pub uid: u32,
     /// The name of that user, where it has one: commands are theirs in the audit.
@@ -63,7 +65,7 @@ impl<'run, 'io> Context<'run, 'io> {
 
     /// The configuration, read anew.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
-        Ok(self.common.load(None)?)
+        Ok(self.common.load(None)?.with_fallbacks(&self.environment.fallbacks)?)
     }
 
     /// The store that the configuration names.

@@ -4,6 +4,8 @@
 //! [`Console`] and its [`Environment`].
 
 mod admin;
+mod app;
+mod app_transfer;
 mod arguments;
 mod audit;
 mod backup;

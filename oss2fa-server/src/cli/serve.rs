@@ -23,7 +23,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-        let config = context.common().load(self.listen)?;
+        let config = context.common().load(self.listen)?.with_fallbacks(&context.environment.fallbacks)?;
         begin_log(config.log);
         let cannot = |error: anyhow::Error| Failure::new(Code::CannotServe, format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,7 @@
 //! The server's configuration: a file of the administrator's, parsed into types that cannot hold nonsense.
 
 mod error;
+mod fallbacks;
 mod file;
 mod front;
 mod host_name;
@@ -24,8 +25,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use oss2fa_core::secret::SecretText;
 
 pub use error::ConfigError;
+pub use fallbacks::Fallbacks;
 pub use front::{CertificateFiles, ProxyConfig, ProxyHeader, TlsConfig};
 pub use limits::{LimitsConfig, Rate};
 pub use password_file::PasswordFile;
@@ -55,6 +58,8 @@ pub struct Config {
     pub store_connections: NonZeroU32,
     /// Where the master key is.
     pub master_key: MasterKeySource,
+    /// Who says so.
+    pub master_key_named: Named,
     /// `[tls]`.
     pub tls: TlsConfig,
     /// `[proxy]`; `None`: no peer's header is believed.
@@ -82,6 +87,17 @@ pub enum MasterKeySource {
     File(PathBuf),
     /// A systemd credential of this name: letters, digits, `.`, `-`, `_`.
     Credential(String),
+    /// It is derived from this: see [`Fallbacks`].
+    Secret(SecretText),
+}
+
+/// Who says what holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// The file.
+    InFile,
+    /// Nobody: it is the default.
+    Nowhere,
 }
 
 /// `[log]`.

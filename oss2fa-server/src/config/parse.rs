@@ -7,7 +7,7 @@ use oss2fa_core::secret::SecretText;
 
 use super::place::Place;
 use super::{
-    Config, ConfigError, LogConfig, LogFormat, MasterKeySource, MetricsConfig, Overrides, PlainHttp,
+    Config, ConfigError, LogConfig, LogFormat, MasterKeySource, MetricsConfig, Named, Overrides, PlainHttp,
     StoreUrl, WebhooksConfig, front, limits, raw, sms, smtp, ungleich_otp,
 };
 
@@ -30,6 +30,7 @@ pub(super) fn config(
         store: store(&at, file.store.as_ref(), &data_dir)?,
         store_ca_file: at.optional_absolute("store_ca_file", file.store_ca_file)?,
         store_connections: at.count("store_connections", file.store_connections, 1000)?,
+        master_key_named: if file.master_key.is_some() { Named::InFile } else { Named::Nowhere },
         master_key: master_key(&at, file.master_key, &data_dir)?,
         tls: front::tls(&at, file.tls, listen, proxy.as_ref(), &data_dir)?,
         proxy,

@@ -59,6 +59,21 @@ impl PostgresUrl {
     }
 }
 
+impl StoreUrl {
+    /// The same, with this user where it is a PostgreSQL database and names none.
+    #[must_use]
+    pub(super) fn or_user(self, user: &str) -> Self {
+        match self {
+            Self::Postgres(PostgresUrl { mut connection, .. }) if connection.get_user().is_none() => {
+                connection.user(user);
+                let shown = shown(&connection);
+                Self::Postgres(PostgresUrl { connection, shown })
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgresUrl({})", self.shown)

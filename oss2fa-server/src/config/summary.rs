@@ -134,6 +134,7 @@ impl<'a> Summary<'a> {
             master_key: match &config.master_key {
                 MasterKeySource::File(path) => path.to_string_lossy(),
                 MasterKeySource::Credential(name) => Cow::Owned(format!("credential:{name}")),
+                MasterKeySource::Secret(_) => Cow::Borrowed("derived from SECRET_KEY"),
             },
             tls: tls(&config.tls),
             proxy: Proxy {

@@ -6,9 +6,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
+use hkdf::Hkdf;
 use nix::fcntl::OFlag;
 use oss2fa_core::keys::{KEY_LENGTH, KeyBytes, MacKey};
 use oss2fa_core::random::Random;
+use oss2fa_core::secret::SecretText;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::store::error::StoreError;
@@ -26,6 +29,8 @@ pub enum MasterKeySource {
     File(PathBuf),
     /// A credential that systemd passed; its full path.
     Credential(PathBuf),
+    /// A text of at least 32 characters, which the key is derived from.
+    Secret(SecretText),
 }
 
 impl MasterKeySource {
@@ -34,6 +39,7 @@ impl MasterKeySource {
     pub fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Credential(path) => path,
+            Self::Secret(_) => Path::new("SECRET_KEY of the environment"),
         }
     }
 }
@@ -50,6 +56,10 @@ impl MasterKeys {
     /// # Errors
     /// [`StoreError::File`] where it is not there, is no list of keys, or others could have read it.
     pub fn read(source: &MasterKeySource) -> Result<Self, StoreError> {
+        if let MasterKeySource::Secret(secret) = source {
+            let key = derived(secret)?;
+            return Ok(Self { first: (id_of(&key), key), older: Vec::new() });
+        }
         let path = source.path();
         let text = read_private(source).map_err(|what| StoreError::File { path: path.to_owned(), what })?;
         let mut keys = Vec::new();
@@ -161,6 +171,16 @@ fn id_of(key: &KeyBytes) -> [u8; ID_LENGTH] {
     let mut short = [0; ID_LENGTH];
     short.iter_mut().zip(id).for_each(|(to, from)| *to = from);
     short
+}
+
+/// HKDF-SHA-256 (RFC 5869) over the text.
+fn derived(secret: &SecretText) -> Result<KeyBytes, StoreError> {
+    let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+    Hkdf::<Sha256>::new(Some(b"oss2fa server"), secret.expose().as_bytes())
+        .expand(b"master key from SECRET_KEY 1", bytes.as_mut_slice())
+        .ok()
+        .and_then(|()| KeyBytes::from_slice(bytes.as_slice()))
+        .ok_or(StoreError::Corrupt("a secret that no key can be derived from"))
 }
 
 fn write_new(path: &Path, keys: &[&KeyBytes]) -> std::io::Result<()> {

@@ -31,6 +31,11 @@ const FRESH: Duration = Duration::from_secs(60);
 fn writable(source: &MasterKeySource) -> Result<&Path, StoreError> {
     match source {
         MasterKeySource::File(path) => Ok(path),
+        MasterKeySource::Secret(_) => Err(StoreError::File {
+            path: source.path().to_owned(),
+            what: "the master key is derived from it, and cannot be replaced while it is: without it no device works"
+                .to_owned(),
+        }),
         MasterKeySource::Credential(path) => Err(StoreError::File {
             path: path.clone(),
             what: "the master key is a credential of systemd, which is replaced where LoadCredential= of the unit \

@@ -24,7 +24,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -67,7 +67,7 @@ impl Host {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.arg("--config").arg(self.path("server.toml")).arg("--data-dir").arg(self.path("data"));
-        command.args(words).stdin(Stdio::null());
+        command.args(words).env_remove("SECRET_KEY").env_remove("POSTGRES_USERNAME").stdin(Stdio::null());
         command
     }
 
@@ -122,8 +122,14 @@ impl Host {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        let mut child =
-            self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        self.serve_with(&[])
+    }
+
+    /// With these variables of the environment.
+    pub(crate) fn serve_with(&self, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&["serve"]);
+        command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut server = Server { child, url: String::new(), token: String::new() };
         for line in lines {

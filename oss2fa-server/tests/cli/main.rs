@@ -7,6 +7,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod apps;
 mod beside;
 mod commands;
 mod failures;

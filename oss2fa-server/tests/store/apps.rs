@@ -393,7 +393,7 @@ async fn of_two_who_ask_at_once_one_sees_a_seed_that_is_shown_once(world: &World
     for _ in 0..16 {
         let (store, doer, app) = (Arc::clone(&made.store), doer.clone(), app.clone());
         asking.spawn(async move {
-            let take = TakeSeed { doer, app, username: None, reads: SeedReads::Once };
+            let take = TakeSeed { doer, app, username: None, reads: Some(SeedReads::Once) };
             matches!(store.write(take).await.unwrap(), TakenSeed::Material(_))
         });
     }

@@ -550,7 +550,7 @@ cases! {
                 doer: doer.clone(),
                 app: victim.app.clone(),
                 username,
-                reads: SeedReads::Always,
+                reads: Some(SeedReads::Always),
             };
             let taken = victim.store.write(take).await.unwrap();
             assert!(matches!(taken, TakenSeed::NotThere), "{taken:?}");

@@ -127,7 +127,7 @@ impl Apps {
             doer: requester.doer(),
             app,
             username: Some(requester.app.username.clone()),
-            reads: self.seed_reads,
+            reads: Some(self.seed_reads),
         };
         match self.service.store.write(take).await? {
             TakenSeed::Material(material) => Ok(Seed::of(&material)?.text()),

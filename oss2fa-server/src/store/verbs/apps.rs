@@ -352,8 +352,8 @@ pub struct TakeSeed {
     pub app: AppUuid,
     /// Only where it is this user's.
     pub username: Option<Username>,
-    /// How often.
-    pub reads: SeedReads,
+    /// How often; `None`: an administrator may always, and that is not counted.
+    pub reads: Option<SeedReads>,
 }
 
 /// What came of it.
@@ -386,20 +386,21 @@ impl Verb for TakeSeed {
             .await?;
         let Some(found) = found else { return Ok(TakenSeed::NotThere) };
         let Some(device) = found.take::<Option<DeviceId>>(1)? else { return Ok(TakenSeed::Spent) };
-        if self.reads == SeedReads::UntilFirstUse && found.take::<Option<Timestamp>>(3)?.is_some() {
+        if self.reads == Some(SeedReads::UntilFirstUse) && found.take::<Option<Timestamp>>(3)?.is_some() {
             return Ok(TakenSeed::Spent);
         }
         let most = match self.reads {
-            SeedReads::Once => 0,
-            SeedReads::Always | SeedReads::UntilFirstUse => i64::from(u32::MAX),
+            Some(SeedReads::Once) => 0,
+            Some(SeedReads::Always | SeedReads::UntilFirstUse) | None => i64::from(u32::MAX),
         };
+        let counted = i64::from(self.reads.is_some());
         // Its row count is the verdict: of two who ask at once, one sees it.
         let shown = tx
             .sql
             .execute(
-                "UPDATE app SET seed_reads = seed_reads + 1
+                "UPDATE app SET seed_reads = seed_reads + CAST(?5 AS BIGINT)
                  WHERE tenant = ?1 AND client = ?2 AND device = ?3 AND seed_reads <= CAST(?4 AS BIGINT)",
-                values![tenant, found.take::<ClientId>(0)?, device, most],
+                values![tenant, found.take::<ClientId>(0)?, device, most, counted],
             )
             .await?;
         if shown != 1 {
