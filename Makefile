@@ -10,6 +10,7 @@ BUILD_DIR ?= target/release
 # libpam looks for modules here, whatever PREFIX is.
 PAM_DIR ?= /usr/lib/$(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || $(CC) -print-multiarch)/security
 UNIT_DIR ?= /etc/systemd/system
+APPARMOR_DIR ?= /etc/apparmor.d
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/oss2fa-agent
 SERVER_DOC = $(SHARE)/doc/oss2fa-server
@@ -102,6 +103,11 @@ install-agent:
 	$(call unit,oss2fa-agent)
 	install -m 0644 packaging/systemd/oss2fa-agent.socket $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.socket
 	install -D -m 0644 packaging/pam-configs/oss2fa $(DESTDIR)/usr/share/pam-configs/oss2fa
+	install -d $(DESTDIR)$(APPARMOR_DIR) $(SHARE)/oss2fa-agent/selinux
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/apparmor/oss2fa-agent >$(DESTDIR)$(APPARMOR_DIR)/oss2fa-agent
+	install -m 0644 packaging/selinux/oss2fa_agent.* $(SHARE)/oss2fa-agent/selinux/
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(SHARE)/oss2fa-agent/selinux/oss2fa_agent.*
+	chmod 0644 $(DESTDIR)$(APPARMOR_DIR)/oss2fa-agent
 	$(call documentation,oss2fa-agent)
 	install -d $(DOC)/examples/pam.d $(DOC)/examples/sshd_config.d
 	install -m 0644 config/pam.d/* $(DOC)/examples/pam.d/

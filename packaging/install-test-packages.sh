@@ -18,8 +18,9 @@ pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
 peers="libpam-google-authenticator libpam-oath"
 # The packages: dpkg-shlibdeps, rpmbuild, their linters, a Debian to install them in, what runs
-# the container, the checks of the units.
-package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint podman crun"
+# the container, the checks of the units and of what confines the agent.
+package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint podman crun
+    apparmor python3-apparmor selinux-policy-dev"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: whatever goes wrong fails it")]
 
 mod booted;
+mod confinement;
 mod container;
 mod install;
 mod login;

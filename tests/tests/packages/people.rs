@@ -15,14 +15,19 @@ pub(crate) fn add_ferris(root: &DebianRoot) {
 
 /// Enrols root with the agent run by hand, as on a host without systemd.
 pub(crate) fn enrol_root(root: &DebianRoot) {
-    let script = "oss2fa-agent serve >/tmp/agent.log 2>&1 & 
+    let script = format!(
+        "oss2fa-agent serve >/tmp/agent.log 2>&1 &
         for i in $(seq 100); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
-        made=$(oss2fa-agent enroll hotp --user root --json) || { cat /tmp/agent.log; exit 1; }
+        {{ {ENROL_ROOT}; }} && rm -f /tmp/agent.log || {{ cat /tmp/agent.log; exit 1; }}"
+    );
+    root.run(&script).expect_ok("enrolling root by an agent started by hand");
+}
+
+/// Enrols root with HOTP through the running agent, in a shell; leaves `$secret`. Counter 0 is spent.
+pub(crate) const ENROL_ROOT: &str = "made=$(oss2fa-agent enroll hotp --user root --json) || exit 1
         secret=$(echo \"$made\" | sed 's/.*[?&]secret=\\([A-Z2-7]*\\).*/\\1/')
         device=$(echo \"$made\" | sed 's/.*\"device\": *\\([0-9]*\\).*/\\1/')
-        oss2fa-agent confirm --user root --device $device $(oathtool --hotp -b -c 0 $secret) && rm -f /tmp/agent.log";
-    root.run(script).expect_ok("enrolling root by an agent started by hand");
-}
+        oss2fa-agent confirm --user root --device $device $(oathtool --hotp -b -c 0 $secret)";
 
 /// Starts the agent by hand once more and finds the device of [`enrol_root`].
 #[track_caller]

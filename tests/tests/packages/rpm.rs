@@ -36,6 +36,10 @@ fn the_packages_hold_every_file_and_rpmlint_finds_nothing() {
         "/usr/share/fish/vendor_completions.d/oss2fa-agent.fish",
         "/usr/share/licenses/oss2fa-agent/LICENSE",
         "/usr/share/doc/oss2fa-agent/stacks.md",
+        "/usr/share/doc/oss2fa-agent/apparmor/oss2fa-agent",
+        "/usr/share/oss2fa-agent/selinux/oss2fa_agent.te",
+        "/usr/share/oss2fa-agent/selinux/oss2fa_agent.fc",
+        "/usr/share/oss2fa-agent/selinux/oss2fa_agent.if",
     ] {
         assert!(in_agent.lines().any(|line| line == wanted), "{wanted} is not in the package:\n{in_agent}");
     }
