@@ -4,6 +4,8 @@
 //! and the [`store`], whose verbs are written once for both databases.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bus")]
+pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod device;

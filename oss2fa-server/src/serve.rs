@@ -9,7 +9,10 @@ use std::time::Duration;
 use oss2fa_core::random::Random;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
+#[cfg(feature = "bus")]
+use crate::bus;
 use crate::config::{Config, SmtpConfig, TlsConfig};
 use crate::device::Kinds;
 use crate::housekeeping;
@@ -56,6 +59,9 @@ pub async fn serve(
     let store = Arc::new(store);
     let app = app(&config, Arc::clone(&store), Arc::clone(&clock), random)?;
     let transport = transport(&config, host, &*clock)?;
+    // Whoever holds the other end is told to stop when this one is dropped.
+    let (stopping, told) = watch::channel(());
+    let bus = bus(&config, &app, &clock, told)?;
     // Before anybody is told that the server runs: from here on none of them kills it.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangups = signal(SignalKind::hangup())?;
@@ -63,6 +69,7 @@ pub async fn serve(
     write!(out, "{}", banner(&store, listener.local_addr()?, &transport, first).await?)?;
     out.flush()?;
     tell_systemd(NotifyState::Ready);
+    let bus = bus.map(tokio::spawn);
     let limits = ListenLimits {
         connections: config.limits.connections.get() as usize,
         request_timeout: config.limits.request_timeout,
@@ -72,6 +79,7 @@ pub async fn serve(
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tell_systemd(NotifyState::Stopping);
+        drop(stopping);
         tracing::info!(code = "stopping", "told to stop: requests under way are finished first");
     };
     let webhooks =
@@ -84,10 +92,43 @@ pub async fn serve(
         tokio::spawn(Arc::new(webhooks).run()),
     ];
     let drained = listen::serve(listener, transport, router::router(app), limits, stop).await;
+    if let Some(bus) = bus {
+        // It ends by itself, and has as long for that as the requests had.
+        let _ended = bus.await;
+    }
     beside.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!(code = "stopped", finished = drained.finished, cut = drained.cut, "stopped");
     store.close().await;
     Ok(())
+}
+
+/// What answers the calls of the bus, where there is one.
+#[cfg(feature = "bus")]
+fn bus(
+    config: &Config,
+    app: &App,
+    clock: &Arc<dyn Clock>,
+    told: watch::Receiver<()>,
+) -> anyhow::Result<Option<impl Future<Output = ()> + use<>>> {
+    let Some(section) = &config.ungleich_otp else { return Ok(None) };
+    let (Some(bus), Some(apps)) = (&section.bus, &app.apps) else { return Ok(None) };
+    let parts = bus::Parts { apps: apps.clone(), clock: Arc::clone(clock), grace: config.limits.stop_grace };
+    Ok(Some(bus::Bus::new(parts, section, bus)?.run(told)))
+}
+
+#[cfg(not(feature = "bus"))]
+fn bus(
+    config: &Config,
+    _: &App,
+    _: &Arc<dyn Clock>,
+    _: watch::Receiver<()>,
+) -> anyhow::Result<Option<std::future::Ready<()>>> {
+    let wanted = config.ungleich_otp.as_ref().is_some_and(|section| section.bus.is_some());
+    anyhow::ensure!(
+        !wanted,
+        "[ungleich_otp] bus_url is set, and this oss2fa-server was built without the bus"
+    );
+    Ok(None)
 }
 
 /// What answers requests, as the configuration says.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -49,8 +49,11 @@ impl Serve {
 /// The log goes to standard error. Libraries say no more than warnings, whatever the level: what they tell
 /// of their work can be what a client sent.
 fn begin_log(config: LogConfig) {
-    let targets =
-        Targets::new().with_default(config.level.min(Level::WARN)).with_target("oss2fa", config.level);
+    let targets = Targets::new()
+        .with_default(config.level.min(Level::WARN))
+        // What it has to say, `bus` says once and in other words.
+        .with_target("lapin", LevelFilter::OFF)
+        .with_target("oss2fa", config.level);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(false).boxed(),

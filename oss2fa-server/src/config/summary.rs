@@ -113,6 +113,7 @@ struct UngleichOtp<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Bus<'a> {
     broker: &'a str,
+    ca_file: Option<Cow<'a, str>>,
     service: &'a str,
     exchange: &'a str,
     prefetch: u16,
@@ -232,6 +233,7 @@ fn ungleich_otp(section: &UngleichOtpConfig) -> UngleichOtp<'_> {
         seed_reads: section.seed_reads.name(),
         bus: section.bus.as_ref().map(|bus| Bus {
             broker: &bus.broker,
+            ca_file: optional(bus.ca_file.as_deref()),
             service: &bus.service,
             exchange: &bus.exchange,
             prefetch: bus.prefetch,

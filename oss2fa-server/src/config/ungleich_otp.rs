@@ -1,5 +1,7 @@
 //! `[ungleich_otp]`: apps that prove themselves with time-based tokens, over REST and over the bus.
 
+use std::path::PathBuf;
+
 use oss2fa_core::secret::SecretText;
 use reqwest::Url;
 
@@ -59,6 +61,8 @@ pub struct BusConfig {
     pub url: SecretText,
     /// What may be shown of that.
     pub broker: String,
+    /// The authorities of `amqps`; `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
     /// The service's name on the bus.
     pub service: String,
     /// The exchange.
@@ -80,11 +84,12 @@ pub(super) fn ungleich_otp(
     let service = name(at, "[ungleich_otp] bus_service", section.bus_service, "-_")?;
     let exchange = name(at, "[ungleich_otp] bus_exchange", section.bus_exchange, "-_.:")?;
     let prefetch = at.whole("[ungleich_otp] bus_prefetch", section.bus_prefetch, 1, 65_535)?;
+    let ca_file = at.optional_absolute("[ungleich_otp] bus_ca_file", section.bus_ca_file)?;
     let bus = match section.bus_url {
         None => None,
         Some(url) => {
             let broker = broker(at, url.expose())?;
-            Some(BusConfig { url, broker, service, exchange, prefetch })
+            Some(BusConfig { url, broker, ca_file, service, exchange, prefetch })
         }
     };
     let checked = UngleichOtpConfig {

@@ -78,6 +78,8 @@ fn describe() {
     describe_counter!("oss2fa_store_failures_total", "Transactions that were not committed.");
     describe_gauge!("oss2fa_store_connections", "Connections to the database, by state.");
     describe_counter!("oss2fa_messages_total", "Messages with a code, by channel and result.");
+    describe_gauge!("oss2fa_bus_connected", "1 while calls of the bus are answered, else 0.");
+    describe_counter!("oss2fa_bus_calls_total", "Messages of the bus that were dealt with, by outcome.");
     describe_gauge!("oss2fa_connections", "Open connections of clients.");
     describe_gauge!("oss2fa_build_info", "Always 1; its label is the version.");
     metrics::gauge!("oss2fa_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
