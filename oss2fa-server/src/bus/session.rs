@@ -12,7 +12,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::call::Calls;
 use super::link::Link;
@@ -23,6 +23,9 @@ const BEGIN: Duration = Duration::from_secs(15);
 
 /// How long it takes at most to give no more calls.
 const CANCEL: Duration = Duration::from_secs(3);
+
+/// How often exchange, queue and binding are declared again: the broker tells nobody when one was removed.
+const MEND_EVERY: Duration = Duration::from_secs(15);
 
 /// What is done with messages that wait in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +69,16 @@ impl Session {
 
     /// Takes calls until it is told to stop, which is when the other end of `stop` is dropped.
     pub(super) async fn take(&mut self, stop: &mut watch::Receiver<()>) -> Result<(), Lost> {
+        let mut every = tokio::time::interval(MEND_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 _told = stop.changed() => return Ok(()),
+                _ = every.tick() => {
+                    let (calls, channel) = (Arc::clone(&self.calls), self.channel.clone());
+                    self.running.spawn(async move { bind(&channel, &calls).await.map(|_| ()) });
+                }
                 Some(done) = self.running.join_next() => ended(done)?,
                 delivery = self.deliveries.recv() => match delivery {
                     Some(Ok(Some(delivery))) => {
@@ -119,6 +128,24 @@ async fn set_up(
     waiting: Waiting,
 ) -> Result<(Channel, Consumer), Lost> {
     let channel = link.connection.create_channel().await?;
+    let queue = bind(&channel, calls).await?;
+    if waiting == Waiting::Discard {
+        let messages = channel.queue_purge(queue.clone(), QueuePurgeOptions::default()).await?;
+        tracing::warn!(
+            code = "bus_discarded",
+            messages,
+            "a message that nobody can read ended the connection; all that waited in the queue was thrown away"
+        );
+    }
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let consume = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(queue, "".into(), consume, FieldTable::default()).await?;
+    Ok((channel, consumer))
+}
+
+/// Declares exchange and queue and binds them; changes nothing where they are there already.
+async fn bind(channel: &Channel, calls: &Calls) -> Result<ShortString, Lost> {
     let none = FieldTable::default;
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     channel.exchange_declare(calls.exchange.clone(), ExchangeKind::Topic, durable, none()).await?;
@@ -131,17 +158,5 @@ async fn set_up(
     channel
         .queue_bind(queue.clone(), calls.exchange.clone(), key, QueueBindOptions::default(), none())
         .await?;
-    if waiting == Waiting::Discard {
-        let messages = channel.queue_purge(queue.clone(), QueuePurgeOptions::default()).await?;
-        tracing::warn!(
-            code = "bus_discarded",
-            messages,
-            "a message that nobody can read ended the connection; all that waited in the queue was thrown away"
-        );
-    }
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-    let consume = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(queue, "".into(), consume, none()).await?;
-    Ok((channel, consumer))
+    Ok(queue)
 }
