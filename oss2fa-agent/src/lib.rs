@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod directory;
 pub mod doctor;
 pub mod outside;
+pub(crate) mod pam_stack;
 pub mod policy;
 pub mod privileges;
 pub mod source;

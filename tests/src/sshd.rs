@@ -13,8 +13,13 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct SshdPlan<'w> {
     world: &'w World,
+    /// Who is let in by what.
+    rules: &'static str,
     lines: Vec<String>,
 }
+
+const PRIVATE: &str = "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\n\
+                       PrintMotd no\nPrintLastLog no\n";
 
 /// A running sshd.
 #[derive(Debug)]
@@ -31,7 +36,15 @@ impl World {
     /// Begins an sshd that wants these `AuthenticationMethods`.
     #[must_use]
     pub fn sshd(&self, methods: &str) -> SshdPlan<'_> {
-        SshdPlan { world: self, lines: vec![format!("AuthenticationMethods {methods}")] }
+        let lines = vec![format!("AuthenticationMethods {methods}")];
+        SshdPlan { world: self, rules: PRIVATE, lines }
+    }
+
+    /// Begins an sshd that goes by the world's own `/etc/ssh/sshd_config`.
+    #[must_use]
+    pub fn sshd_as_configured(&self) -> SshdPlan<'_> {
+        let lines = vec!["Include /etc/ssh/sshd_config".to_owned()];
+        SshdPlan { world: self, rules: "", lines }
     }
 }
 
@@ -58,10 +71,9 @@ impl<'w> SshdPlan<'w> {
         for _try in 0..5 {
             let port = free_port();
             let config = format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {FOLDER}/host\nPidFile none\nUsePAM yes\n\
-                 PasswordAuthentication no\nKbdInteractiveAuthentication yes\nStrictModes no\nUseDNS no\n\
-                 PrintMotd no\nPrintLastLog no\nLogLevel DEBUG1\n\
-                 AuthorizedKeysFile {FOLDER}/authorized_keys_%u\n{}\n",
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {FOLDER}/host\nPidFile none\n{}StrictModes no\n\
+                 UseDNS no\nLogLevel DEBUG1\nAuthorizedKeysFile {FOLDER}/authorized_keys_%u\n{}\n",
+                self.rules,
                 self.lines.join("\n")
             );
             world.write(&format!("{FOLDER}/config"), &config);

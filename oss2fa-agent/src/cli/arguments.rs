@@ -8,7 +8,7 @@ use oss2fa_core::ids::{BadName, DeviceId, DeviceName};
 use super::context::{Context, Form};
 use super::failure::Failure;
 use super::{
-    audit, backup, check_config, completions, confirm, doctor, enroll, export, import, list, man,
+    audit, backup, check_config, completions, confirm, doctor, enroll, export, import, list, man, pam,
     recovery_codes, remove, rename, resync, serve, status, unlock, verify,
 };
 use crate::config::DEFAULT_PATH;
@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Audit(audit::Audit),
     CheckConfig(check_config::CheckConfig),
     Doctor(doctor::Doctor),
+    Pam(pam::Pam),
     Backup(backup::Backup),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -83,7 +84,7 @@ impl Command {
             Self::CheckConfig(command) => command.output.form(),
             Self::Doctor(command) => command.output.form(),
             Self::Backup(command) => command.output.form(),
-            Self::Serve(_) | Self::Completions(_) | Self::Man(_) => Form::Words,
+            Self::Pam(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) => Form::Words,
         }
     }
 
@@ -105,6 +106,7 @@ impl Command {
             Self::Audit(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
+            Self::Pam(command) => command.run(context),
             Self::Backup(command) => command.run(context),
             Self::Serve(command) => command.run(context),
             Self::Completions(command) => command.run(context),

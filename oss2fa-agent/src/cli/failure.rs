@@ -82,6 +82,10 @@ pub(crate) enum OwnCode {
     AuditBroken,
     /// A service lets people in without a second factor.
     NotProtected,
+    /// A stack was not changed, or not all of it.
+    StackUnchanged,
+    /// libpam does not let somebody in.
+    LoginRefused,
     /// Whoever read our output has gone; there is nobody to tell.
     OutputClosed,
 }
@@ -95,6 +99,8 @@ impl OwnCode {
             | Self::NotAllImported
             | Self::AuditBroken
             | Self::NotProtected
+            | Self::StackUnchanged
+            | Self::LoginRefused
             | Self::OutputClosed => Exit::Refused,
             Self::BadConfiguration | Self::BadUsage => Exit::Usage,
             Self::AgentUnreachable | Self::CannotServe | Self::StoreUnavailable => Exit::Unavailable,

@@ -9,15 +9,17 @@ const LONGEST: usize = 1022;
 
 /// A logical line: continued ones joined, comments gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Number of the line that it begins on; the first one is 1.
-    pub(super) number: usize,
-    pub(super) text: String,
+    pub(crate) number: usize,
+    /// Number of the line that it ends on.
+    pub(crate) last: usize,
+    pub(crate) text: String,
 }
 
 /// Why libpam reads no further, or why nobody can say how it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The file ends in a line that is to be continued: libpam refuses every login.
     Unfinished,
     /// A line is longer than all libpams read.
@@ -27,7 +29,7 @@ pub(super) enum Fault {
 }
 
 /// The lines of a file, up to the first fault.
-pub(super) fn lines(text: &str) -> (Vec<Line>, Option<(usize, Fault)>) {
+pub(crate) fn lines(text: &str) -> (Vec<Line>, Option<(usize, Fault)>) {
     let mut lines = Vec::new();
     let mut joined: Option<Line> = None;
     let mut last = 0;
@@ -45,7 +47,8 @@ pub(super) fn lines(text: &str) -> (Vec<Line>, Option<(usize, Fault)>) {
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
-        let line = joined.get_or_insert_with(|| Line { number: last, text: String::new() });
+        let line = joined.get_or_insert_with(|| Line { number: last, last, text: String::new() });
+        line.last = last;
         let ends = match content.split_once('#') {
             // Whatever stands behind the comment, a backslash too, is part of it.
             Some((content, _comment)) => {
@@ -73,12 +76,12 @@ pub(super) fn lines(text: &str) -> (Vec<Line>, Option<(usize, Fault)>) {
 }
 
 /// The words of a line; one in brackets is a single word, without them.
-pub(super) struct Words<'t> {
+pub(crate) struct Words<'t> {
     rest: Option<&'t str>,
 }
 
 impl<'t> Words<'t> {
-    pub(super) fn new(line: &'t str) -> Self {
+    pub(crate) fn new(line: &'t str) -> Self {
         Self { rest: Some(line) }
     }
 }

@@ -9,7 +9,7 @@
 
 mod control;
 mod doors;
-mod line;
+pub(crate) mod line;
 mod module;
 mod phase;
 mod policy_notes;
@@ -20,8 +20,11 @@ mod stack;
 pub mod tree;
 mod walk;
 
+pub(crate) use self::module::{OURS, PASSWORD};
 pub use self::report::{Report, ServiceReport, Verdict};
+pub(crate) use self::sshd_config::CONFIG as SSHD_CONFIG;
 pub use self::stack::Place;
+pub(crate) use self::stack::find as find_stack;
 pub use self::tree::Tree;
 
 use self::module::Modules;
@@ -46,13 +49,19 @@ pub fn examine(tree: &Tree, services: &[String], config: &Result<Config, String>
 }
 
 /// The services that are meant to be protected when nobody names any: those whose stack names the
-/// module, and the [`USUAL`] ones where they have a file.
+/// module, those that `pam install` has written, and the [`USUAL`] ones where they have a file.
 ///
 /// # Errors
 /// Where the folders of libpam cannot be read.
 pub fn meant(tree: &Tree) -> std::io::Result<Vec<String>> {
     let mut services = stack::services(tree)?;
-    services.retain(|service| USUAL.contains(&service.as_str()) || names_the_module(tree, service));
+    let installed = crate::pam_stack::kept::installed(tree);
+    services
+        .extend(installed.iter().filter(|service| !services.contains(service)).cloned().collect::<Vec<_>>());
+    services.retain(|service| {
+        installed.contains(service) || USUAL.contains(&service.as_str()) || names_the_module(tree, service)
+    });
+    services.sort_unstable();
     Ok(services)
 }
 
@@ -72,6 +81,21 @@ pub fn lets_somebody_in(tree: &Tree, service: &str) -> bool {
     };
     stack::load(tree, service)
         .is_ok_and(|stack| passable(&stack.auth, Phase::Auth) && passable(&stack.account, Phase::Account))
+}
+
+/// Why sshd would not take these settings, each a keyword in small letters and its value; `None` where
+/// it would.
+///
+/// # Errors
+/// Where its configuration cannot be read, or sshd does not take it at all.
+pub(crate) fn sshd_takes(tree: &Tree, settings: &[(&str, &str)]) -> Result<Option<String>, String> {
+    let config = sshd_config::SshdConfig::load(tree).map_err(|unusable| unusable.why)?;
+    let Some(config) = config else { return Err(format!("there is no {SSHD_CONFIG}")) };
+    let other = settings.iter().find_map(|(name, value)| {
+        let setting = config.setting(name, &[]);
+        (setting.value != *value).then(|| setting.told(name))
+    });
+    Ok(other)
 }
 
 /// What the walks found out about one service.

@@ -7,7 +7,7 @@ use super::stack::{BROKEN, Kind, Link, Phase};
 use super::tree::Tree;
 
 /// The file name of our module.
-pub(super) const OURS: &str = "pam_oss2fa.so";
+pub(crate) const OURS: &str = "pam_oss2fa.so";
 
 /// Where our module looks for the agent unless its line says otherwise.
 pub(super) const DEFAULT_SOCKET: &str = "/run/oss2fa/agent.sock";
@@ -37,7 +37,7 @@ pub(super) enum Who {
 }
 
 /// Modules that only ask for the account's own password.
-const PASSWORD: [&str; 6] =
+pub(crate) const PASSWORD: [&str; 6] =
     ["pam_krb5.so", "pam_ldap.so", "pam_sss.so", "pam_systemd_home.so", "pam_unix.so", "pam_winbind.so"];
 
 /// One of a module's possible answers.

@@ -10,7 +10,7 @@ use super::stack::Place;
 use super::tree::Tree;
 
 /// Its file.
-pub(super) const CONFIG: &str = "/etc/ssh/sshd_config";
+pub(crate) const CONFIG: &str = "/etc/ssh/sshd_config";
 
 /// Where sshd is; it wants to be called by its absolute path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];

@@ -140,7 +140,7 @@ pub(super) fn services(tree: &Tree) -> std::io::Result<Vec<String>> {
 }
 
 /// The file of a service, or of an include, and its text.
-pub(super) fn find(tree: &Tree, name: &str) -> std::io::Result<Option<(PathBuf, String)>> {
+pub(crate) fn find(tree: &Tree, name: &str) -> std::io::Result<Option<(PathBuf, String)>> {
     if name.starts_with('/') {
         let path = PathBuf::from(name);
         return Ok(tree.read(&path)?.map(|text| (path, text)));

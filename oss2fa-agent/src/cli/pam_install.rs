@@ -1,0 +1,129 @@
+//! `pam install`: our module into the stack of a service, and what sshd needs for it.
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::doctor;
+use super::failure::Failure;
+use super::list;
+use super::pam::{Confirmed, confirm, needs_root, unchanged};
+use crate::admin::{DeviceStatus, DeviceView};
+use crate::directory::{Account, Directory, Membership, Nss};
+use crate::doctor::{SSHD, Tree};
+use crate::pam_stack::{Mode, diff, kept, plan::Plan};
+
+/// Members of these groups become root on most hosts.
+const ROOTS_GROUPS: [&str; 3] = ["admin", "sudo", "wheel"];
+
+/// Put the second factor into the stack of a program
+///
+/// Writes /etc/pam.d/SERVICE and, for sshd, /etc/ssh/sshd_config.d/00-oss2fa.conf; shows the difference
+/// first, and keeps what was there for `pam remove`. It does not write what would leave the service
+/// open or nobody a way in, nor while no account that can become root has two devices, or a device
+/// and recovery codes. Keep a root shell open until you have logged in from a second terminal.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Install {
+    /// The PAM service: sshd, sudo, su, ...
+    service: String,
+    /// What a login shall ask for
+    #[arg(long, value_enum)]
+    mode: Mode,
+    /// Write without asking
+    #[arg(long, short)]
+    yes: bool,
+    /// Write below this folder instead of the system that runs
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Write although nobody who can become root has two devices, or although that cannot be seen
+    #[arg(long)]
+    danger_no_way_back: bool,
+}
+
+impl Install {
+    pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        needs_root(context)?;
+        let service = doctor::service(&self.service)?;
+        let tree = doctor::tree(&self.root)?;
+        if kept::is_installed(&tree, &service) {
+            return Err(unchanged(format!(
+                "{service} has been installed already: `oss2fa-agent pam remove {service}` first, then install it anew"
+            )));
+        }
+        if !self.danger_no_way_back {
+            somebody_has_a_way_back(context, &tree)?;
+        }
+        let plan = Plan::make(&tree, &service, self.mode).map_err(unchanged)?;
+        let differences: Vec<String> = plan
+            .changes
+            .iter()
+            .map(|change| {
+                let path = tree.shown(&change.path).display().to_string();
+                diff::unified(&path, change.old.as_deref(), change.new.as_deref())
+            })
+            .collect();
+        confirm(context, &differences, "Write this?", Confirmed::of(self.yes))?;
+        kept::install(&tree, &service, &plan).map_err(|error| {
+            unchanged(format!(
+                "not everything could be written: {error}. `oss2fa-agent pam remove {service}` puts back what was there"
+            ))
+        })?;
+        context
+            .console
+            .say(&format!("\nWritten. `oss2fa-agent pam remove {service}` puts back what was there."))?;
+        if service == SSHD && tree.is_running_system() {
+            context.console.say(
+                "sshd goes by it after: systemctl reload ssh\n\
+                 Keep this shell open, and log in from a second terminal before you close it.",
+            )?;
+        }
+        let report = doctor::examine(context, &tree, &[service]);
+        doctor::show(context, &report)
+    }
+}
+
+/// A second device or a recovery code must be able to bring root back when a phone is lost.
+fn somebody_has_a_way_back(context: &Context<'_, '_>, tree: &Tree) -> Result<(), Failure> {
+    if !tree.is_running_system() {
+        return Err(unchanged(
+            "the devices of a system in a folder cannot be seen from here. Where somebody who can become root has two \
+             of them, or recovery codes, say --danger-no-way-back",
+        ));
+    }
+    let devices = list::all(&context.agent()?, None)?;
+    let mut users: Vec<&str> = devices.iter().map(|device| device.user.as_str()).collect();
+    users.sort_unstable();
+    users.dedup();
+    for user in users.into_iter().filter(|user| is_prepared(&devices, user)) {
+        if can_become_root(user)? {
+            return Ok(());
+        }
+    }
+    Err(unchanged(
+        "nobody who can become root (root itself, or a member of sudo, wheel or admin) has two devices, or a device \
+         and recovery codes: with a lost phone, nobody could mend this host. Prepare one of them with: \
+         oss2fa-agent enroll totp --user NAME, and oss2fa-agent recovery-codes --user NAME",
+    ))
+}
+
+fn is_prepared(devices: &[DeviceView], user: &str) -> bool {
+    let of_user =
+        || devices.iter().filter(|device| device.user == user && device.status == DeviceStatus::Active);
+    let tokens = of_user().filter(|device| device.codes_left.is_none()).count();
+    let has_codes = of_user().any(|device| device.codes_left.is_some_and(|left| left > 0));
+    tokens >= 2 || (tokens == 1 && has_codes)
+}
+
+fn can_become_root(user: &str) -> Result<bool, Failure> {
+    let failed = |error: crate::directory::DirectoryError| unchanged(error.to_string());
+    let Some(account) = Nss.account(user).map_err(failed)? else { return Ok(false) };
+    let Account { uid, .. } = account;
+    if uid == 0 {
+        return Ok(true);
+    }
+    for group in ROOTS_GROUPS {
+        if Nss.membership(&account, group).map_err(failed)? == Membership::Member {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

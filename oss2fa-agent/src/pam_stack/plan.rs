@@ -1,0 +1,104 @@
+//! What an installation would write, and whether it should.
+
+use std::path::{Path, PathBuf};
+
+use super::{Mode, drop_in, edit};
+use crate::doctor::{self, Report, SSHD, SSHD_CONFIG, Tree, find_stack};
+
+/// Where stacks are written.
+const FOLDER: &str = "/etc/pam.d";
+
+/// A file, as it is and as it is to be; `None` where it is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// From the root of the host.
+    pub(crate) path: PathBuf,
+    pub(crate) old: Option<String>,
+    pub(crate) new: Option<String>,
+}
+
+/// The changes of one installation, in the order in which they are to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Plan {
+    /// The plan for `service`.
+    ///
+    /// # Errors
+    /// A sentence for whoever asked, where it cannot be done, or would leave the service open or shut.
+    pub(crate) fn make(tree: &Tree, service: &str, mode: Mode) -> Result<Self, String> {
+        if mode == Mode::PublicKeyAndCode && service != SSHD {
+            return Err(format!(
+                "the mode publickey+code is for sshd: {service} knows no keys. Take password+code"
+            ));
+        }
+        let path = Path::new(FOLDER).join(service);
+        let shown = tree.shown(&path).display().to_string();
+        let found = find_stack(tree, service).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let Some((source, text)) = found else {
+            return Err(format!(
+                "there is no {shown}: is {service} installed, and is that what its stack is called?"
+            ));
+        };
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(format!(
+                "{shown} is not text in UTF-8: this command would not give it back as it is"
+            ));
+        }
+        let new = edit::protect(tree, service, &text, mode)
+            .map_err(|why| format!("{shown} is left as it is, because {why}. Write the stack by hand, as the examples show, and ask `oss2fa-agent doctor {service}`"))?;
+        // A file of the distribution stays; one of the host takes its place.
+        let old = (source == path).then_some(text);
+        let mut changes = vec![Change { path, old, new: Some(new) }];
+        if service == SSHD {
+            changes.push(Self::sshd(tree, mode)?);
+        }
+        let plan = Self { changes };
+        plan.hold_against_the_doctor(tree, service)?;
+        Ok(plan)
+    }
+
+    fn sshd(tree: &Tree, mode: Mode) -> Result<Change, String> {
+        let path = PathBuf::from(drop_in::PATH);
+        let shown = tree.shown(&path).display().to_string();
+        let old = tree.read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let new = Some(drop_in::text(mode));
+        let planned = tree.clone().with(&path, new.clone());
+        let config = tree.shown(Path::new(SSHD_CONFIG)).display().to_string();
+        match doctor::sshd_takes(&planned, &drop_in::settings(mode)) {
+            Ok(None) => Ok(Change { path, old, new }),
+            Ok(Some(other)) => Err(format!(
+                "with {shown} in place, sshd would still go by {other}. Let {config} begin with \
+                 `Include /etc/ssh/sshd_config.d/*.conf`, and take that setting out"
+            )),
+            Err(why) => Err(format!("{config} cannot be built upon: {why}")),
+        }
+    }
+
+    /// The host as it would be.
+    pub(crate) fn applied(&self, tree: &Tree) -> Tree {
+        self.changes.iter().fold(tree.clone(), |tree, change| tree.with(&change.path, change.new.clone()))
+    }
+
+    // Before anything is written: it must protect, and must not lock everybody out.
+    fn hold_against_the_doctor(&self, tree: &Tree, service: &str) -> Result<(), String> {
+        let planned = self.applied(tree);
+        // What the agent's configuration says is told after the installation.
+        let report: Report = doctor::examine(&planned, &[service.to_owned()], &Err(String::new()));
+        let by_hand = "Nothing was changed; write the stack by hand, as the examples show";
+        match report.services.first() {
+            Some(found) if !report.protected => Err(format!(
+                "with our lines added, {service} would still let people by: {}. {by_hand}",
+                found.sentence
+            )),
+            Some(_) if !doctor::lets_somebody_in(&planned, service) => Err(format!(
+                "with our lines added, nobody would get in by {service}: its lines are not ones that this command \
+                 can add to. {by_hand}"
+            )),
+            Some(_) => Ok(()),
+            None => Err(format!("{service} could not be examined. {by_hand}")),
+        }
+    }
+}
