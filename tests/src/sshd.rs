@@ -40,6 +40,13 @@ impl World {
         SshdPlan { world: self, rules: PRIVATE, lines }
     }
 
+    /// An sshd that is started again keeps its key, and people keep theirs.
+    fn make_key(&self, file: &str) {
+        if !self.path(file).exists() {
+            self.program(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file]).succeed();
+        }
+    }
+
     /// Begins an sshd that goes by the world's own `/etc/ssh/sshd_config`.
     #[must_use]
     pub fn sshd_as_configured(&self) -> SshdPlan<'_> {
@@ -64,9 +71,7 @@ impl<'w> SshdPlan<'w> {
     pub fn start(self) -> Sshd<'w> {
         let world = self.world;
         world.write(&format!("{FOLDER}/made"), "");
-        world
-            .program(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &format!("{FOLDER}/host")])
-            .succeed();
+        world.make_key(&format!("{FOLDER}/host"));
         // Another program may take the port between the look and the start: then again with another.
         for _try in 0..5 {
             let port = free_port();
@@ -113,7 +118,7 @@ impl Sshd<'_> {
     /// Makes a key with which `user` may log in.
     pub fn authorize_key(&self, user: &str) {
         let key = format!("{FOLDER}/key_{user}");
-        self.world.program(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &key]).succeed();
+        self.world.make_key(&key);
         let public = self.world.read(&format!("{key}.pub"));
         self.world.write(&format!("{FOLDER}/authorized_keys_{user}"), &public);
     }
