@@ -1,10 +1,4 @@
 //! `pam install`, `pam remove` and `pam try`, and the real programs around what they write.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure is a panic in tests, in their helpers too"
-)]
-
 use oss2fa_tests::Factor::{Hotp, RecoveryCodes, Totp};
 use oss2fa_tests::{Host, PASSWORD, Pam, Ran};
 
