@@ -19,8 +19,8 @@ const PROMPTS: [(&str, Typed); 4] = [
     ("Password:", Typed::Password),
 ];
 
-/// Blocks that need a machine of their own: `make demo`, and the two ways to install.
-const NOT_RUN: usize = 3;
+/// Blocks that need a machine of their own: `make demo`, and the three ways to install.
+const NOT_RUN: usize = 4;
 
 #[derive(Clone, Copy)]
 enum Typed {
