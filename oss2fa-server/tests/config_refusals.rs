@@ -54,6 +54,34 @@ fn what_is_no_configuration() {
 }
 
 #[test]
+fn apps_and_a_bus_that_cannot_be() {
+    let told = table(
+        &[
+            "enable = true",
+            "enabled = \"yes\"",
+            "window = -1",
+            "window = 11",
+            "seed_reads = \"never\"",
+            "bus_url = \"\"",
+            "bus_url = \"broker.example.org\"",
+            "bus_url = \"http://u:hunter2@broker.example.org\"",
+            "bus_url = \"amqp://\"",
+            "bus_url = \"amqp://u:hunter2@hunter2@broker.example.org\"",
+            "bus_url = \"amqps://u:hunter2@broker.example.org/vhost#hunter2\"",
+            "bus_url = [\"amqp://u:hunter2@broker.example.org\"]",
+            "bus_service = \"\"",
+            "bus_service = \"ungleich.otp\"",
+            "bus_service = \"*\"",
+            "bus_exchange = \"nameko rpc\"",
+            "bus_prefetch = 0",
+            "bus_prefetch = 65536",
+        ]
+        .map(|line| format!("[ungleich_otp]\n{line}")),
+    );
+    insta::assert_snapshot!(told);
+}
+
+#[test]
 fn what_stands_at_the_top() {
     let told = table(&[
         "listen = \"localhost:8300\"",

@@ -1,4 +1,5 @@
-//! The blocks of docs/server.md, run from top to bottom as one script, with the built server.
+//! The blocks of docs/server.md and docs/ungleich-otp.md, each page run from top to bottom as one script, with the
+//! built server.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,17 +9,29 @@ use oss2fa_tests::{Built, workspace};
 
 #[test]
 fn the_guide_does_what_it_says() {
-    let guide = fs::read_to_string(workspace().join("docs/server.md")).unwrap();
+    let told = run("docs/server.md", 7);
+    assert!(told.contains("==> OSS2FA server started"), "{told}");
+}
+
+#[test]
+fn the_guide_of_ungleich_otp_does_what_it_says() {
+    let told = run("docs/ungleich-otp.md", 5);
+    assert!(told.contains("dynamicweb"), "{told}");
+}
+
+/// What a page's script says; it has at least so many blocks.
+fn run(page: &str, least: usize) -> String {
+    let guide = fs::read_to_string(workspace().join(page)).unwrap();
     let blocks: Vec<&str> =
         guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= 7, "the blocks were not found");
+    assert!(blocks.len() >= least, "the blocks were not found");
     assert_eq!(guide.matches("```").count(), 2 * blocks.len(), "every block of the guide is run");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = format!("set -euo pipefail\nset -x\n{}", blocks.concat()).replace("8300", &free.to_string());
     let server = Built::server();
     let path = format!("{}:/usr/bin:/bin", server.parent().unwrap().display());
     let output = Command::new("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("==> OSS2FA server started"), "{told}");
+    told
 }

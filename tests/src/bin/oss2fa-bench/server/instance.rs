@@ -34,9 +34,14 @@ pub(crate) struct Instance {
 impl Instance {
     /// On this data folder, and where a URL is given on that database.
     pub(crate) fn start(folder: &Path, store: Option<&str>) -> Self {
+        Self::start_with(folder, store, "")
+    }
+
+    /// With these sections of `server.toml`.
+    pub(crate) fn start_with(folder: &Path, store: Option<&str>, sections: &str) -> Self {
         let port = free_port();
         let config = folder.join("bench.toml");
-        fs::write(&config, configuration(folder, port, store)).unwrap();
+        fs::write(&config, configuration(folder, port, store) + sections).unwrap();
         let log = File::create(folder.join("bench.log")).unwrap();
         let begun = Instant::now();
         let mut child = Command::new(Built::server())
@@ -90,17 +95,28 @@ impl Instance {
         assert!(outcome.refused == 3 && outcome.accepted == 0, "spent codes: {:?}", outcome.statuses);
     }
 
+    /// A POST of each of these bodies, without a credential in a header.
+    pub(crate) fn post(&self, path: &str, bodies: Vec<String>, seconds: f64, pace: Pace) -> Outcome {
+        let mut requests = Requests::post(&self.head_of(path, &[]), bodies);
+        self.flawless(run(&self.target, &mut requests, &plan(seconds, pace)))
+    }
+
+    /// That none of these is accepted: else nothing was measured.
+    pub(crate) fn refuses(&self, path: &str, bodies: Vec<String>) {
+        let (count, mut requests) = (bodies.len(), Requests::post(&self.head_of(path, &[]), bodies));
+        let plan = Plan { connections: 1, warm_up: Duration::ZERO, ..plan(10.0, Pace::Full) };
+        let outcome = run(&self.target, &mut requests, &plan).unwrap();
+        assert!(outcome.refused == count as u64 && outcome.accepted == 0, "{path}: {:?}", outcome.statuses);
+    }
+
     fn head(&self, token: &str) -> Head {
-        let headers = [
-            ("Accept", "application/json; version=1.0"),
-            ("Content-Type", "application/json"),
-            ("X-Integration-Token", token),
-        ];
-        Head {
-            authority: self.target.authority(),
-            path: "/integrations/clients/verify".to_owned(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        }
+        self.head_of("/integrations/clients/verify", &[("X-Integration-Token", token)])
+    }
+
+    fn head_of(&self, path: &str, own: &[(&str, &str)]) -> Head {
+        let common = [("Accept", "application/json; version=1.0"), ("Content-Type", "application/json")];
+        let headers = common.iter().chain(own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Head { authority: self.target.authority(), path: path.to_owned(), headers: headers.collect() }
     }
 
     fn flawless(&self, outcome: std::io::Result<Outcome>) -> Outcome {
