@@ -1,5 +1,6 @@
 //! The blocks of docs/server.md and docs/ungleich-otp.md, each page run from top to bottom as one script, with the
 //! built server.
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use std::fs;
 use std::net::TcpListener;
