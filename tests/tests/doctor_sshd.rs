@@ -190,13 +190,16 @@ fn nobody_named_means_what_names_the_module_and_the_usual_ways_in() {
         let services = report["services"].as_array().unwrap().clone();
         services.iter().map(|found| found["service"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(named(&[]), ["door", "sshd", "su", "sudo"]);
+    assert_eq!(named(&[]), ["door", "sshd", "su", "su-l", "sudo", "sudo-i"]);
     assert_eq!(named(&["DOOR"]), ["door"]);
     let ran = host.cli(&["doctor", "door"]).run();
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
     let ran = host.cli(&["doctor"]).run();
     assert_eq!(ran.status, 1);
-    assert_eq!(ran.stderr, "error: without a second factor, somebody can get in by: sshd, su, sudo\n");
+    assert_eq!(
+        ran.stderr,
+        "error: without a second factor, somebody can get in by: sshd, su, su-l, sudo, sudo-i\n"
+    );
     assert!(
         ran.stdout.contains("sudo: OPEN: no auth line names pam_oss2fa.so in /etc/pam.d/sudo\n  To do: put "),
         "{ran}"
@@ -207,11 +210,14 @@ fn nobody_named_means_what_names_the_module_and_the_usual_ways_in() {
     let ran = host.program(&["oss2fa-agent", "doctor", "sshd"]).as_user("ferris").run();
     assert!(ran.status == 1 && ran.stdout.contains("sshd: OPEN"), "{ran}");
     // What the examples say is right.
-    for (example, service) in [("sshd", "sshd"), ("sshd-publickey", "sshd"), ("sudo", "sudo"), ("su", "su")] {
+    for (example, service) in
+        [("sshd", "sshd"), ("sshd-publickey", "sshd"), ("sudo-i", "sudo-i"), ("sudo", "sudo"), ("su", "su")]
+    {
         let text =
             std::fs::read_to_string(oss2fa_tests::workspace().join("config/pam.d").join(example)).unwrap();
         host.write(&format!("/etc/pam.d/{service}"), &text);
+        // By its name alone sudo-i is as open as the sudo that it includes.
         let ran = host.cli(&["doctor", service]).run();
-        assert_eq!(ran.status, 0, "{example}: {ran}");
+        assert_eq!(ran.status, i32::from(example == "sudo-i"), "{example}: {ran}");
     }
 }

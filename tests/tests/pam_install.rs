@@ -130,9 +130,11 @@ fn sudo_and_su_ask_for_a_code_and_forget_it_again() {
     assert_eq!(files(&host), before);
     // With sudo itself, the code alone.
     let _shown = installed(&host, "sudo", "code");
-    let sudo = host.program(&["sudo", "-k", "id", "-un"]).as_user("ferris").terminal();
-    let end = sudo.answer(CODE, &host.code("ferris")).finish();
-    assert_eq!((end.status, end.rest.contains("root")), (0, true), "{end:?}");
+    for words in [&["sudo", "-k", "id", "-un"][..], &["sudo", "-k", "-i", "id", "-un"]] {
+        let sudo = host.program(words).as_user("ferris").terminal();
+        let end = sudo.answer(CODE, &host.code("ferris")).finish();
+        assert_eq!((end.status, end.rest.contains("root")), (0, true), "{words:?}: {end:?}");
+    }
 }
 
 #[test]
@@ -270,7 +272,10 @@ fn a_system_in_a_folder() {
         .iter()
         .map(|found| (found["service"].as_str().unwrap(), found["verdict"].as_str().unwrap()))
         .collect();
-    assert_eq!(verdicts, [("sshd", "protected"), ("su", "open"), ("sudo", "open")]);
+    assert_eq!(
+        verdicts,
+        [("sshd", "protected"), ("su", "open"), ("su-l", "open"), ("sudo", "open"), ("sudo-i", "open")]
+    );
     assert!(report["services"][1]["sentence"].as_str().unwrap().contains("/run/image/etc/pam.d/su"));
     // A link of that system means that system.
     host.program(&["ln", "-sf", "/etc/pam.d/sshd", "/run/image/etc/pam.d/also"]).succeed();

@@ -13,8 +13,8 @@ use crate::doctor::{self, Report, Tree};
 /// agent's own, and changes nothing. The exit status is 0 only where every service is protected.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {
-    /// PAM services, as files in /etc/pam.d; by default those whose stacks name the module, and sshd,
-    /// su and sudo where they exist
+    /// PAM services, as files in /etc/pam.d, sudo with sudo-i and su with su-l; by default those whose
+    /// stacks name the module, and sshd, su and sudo where they exist
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Look at the system below this folder instead of the one that runs
@@ -34,7 +34,10 @@ impl Doctor {
                     format!("{} cannot be read: {error}", tree.shown(Path::new("/etc/pam.d")).display()),
                 )
             })?,
-            named => named.iter().map(|name| service(name)).collect::<Result<_, _>>()?,
+            named => {
+                let named = named.iter().map(|name| service(name)).collect::<Result<_, _>>()?;
+                doctor::with_login_shells(&tree, named)
+            }
         };
         if services.is_empty() {
             let message = format!(

@@ -9,7 +9,7 @@ use super::list;
 use super::pam::{Confirmed, confirm, needs_root, unchanged};
 use crate::admin::{DeviceStatus, DeviceView};
 use crate::directory::{Account, Directory, Membership, Nss};
-use crate::doctor::{SSHD, Tree};
+use crate::doctor::{SSHD, Tree, with_login_shells};
 use crate::pam_stack::{Mode, diff, kept, plan::Plan};
 
 /// Members of these groups become root on most hosts.
@@ -17,7 +17,8 @@ const ROOTS_GROUPS: [&str; 3] = ["admin", "sudo", "wheel"];
 
 /// Put the second factor into the stack of a program
 ///
-/// Writes /etc/pam.d/SERVICE and, for sshd, /etc/ssh/sshd_config.d/00-oss2fa.conf; shows the difference
+/// Writes /etc/pam.d/SERVICE (and that of `sudo -i`, `su -`) and, for sshd,
+/// /etc/ssh/sshd_config.d/00-oss2fa.conf; shows the difference
 /// first, and keeps what was there for `pam remove`. It does not write what would leave the service
 /// open or nobody a way in, nor while no account that can become root has two devices, or a device
 /// and recovery codes. Keep a root shell open until you have logged in from a second terminal.
@@ -76,7 +77,7 @@ impl Install {
                  Keep this shell open, and log in from a second terminal before you close it.",
             )?;
         }
-        let report = doctor::examine(context, &tree, &[service]);
+        let report = doctor::examine(context, &tree, &with_login_shells(&tree, vec![service]));
         doctor::show(context, &report)
     }
 }

@@ -52,8 +52,7 @@ impl Try {
         let mut tree = doctor::tree(Path::new("/"))?;
         if let Some(mode) = self.mode {
             let plan = Plan::make(&tree, &service, mode).map_err(unchanged)?;
-            let stack = plan.changes.first().and_then(|change| change.new.as_deref()).unwrap_or_default();
-            set_apart(&service, stack).map_err(|error| {
+            set_apart(&plan).map_err(|error| {
                 unchanged(format!("a place apart for the stack could not be made: {error}"))
             })?;
             tree = plan.applied(&tree);
@@ -86,8 +85,8 @@ fn wants_a_key(tree: &Tree, service: &str) -> bool {
     matches!(find_stack(tree, service), Ok(Some((_, text))) if text.contains("SSH_AUTH_INFO_0"))
 }
 
-/// From here on, this process and what it starts see another `/etc/pam.d`: a copy, with this stack in it.
-fn set_apart(service: &str, stack: &str) -> io::Result<()> {
+/// From here on, this process and what it starts see another `/etc/pam.d`: a copy, with the plan's stacks.
+fn set_apart(plan: &Plan) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(FOLDER)? {
         let path = entry?.path();
@@ -104,5 +103,9 @@ fn set_apart(service: &str, stack: &str) -> io::Result<()> {
         fs::write(&path, bytes)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
     }
-    fs::write(Path::new(FOLDER).join(service), stack)
+    let stacks = plan.changes.iter().filter(|change| change.path.starts_with(FOLDER));
+    for change in stacks {
+        fs::write(&change.path, change.new.as_deref().unwrap_or_default())?;
+    }
+    Ok(())
 }

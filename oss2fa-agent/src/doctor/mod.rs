@@ -36,7 +36,34 @@ use crate::config::Config;
 pub const SSHD: &str = "sshd";
 
 /// Services that are looked at, where they exist, when nobody names any: the usual ways in, and to root.
-pub const USUAL: [&str; 3] = [SSHD, "su", "sudo"];
+pub const USUAL: [&str; 5] = [SSHD, "su", "su-l", "sudo", "sudo-i"];
+
+/// What a program calls itself for a login shell (`su -`, `sudo -i`): it is the same way in.
+#[must_use]
+pub fn login_shell_of(service: &str) -> Option<&'static str> {
+    match service {
+        "su" => Some("su-l"),
+        "sudo" => Some("sudo-i"),
+        "runuser" => Some("runuser-l"),
+        _ => None,
+    }
+}
+
+/// These services, and those that their programs go by for a login shell, where those have a file.
+#[must_use]
+pub fn with_login_shells(tree: &Tree, services: Vec<String>) -> Vec<String> {
+    let has_file = |name: &str| matches!(stack::find(tree, name), Ok(Some(_)) | Err(_));
+    let mut all = Vec::new();
+    for service in services {
+        let shell = login_shell_of(&service).filter(|shell| has_file(shell)).map(str::to_owned);
+        for name in std::iter::once(service).chain(shell) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    all
+}
 
 /// Programs that are known to run the account phase after the auth phase, so that `enforce` in it closes
 /// what the auth phase leaves open.

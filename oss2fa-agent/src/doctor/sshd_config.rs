@@ -323,6 +323,9 @@ fn ask(flat: &str) -> Result<String, Asked> {
     if output.status.success() && said.contains("usepam ") {
         return Ok(said);
     }
+    if output.status.success() {
+        return Err(Asked::Refused("this sshd knows no UsePAM, so it was built without PAM".to_owned()));
+    }
     let errors = String::from_utf8_lossy(&output.stderr);
     let last = errors.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it does not say why");
     // Without a key of a host, or the folder it wants, sshd never comes to the point.

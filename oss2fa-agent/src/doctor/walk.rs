@@ -10,11 +10,18 @@ use super::stack::{Kind, Link, Phase};
 /// More states than any stack of a host has; past it nothing is claimed.
 const MOST_STATES: usize = 200_000;
 
+/// libpam's impression and status in one. Of the statuses only success counts: another one stays until
+/// a `reset`, whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Impression {
-    Undefined,
-    Positive,
-    Negative,
+enum Standing {
+    /// No impression yet. A chain that ends so is refused, as it would be a mistake.
+    Undecided,
+    /// A positive impression, and success.
+    Good,
+    /// A positive impression, with a code that is none: it can only get worse.
+    Spoiled,
+    /// A negative impression.
+    Bad,
 }
 
 /// What libpam knows in the middle of a chain.
@@ -23,10 +30,9 @@ struct State {
     at: usize,
     /// The substack level of the link before.
     before: usize,
-    impression: Impression,
-    status: Code,
-    /// Impression and status at the beginning of each substack that it is in; `reset` goes back there.
-    saved: Vec<(Impression, Code)>,
+    standing: Standing,
+    /// The standing at the beginning of each substack that it is in; `reset` goes back there.
+    saved: Vec<Standing>,
     factor: Factor,
 }
 
@@ -53,20 +59,8 @@ pub(super) struct TooManyWays;
 
 impl State {
     fn first() -> Self {
-        let (impression, status) = (Impression::Undefined, Code::PERM_DENIED);
-        Self {
-            at: 0,
-            before: 0,
-            impression,
-            status,
-            saved: vec![(impression, status)],
-            factor: Factor::Unasked,
-        }
-    }
-
-    /// Both are wanted: libpam takes a success without a good impression for a mistake.
-    fn is_success(&self) -> bool {
-        self.status == Code::SUCCESS && self.impression == Impression::Positive
+        let standing = Standing::Undecided;
+        Self { at: 0, before: 0, standing, saved: vec![standing], factor: Factor::Unasked }
     }
 }
 
@@ -83,7 +77,8 @@ impl<'c> Walk<'c> {
         came_from.insert(first, None);
         while let Some(state) = waiting.pop_front() {
             if state.at >= self.links.len() {
-                if state.is_success() && (who == Who::Owner || state.factor == Factor::Unasked) {
+                if state.standing == Standing::Good && (who == Who::Owner || state.factor == Factor::Unasked)
+                {
                     return Ok(Some(steps(&came_from, &state)));
                 }
                 continue;
@@ -106,10 +101,8 @@ impl<'c> Walk<'c> {
         let mut entered = state.clone();
         entered.before = link.level;
         if state.before < link.level {
-            entered.saved.resize(link.level + 1, (state.impression, state.status));
-            if let Some(saved) = entered.saved.get_mut(link.level) {
-                *saved = (state.impression, state.status);
-            }
+            entered.saved.resize(link.level + 1, state.standing);
+            entered.saved.iter_mut().skip(link.level).for_each(|saved| *saved = state.standing);
         } else {
             entered.saved.truncate(link.level + 1);
         }
@@ -132,36 +125,27 @@ impl<'c> Walk<'c> {
         match action {
             Action::Ignore => {}
             Action::Ok | Action::Done => {
-                let fresh = next.impression == Impression::Undefined;
-                if fresh || (next.impression == Impression::Positive && next.status == Code::SUCCESS) {
-                    next.impression = Impression::Positive;
-                    next.status = code;
-                }
-                if next.impression == Impression::Positive && action == Action::Done {
+                next.standing = match (next.standing, code == Code::SUCCESS) {
+                    (Standing::Undecided | Standing::Good, true) => Standing::Good,
+                    (Standing::Undecided | Standing::Good, false) => Standing::Spoiled,
+                    (other, _) => other,
+                };
+                if action == Action::Done && next.standing != Standing::Bad {
                     last = self.end_of_level(state.at, link.level);
                 }
             }
-            Action::Bad | Action::Die => {
-                if next.impression != Impression::Negative {
-                    next.impression = Impression::Negative;
-                    next.status = if code == Code::IGNORE { Code::PERM_DENIED } else { code };
-                }
-                if action == Action::Die {
-                    last = self.end_of_level(state.at, link.level);
-                }
+            Action::Bad => next.standing = Standing::Bad,
+            Action::Die => {
+                next.standing = Standing::Bad;
+                last = self.end_of_level(state.at, link.level);
             }
-            Action::Reset => {
-                if let Some((impression, status)) = next.saved.get(link.level).copied() {
-                    (next.impression, next.status) = (impression, status);
-                }
-            }
+            Action::Reset => next.standing = next.saved.get(link.level).copied().unwrap_or(Standing::Bad),
             Action::Jump(lines) => match self.jump(state.at, link.level, lines) {
                 Ok(at) => last = at,
                 Err(at) => {
                     // Past the end of the stack: libpam refuses whatever came before.
                     last = at;
-                    next.impression = Impression::Negative;
-                    next.status = Code::PERM_DENIED;
+                    next.standing = Standing::Bad;
                 }
             },
         }

@@ -24,11 +24,18 @@ struct Phases {
     session: bool,
 }
 
-/// The new text of the stack of `service`, whose text is `original`.
+/// The new text of the stack of `service`, whose text is `original`; `way_back` is what `pam remove` is
+/// told to undo it.
 ///
 /// # Errors
 /// A sentence that says why this program cannot write it.
-pub(crate) fn protect(tree: &Tree, service: &str, original: &str, mode: Mode) -> Result<String, String> {
+pub(crate) fn protect(
+    tree: &Tree,
+    service: &str,
+    way_back: &str,
+    original: &str,
+    mode: Mode,
+) -> Result<String, String> {
     let (lines, fault) = line::lines(original);
     if let Some((number, _)) = fault {
         return Err(format!("its line {number} cannot be read"));
@@ -64,7 +71,7 @@ pub(crate) fn protect(tree: &Tree, service: &str, original: &str, mode: Mode) ->
         }
         if number == last_auth {
             end_line(&mut text);
-            text.push_str(&auth_lines(service, mode));
+            text.push_str(&auth_lines(way_back, mode));
         }
         if number == last_account && service == SSHD {
             end_line(&mut text);
@@ -77,9 +84,10 @@ pub(crate) fn protect(tree: &Tree, service: &str, original: &str, mode: Mode) ->
     Ok(text)
 }
 
-fn auth_lines(service: &str, mode: Mode) -> String {
-    let mut lines =
-        format!("# The second factor. `oss2fa-agent pam remove {service}` puts back what was here before.\n");
+fn auth_lines(way_back: &str, mode: Mode) -> String {
+    let mut lines = format!(
+        "# The second factor. `oss2fa-agent pam remove {way_back}` puts back what was here before.\n"
+    );
     if mode == Mode::PublicKeyAndCode {
         lines.push_str(&format!("{KEY_WAS_SHOWN}\n"));
     }

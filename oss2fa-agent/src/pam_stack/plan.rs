@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Mode, drop_in, edit};
-use crate::doctor::{self, Report, SSHD, SSHD_CONFIG, Tree, find_stack};
+use crate::doctor::{self, Report, SSHD, SSHD_CONFIG, Tree, Verdict, find_stack};
 
 /// Where stacks are written.
 const FOLDER: &str = "/etc/pam.d";
@@ -34,6 +34,24 @@ impl Plan {
                 "the mode publickey+code is for sshd: {service} knows no keys. Take password+code"
             ));
         }
+        let mut changes = vec![Self::stack(tree, service, service, mode)?];
+        let shell = doctor::login_shell_of(service);
+        if let Some(shell) = shell.filter(|shell| matches!(find_stack(tree, shell), Ok(Some(_)))) {
+            let planned = Self { changes: changes.clone() }.applied(tree);
+            // One that includes the other has our line by it.
+            if !doctor::names_the_module(&planned, shell) {
+                changes.push(Self::stack(tree, shell, service, mode)?);
+            }
+        }
+        if service == SSHD {
+            changes.push(Self::sshd(tree, mode)?);
+        }
+        let plan = Self { changes };
+        plan.hold_against_the_doctor(tree, service)?;
+        Ok(plan)
+    }
+
+    fn stack(tree: &Tree, service: &str, way_back: &str, mode: Mode) -> Result<Change, String> {
         let path = Path::new(FOLDER).join(service);
         let shown = tree.shown(&path).display().to_string();
         let found = find_stack(tree, service).map_err(|error| format!("{shown} cannot be read: {error}"))?;
@@ -47,17 +65,15 @@ impl Plan {
                 "{shown} is not text in UTF-8: this command would not give it back as it is"
             ));
         }
-        let new = edit::protect(tree, service, &text, mode)
-            .map_err(|why| format!("{shown} is left as it is, because {why}. Write the stack by hand, as the examples show, and ask `oss2fa-agent doctor {service}`"))?;
+        let new = edit::protect(tree, service, way_back, &text, mode).map_err(|why| {
+            format!(
+                "{shown} is left as it is, because {why}. Write the stack by hand, as the examples show, and ask \
+                 `oss2fa-agent doctor {service}`"
+            )
+        })?;
         // A file of the distribution stays; one of the host takes its place.
         let old = (source == path).then_some(text);
-        let mut changes = vec![Change { path, old, new: Some(new) }];
-        if service == SSHD {
-            changes.push(Self::sshd(tree, mode)?);
-        }
-        let plan = Self { changes };
-        plan.hold_against_the_doctor(tree, service)?;
-        Ok(plan)
+        Ok(Change { path, old, new: Some(new) })
     }
 
     fn sshd(tree: &Tree, mode: Mode) -> Result<Change, String> {
@@ -85,20 +101,22 @@ impl Plan {
     // Before anything is written: it must protect, and must not lock everybody out.
     fn hold_against_the_doctor(&self, tree: &Tree, service: &str) -> Result<(), String> {
         let planned = self.applied(tree);
+        let services = doctor::with_login_shells(&planned, vec![service.to_owned()]);
         // What the agent's configuration says is told after the installation.
-        let report: Report = doctor::examine(&planned, &[service.to_owned()], &Err(String::new()));
+        let report: Report = doctor::examine(&planned, &services, &Err(String::new()));
         let by_hand = "Nothing was changed; write the stack by hand, as the examples show";
-        match report.services.first() {
-            Some(found) if !report.protected => Err(format!(
-                "with our lines added, {service} would still let people by: {}. {by_hand}",
-                found.sentence
-            )),
-            Some(_) if !doctor::lets_somebody_in(&planned, service) => Err(format!(
-                "with our lines added, nobody would get in by {service}: its lines are not ones that this command \
-                 can add to. {by_hand}"
-            )),
-            Some(_) => Ok(()),
-            None => Err(format!("{service} could not be examined. {by_hand}")),
+        if let Some(found) = report.services.iter().find(|found| found.verdict != Verdict::Protected) {
+            return Err(format!(
+                "with our lines added, {} would still let people by: {}. {by_hand}",
+                found.service, found.sentence
+            ));
         }
+        if let Some(shut) = services.iter().find(|service| !doctor::lets_somebody_in(&planned, service)) {
+            return Err(format!(
+                "with our lines added, nobody would get in by {shut}: its lines are not ones that this command can \
+                 add to. {by_hand}"
+            ));
+        }
+        Ok(())
     }
 }
