@@ -32,21 +32,11 @@ const VERSION: &str = "0.1.0-1";
 const MODULE: &str = "pam_oss2fa.so";
 
 #[test]
-fn lintian_finds_nothing_in_the_agent() {
-    lintian_finds_nothing_in(AGENT);
-}
-
-#[test]
-fn lintian_finds_nothing_in_the_server() {
-    lintian_finds_nothing_in(SERVER);
-}
-
-fn lintian_finds_nothing_in(package: &str) {
+fn lintian_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let file = build_package(package, VERSION, folder.path(), "gzip");
     let lintian = Command::new("lintian")
         .args(["--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit"])
-        .arg(&file)
+        .args([AGENT, SERVER].map(|package| build_package(package, VERSION, folder.path(), "gzip")))
         .output()
         .unwrap_or_else(|error| panic!("lintian does not run: {error}"));
     Ran::from(lintian).expect_ok("lintian");

@@ -1,11 +1,13 @@
-//! A Debian 12 in a folder, to install the package in: made once by debootstrap, kept as an archive
-//! below `target/debootstrap`, and unpacked afresh for every test.
+//! A Debian 12 in a folder, to install the packages in: made once by debootstrap, kept below
+//! `target/debootstrap`, and the ground for every test, which writes into a folder of its own above it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
 /// What the tests need in it beside Debian's smallest system. Another list makes another archive.
@@ -14,7 +16,16 @@ const PACKAGES: &str =
 
 /// A root of its own; gone when dropped.
 pub(crate) struct DebianRoot {
-    folder: TempDir,
+    /// Holds what the test has written; removed after the mount.
+    _folder: TempDir,
+    root: PathBuf,
+}
+
+impl Drop for DebianRoot {
+    fn drop(&mut self) {
+        // Should it stay, it goes with the namespace; only the folder is left then.
+        let _unmounted = umount2(&self.root, MntFlags::MNT_DETACH);
+    }
 }
 
 /// What a command in it came to.
@@ -27,15 +38,32 @@ pub(crate) struct Ran {
 }
 
 impl DebianRoot {
-    /// Unpacks a fresh one.
+    /// A fresh one. The calling thread, and what it starts from now on, see it; the machine does not.
     pub(crate) fn fresh() -> Self {
-        let archive = archive();
+        let ground = ground();
         let folder = tempfile::Builder::new().prefix("oss2fa-debian-").tempdir_in("/var/tmp").unwrap();
+        let within = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            // A root that only root could enter would be of no use.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let (written, work, root) = (within("written"), within("work"), within("root"));
+        let none = None::<&str>;
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            ground.display(),
+            written.display(),
+            work.display()
+        );
+        // With the namespace goes the mount, however the test ends.
+        unshare(CloneFlags::CLONE_NEWNS)
+            .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
+            .and_then(|()| mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(&*options)))
+            .unwrap_or_else(|error| panic!("no root above {}, as root: {error}", ground.display()));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let unpacked =
-            Command::new("tar").arg("-C").arg(folder.path()).arg("-xpf").arg(&archive).output().unwrap();
-        assert!(unpacked.status.success(), "tar could not unpack {}: {unpacked:?}", archive.display());
-        Self { folder }
+        Self { _folder: folder, root }
     }
 
     /// The same, with a package of this version installed.
@@ -47,7 +75,7 @@ impl DebianRoot {
 
     /// A path inside, as seen from outside.
     pub(crate) fn path(&self, inside: &str) -> PathBuf {
-        self.folder.path().join(inside.trim_start_matches('/'))
+        self.root.join(inside.trim_start_matches('/'))
     }
 
     /// Builds a package in this version and installs it with dpkg.
@@ -68,7 +96,7 @@ impl DebianRoot {
         let output = Command::new("unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"])
             .arg("mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -c \"$1\"")
-            .arg(self.folder.path())
+            .arg(&self.root)
             .arg(script)
             .env_clear()
             .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8")])
@@ -150,6 +178,22 @@ pub(crate) fn build_package(package: &str, version: &str, folder: &Path, compres
         Ran { ok: output.status.success(), text: String::from_utf8_lossy(&output.stderr).into_owned() };
     said.expect_ok("packaging/debian/build-deb.sh (has `make build` run?)");
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// The fresh system, unpacked where it is not. Nobody writes into it.
+fn ground() -> PathBuf {
+    let ground = archive().with_extension("");
+    let lock = File::create(ground.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if !ground.exists() {
+        let new = ground.with_extension("new");
+        let script =
+            "rm -rf \"$1\"; mkdir \"$1\"; tar -C \"$1\" -xpf \"$2\"; chmod 755 \"$1\"; mv \"$1\" \"$3\"";
+        let words = [&new, &archive(), &ground];
+        let unpacked = Command::new("sh").args(["-eu", "-c", script, "sh"]).args(words).output().unwrap();
+        Ran::from(unpacked).expect_ok("unpacking the archive of a Debian");
+    }
+    ground
 }
 
 /// The archive of the fresh system, made where it is missing.
