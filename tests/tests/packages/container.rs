@@ -60,7 +60,8 @@ fn build(podman: &Podman) {
     podman
         .run(&[
             "build",
-            // The build's own containers need no cgroups then.
+            // One layer at the end; and the containers of the build need no cgroups.
+            "--layers=false",
             "--isolation=chroot",
             "--build-arg=BASE=localhost/debian",
             "--tag=oss2fa",

@@ -1,5 +1,5 @@
-//! podman in namespaces of its own, with its images in a temporary folder: no image, container or network of
-//! this machine is seen or touched.
+//! podman in namespaces of its own, with its images in memory: no image, container or network of this machine
+//! is seen or touched.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::root::Ran;
 
-/// Makes the namespaces fit for podman and waits until the test ends. `$1` is the folder.
+/// Makes the namespaces fit for podman and waits until the test ends.
 ///
 /// The runtime asks for a hierarchy of cgroups of one kind, even where it makes none.
 const HOLD: &str = r#"
@@ -36,6 +36,14 @@ events_logger = "file"
 runtime = "crun"
 "#;
 
+/// Below the /run of its own, which is in memory.
+const STORAGE: &str = r#"
+[storage]
+driver = "overlay"
+graphroot = "/run/images"
+runroot = "/run/containers"
+"#;
+
 /// A podman; its containers end when it is dropped.
 pub(crate) struct Podman {
     folder: TempDir,
@@ -46,12 +54,8 @@ pub(crate) struct Podman {
 impl Podman {
     /// One without images.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("oss2fa-podman-").tempdir_in("/var/tmp").unwrap();
-        let here = folder.path().display();
-        let storage = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{here}/images\"\nrunroot = \"/run/images\"\n"
-        );
-        fs::write(folder.path().join("storage.conf"), storage).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("storage.conf"), STORAGE).unwrap();
         fs::write(folder.path().join("containers.conf"), CONFIGURATION).unwrap();
         let mut unshare = Command::new("unshare")
             .args(["--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-eu", "-c", HOLD])

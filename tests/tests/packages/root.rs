@@ -16,15 +16,15 @@ const PACKAGES: &str =
 
 /// A root of its own; gone when dropped.
 pub(crate) struct DebianRoot {
-    /// Holds what the test has written; removed after the mount.
-    _folder: TempDir,
+    /// Where what the test has written is mounted.
+    folder: TempDir,
     root: PathBuf,
 }
 
 impl Drop for DebianRoot {
     fn drop(&mut self) {
         // Should it stay, it goes with the namespace; only the folder is left then.
-        let _unmounted = umount2(&self.root, MntFlags::MNT_DETACH);
+        let _unmounted = umount2(self.folder.path(), MntFlags::MNT_DETACH);
     }
 }
 
@@ -42,28 +42,24 @@ impl DebianRoot {
     pub(crate) fn fresh() -> Self {
         let ground = ground();
         let folder = tempfile::Builder::new().prefix("oss2fa-debian-").tempdir_in("/var/tmp").unwrap();
-        let within = |name: &str| {
-            let path = folder.path().join(name);
-            fs::create_dir(&path).unwrap();
-            // A root that only root could enter would be of no use.
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            path
-        };
-        let (written, work, root) = (within("written"), within("work"), within("root"));
+        let here = folder.path();
         let none = None::<&str>;
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            ground.display(),
-            written.display(),
-            work.display()
-        );
-        // With the namespace goes the mount, however the test ends.
+        // With the namespace goes all that is mounted, however the test ends; and nothing waits for a disk.
         unshare(CloneFlags::CLONE_NEWNS)
             .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-            .and_then(|()| mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(&*options)))
-            .unwrap_or_else(|error| panic!("no root above {}, as root: {error}", ground.display()));
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { _folder: folder, root }
+            .and_then(|()| mount(Some("tmpfs"), here, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")))
+            .unwrap_or_else(|error| panic!("no namespace of its own, as root: {error}"));
+        let [written, work, root] = ["written", "work", "root"].map(|name| {
+            let path = here.join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        });
+        let layers = [("lowerdir", &ground), ("upperdir", &written), ("workdir", &work)];
+        let options = layers.map(|(layer, path)| format!("{layer}={}", path.display())).join(",");
+        mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(&*options))
+            .unwrap_or_else(|error| panic!("no root above {}: {error}", ground.display()));
+        Self { folder, root }
     }
 
     /// The same, with a package of this version installed.
