@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::MODULE;
+use crate::people::ENROL_ROOT;
 use crate::root::{DebianRoot, Ran, owned_by, repository, target};
 use crate::server_package::START_ONCE;
+use crate::{AGENT, MODULE, VERSION as DEBIAN_VERSION};
 
 const VERSION: &str = "0.1.0";
 const CONFIG: &str = "/etc/oss2fa/server.toml";
@@ -121,6 +122,37 @@ fn an_account_that_somebody_logs_in_with_stops_the_install() {
         assert!(refusal.contains(&format!("{package}: this host already has a user")), "{refusal}");
         assert!(!root.path("/usr/bin").join(package).exists(), "{package} is installed");
     }
+}
+
+#[test]
+fn the_stacks_of_those_systems_ask_below_a_substack_and_not_below_an_include() {
+    let root = DebianRoot::with_package(AGENT, DEBIAN_VERSION);
+    // As authselect writes it.
+    let system_auth =
+        "auth required pam_env.so\nauth sufficient pam_unix.so nullok\nauth required pam_deny.so\n";
+    root.write("/etc/pam.d/system-auth", system_auth);
+    let stacks = std::fs::read_to_string(repository().join("packaging/rpm/stacks.md")).unwrap();
+    let line = |words: &str| {
+        let found =
+            stacks.lines().map(str::trim).find(|line| line.starts_with("auth ") && line.contains(words));
+        found.unwrap_or_else(|| panic!("no '{words}' in stacks.md"))
+    };
+    let (password, code) = (line("substack"), line(MODULE));
+    root.write("/etc/pam.d/documented", &format!("{password}\n{code}\n"));
+    root.write("/etc/pam.d/included", &format!("auth include system-auth\n{code}\n"));
+    let script = format!(
+        "echo root:secret | chpasswd
+        oss2fa-agent serve 2>/dev/null &
+        for i in $(seq 100); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
+        {{ {ENROL_ROOT}; }} >/dev/null
+        login() {{ printf '%s\\n%s\\n' \"$2\" \"$3\" | pamtester \"$1\" root authenticate >/dev/null 2>&1; echo $?; }}
+        login documented secret $(oathtool --hotp -b -c 1 $secret)
+        login documented secret 000000
+        login documented wrong $(oathtool --hotp -b -c 2 $secret)
+        login included secret nothing"
+    );
+    let statuses = root.run(&script).expect_ok("the logins");
+    assert_eq!(statuses.split_whitespace().collect::<Vec<_>>(), ["0", "1", "1", "0"], "{statuses}");
 }
 
 /// Runs `packaging/rpm/build-rpm.sh` on the release build: the agent's package and the server's.
