@@ -288,6 +288,46 @@ fn a_system_in_a_folder() {
     assert_eq!(changed.trim(), "Only in /run/image/etc/pam.d: also");
 }
 
+/// As Fedora has them: a substack for the password, and account lines that end early for local users.
+const FEDORA: [(&str, &str); 3] = [
+    (
+        "sshd",
+        "auth substack password-auth\nauth include postlogin\naccount required pam_nologin.so\n\
+         account include password-auth\nsession include password-auth\n",
+    ),
+    (
+        "password-auth",
+        "auth required pam_env.so\nauth [default=1 ignore=ignore success=ok] pam_localuser.so\n\
+         auth sufficient pam_unix.so nullok\nauth required pam_deny.so\naccount required pam_unix.so\n\
+         account sufficient pam_localuser.so\naccount required pam_permit.so\nsession required pam_unix.so\n",
+    ),
+    ("postlogin", "auth optional pam_faildelay.so delay=0\n"),
+];
+
+#[test]
+fn stacks_as_fedora_has_them() {
+    let host = host();
+    for (service, stack) in FEDORA {
+        host.write(&format!("/etc/pam.d/{service}"), stack);
+    }
+    host.program(&["rm", "/etc/pam.d/sudo-i"]).succeed();
+    host.write("/etc/pam.d/sudo", "auth include password-auth\naccount include password-auth\n");
+    let before = files(&host);
+    let ran = install(&host, "sudo", "password+code");
+    assert!(ran.status == 1 && ran.stderr.contains("/etc/pam.d/password-auth:3 says `sufficient`"), "{ran}");
+    let shown = installed(&host, "sshd", "password+code");
+    assert!(shown.contains("refuses one that has shown none"), "the key alone is refused, too: {shown}");
+    let both = ["authenticate", "acct_mgmt"];
+    let login = |operations: &[&str], typed: &[&str]| {
+        host.pamtester("sshd", "ferris", &[], operations, typed).run().0
+    };
+    assert_eq!(login(&both, &[PASSWORD, &host.code("ferris")]), Pam::Success);
+    assert_eq!(login(&both, &[PASSWORD, "000000"]), Pam::AuthErr);
+    assert_eq!(login(&["acct_mgmt"], &[]), Pam::PermDenied);
+    removed(&host, "sshd");
+    assert_eq!(files(&host), before);
+}
+
 #[test]
 fn a_try_is_a_whole_login_and_touches_nothing() {
     let host = host();

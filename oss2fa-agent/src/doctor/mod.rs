@@ -256,3 +256,113 @@ fn without_stack(service: &str, unreadable: Unreadable) -> ServiceReport {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A host of nothing but these files.
+    fn host(files: &[(&str, &str)]) -> Tree {
+        files.iter().fold(Tree::new(Path::new("/nonexistent")), |tree, (name, text)| {
+            tree.with(&Path::new("/etc/pam.d").join(name), Some((*text).to_owned()))
+        })
+    }
+
+    fn verdict(tree: &Tree) -> ServiceReport {
+        let report = examine(tree, &["door".to_owned()], &Err("none".to_owned()));
+        report.services.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_not_called_protected() {
+        let ours = "auth required pam_oss2fa.so\n";
+        for (text, why) in [
+            ("@include door\n".to_owned(), "a file that includes itself"),
+            (format!("{ours}@include\n"), "without the name of a file"),
+            (format!("{ours}# {}\n", "x".repeat(1100)), "longer than 1022 bytes"),
+            (format!("{ours}auth required pam_unix.so\0\n"), "a zero byte"),
+        ] {
+            let found = verdict(&host(&[("door", &text)]));
+            assert_eq!(found.verdict, Verdict::Unclear, "{why}");
+            assert!(found.sentence.contains(why), "{}", found.sentence);
+        }
+    }
+
+    #[test]
+    fn long_stacks_with_substacks_in_substacks_are_gone_through_to_the_end() {
+        let mut files = vec![("door".to_owned(), String::new())];
+        for depth in 0..10 {
+            let controls = [
+                "required",
+                "[success=ok ignore=ignore user_unknown=reset default=bad]",
+                "[default=2]",
+                "optional",
+            ];
+            let mut text: String = controls
+                .iter()
+                .cycle()
+                .take(40)
+                .map(|control| format!("auth {control} pam_any.so\n"))
+                .collect();
+            text += &format!("auth substack part{depth}\n");
+            let name = if depth == 0 { "door".to_owned() } else { format!("part{}", depth - 1) };
+            files.push((name, text));
+        }
+        files.push((
+            "part9".to_owned(),
+            "auth required pam_oss2fa.so\nauth required pam_unix.so\n".to_owned(),
+        ));
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        // The line of ours is ten substacks deep, and above it there are jumps and resets of their own.
+        assert_ne!(verdict(&host(&files)).verdict, Verdict::Unclear);
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("auth "),
+            Just("account "),
+            Just("-session "),
+            Just("@include "),
+            Just("include "),
+            Just("substack "),
+            Just("door"),
+            Just("other"),
+            Just("required "),
+            Just("sufficient "),
+            Just("[success="),
+            Just("default="),
+            Just("1"),
+            Just("done"),
+            Just("] "),
+            Just("pam_oss2fa.so "),
+            Just("pam_permit.so"),
+            Just("enforce"),
+            Just("\\\n"),
+            Just("\n"),
+            Just("\n"),
+            Just("# "),
+            Just("\\]"),
+            Just("ü"),
+            Just("\0"),
+        ];
+        proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_it_panic_or_go_on_for_ever(one in words(), other in words()) {
+            let tree = host(&[("door", &one), ("other", &other)]);
+            let found = verdict(&tree);
+            prop_assert!(!found.sentence.is_empty());
+            // Where nothing names the module, nothing but a stack that lets nobody in is protected.
+            if !names_the_module(&tree, "door") && found.verdict == Verdict::Protected {
+                prop_assert!(!lets_somebody_in(&tree, "door"));
+            }
+        }
+    }
+}

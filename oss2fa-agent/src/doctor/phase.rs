@@ -70,7 +70,7 @@ fn missing(links: &[Link], phase: Phase) -> Gap {
         (Phase::Account, None) => Gap {
             place: None,
             what: format!("no account line says `{OURS} enforce`"),
-            cure: format!("put `account required {OURS} enforce` below the other account lines"),
+            cure: format!("put `account required {OURS} enforce` above the other account lines"),
         },
         (Phase::Account, Some(link)) => Gap {
             place: Some(link.place.clone()),
@@ -133,7 +133,13 @@ fn skipped(step: &Step, link: &Link, ours: &Link) -> Gap {
                 "{} says `{words}` for {}, above {OURS} at {}: {when} is not asked for a code",
                 link.place, link.module, ours.place
             ),
-            format!("write `requisite` there, or move the line of {OURS} above it"),
+            match link.place.path == ours.place.path {
+                true => format!("write `requisite` there, or move the line of {OURS} above it"),
+                false => format!(
+                    "move the line of {OURS} above the one that includes {}, or include that file by `substack`",
+                    link.place.path.display()
+                ),
+            },
         ),
     };
     Gap { place: Some(link.place.clone()), what, cure }

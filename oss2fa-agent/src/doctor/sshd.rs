@@ -51,12 +51,11 @@ pub(super) fn examine(tree: &Tree, walked: Walked) -> ServiceReport {
             format!("{} refuses whoever has shown no second factor", told(&walked, Phase::Account))
         }
         _ => {
-            if auth {
-                notes.push(
-                    "nothing but sshd's AuthenticationMethods keeps a public key alone from being enough: \
-                     `account required pam_oss2fa.so enforce` would, too"
-                        .to_owned(),
-                );
+            if let Some(gap) = walked.account.gap.as_ref().filter(|_| auth) {
+                notes.push(format!(
+                    "nothing but sshd's AuthenticationMethods keeps a public key alone from being enough, since {}: {}",
+                    gap.what, gap.cure
+                ));
             }
             format!("every login is asked for a second factor by {}", told(&walked, Phase::Auth))
         }

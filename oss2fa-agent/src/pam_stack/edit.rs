@@ -53,9 +53,13 @@ pub(crate) fn protect(
     let Some(last_auth) = last(|phases| phases.auth) else {
         return Err("it has no auth lines of its own".to_owned());
     };
-    let last_account = last(|phases| phases.account).unwrap_or(last_auth);
+    // Above the others: a `sufficient` among them, as Fedora has it, would end the phase before ours.
+    let first_account = about.iter().find(|(_, phases)| phases.account).map(|(line, _)| line.number);
     let mut text = String::new();
     for (number, raw) in original.split_inclusive('\n').enumerate().map(|(at, raw)| (at + 1, raw)) {
+        if service == SSHD && first_account == Some(number) {
+            text.push_str(&account_lines());
+        }
         let whole = about.iter().find(|(line, _)| (line.number..=line.last).contains(&number));
         match whole
             .filter(|(line, phases)| mode != Mode::PasswordAndCode && asks_for_a_password(line, phases))
@@ -73,15 +77,19 @@ pub(crate) fn protect(
             end_line(&mut text);
             text.push_str(&auth_lines(way_back, mode));
         }
-        if number == last_account && service == SSHD {
-            end_line(&mut text);
-            text.push_str(&format!(
-                "# A login by public key alone runs only the account lines: this one refuses it.\n\
-                 account    required     {OURS} enforce\n"
-            ));
-        }
+    }
+    if service == SSHD && first_account.is_none() {
+        end_line(&mut text);
+        text.push_str(&account_lines());
     }
     Ok(text)
+}
+
+fn account_lines() -> String {
+    format!(
+        "# A login by public key alone runs only the account lines: this one refuses it.\n\
+         account    required     {OURS} enforce\n"
+    )
 }
 
 fn auth_lines(way_back: &str, mode: Mode) -> String {

@@ -79,6 +79,10 @@ impl Plan {
     fn sshd(tree: &Tree, mode: Mode) -> Result<Change, String> {
         let path = PathBuf::from(drop_in::PATH);
         let shown = tree.shown(&path).display().to_string();
+        if let Some(folder) = path.parent().filter(|folder| !tree.has(folder)) {
+            let folder = tree.shown(folder).display().to_string();
+            return Err(format!("there is no folder {folder}, which sshd's settings go into: make it first"));
+        }
         let old = tree.read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         let new = Some(drop_in::text(mode));
         let planned = tree.clone().with(&path, new.clone());
