@@ -288,6 +288,49 @@ fn a_system_in_a_folder() {
     assert_eq!(changed.trim(), "Only in /run/image/etc/pam.d: also");
 }
 
+#[test]
+fn an_installation_that_is_cut_short_leaves_whole_files_and_a_way_back() {
+    let host = host();
+    let before = files(&host);
+    let paths = ["/etc/pam.d/sshd", "/etc/ssh/sshd_config.d/00-oss2fa.conf"];
+    let texts = || paths.map(|path| host.path(path).exists().then(|| host.read(path)));
+    let old = texts();
+    let _shown = installed(&host, "sshd", "password+code");
+    let new = texts();
+    removed(&host, "sshd");
+    let mut cut_short = 0;
+    // Each rename is a step that others can see; the power fails just before it.
+    for step in 1.. {
+        let cut = format!("inject=rename:signal=KILL:when={step}");
+        let strace = ["strace", "-f", "-o", "/dev/null", "-e", "trace=rename", "-e", &cut];
+        let install = ["oss2fa-agent", "pam", "install", "sshd", "--mode", "password+code", "--yes"];
+        let ran = host.program(&[&strace[..], &install].concat()).run();
+        if ran.status == 0 {
+            break;
+        }
+        assert_eq!(ran.status, 128 + 9, "{ran}");
+        for ((now, old), new) in texts().iter().zip(&old).zip(&new) {
+            assert!(now == old || now == new, "half of a file: {now:?}");
+        }
+        let ran = host.cli(&["pam", "remove", "sshd", "--yes"]).run();
+        assert!(ran.status == 0 || ran.stderr.contains("nothing is kept"), "{ran}");
+        assert_eq!(texts(), old, "after {step} steps");
+        cut_short += 1;
+    }
+    assert!(cut_short >= 5, "{cut_short}");
+    assert_eq!(texts(), new);
+    // So is one that is cut short on the way back.
+    for step in 1..3 {
+        let cut = format!("inject=rename,unlink:signal=KILL:when={step}");
+        let strace = ["strace", "-f", "-o", "/dev/null", "-e", "trace=rename,unlink", "-e", &cut];
+        let remove = ["oss2fa-agent", "pam", "remove", "sshd", "--yes"];
+        let ran = host.program(&[&strace[..], &remove].concat()).run();
+        assert_eq!(ran.status, 128 + 9, "{ran}");
+    }
+    removed(&host, "sshd");
+    assert_eq!(files(&host), before);
+}
+
 /// As Fedora has them: a substack for the password, and account lines that end early for local users.
 const FEDORA: [(&str, &str); 3] = [
     (
@@ -367,4 +410,7 @@ fn a_try_is_a_whole_login_and_touches_nothing() {
     assert_eq!(attempt(&["sudo", "ferris"], &typed(&host.code("ferris"))).status, 0);
     assert_eq!(attempt(&["nowhere/else", "ferris"], "").status, 2);
     assert_eq!(attempt(&["sudo", "--", "-v"], "").status, 2);
+    host.program(&["mount", "--bind", "/dev/null", "/usr/bin/pamtester"]).succeed();
+    let ran = attempt(&["sudo", "ferris"], "");
+    assert!(ran.status == 1 && ran.stderr.contains("apt install pamtester"), "{ran}");
 }

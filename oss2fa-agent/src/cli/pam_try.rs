@@ -44,7 +44,7 @@ impl Try {
         if self.user.is_empty() || self.user.starts_with('-') {
             return Err(Failure::new(OwnCode::BadUsage, "name the user who logs in"));
         }
-        if !Path::new(PROGRAM).exists() {
+        if !is_program(Path::new(PROGRAM)) {
             return Err(unchanged(format!(
                 "{PROGRAM} is not there, and a login through libpam takes it: apt install pamtester"
             )));
@@ -79,6 +79,10 @@ impl Try {
         );
         Err(Failure::new(OwnCode::LoginRefused, message))
     }
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 fn wants_a_key(tree: &Tree, service: &str) -> bool {

@@ -24,6 +24,23 @@ pub(super) fn examine(tree: &Tree, walked: Walked) -> ServiceReport {
             };
         }
     };
+    let named = config.setting("pamservicename", &[]);
+    if named.value != SSHD {
+        return ServiceReport {
+            service: SSHD.to_owned(),
+            verdict: Verdict::Unclear,
+            sentence: format!(
+                "with {}, sshd goes by another stack than this one",
+                named.told("PAMServiceName")
+            ),
+            line: named.place.clone(),
+            cure: Some(format!(
+                "take that setting out, or examine the stack that counts by `oss2fa-agent doctor {}`",
+                named.value
+            )),
+            notes: walked.notes.clone(),
+        };
+    }
     let mut notes = walked.notes.clone();
     if let Some(why) = &config.unasked {
         notes.push(format!("sshd itself was not asked ({why}): what is said here is read from its files"));

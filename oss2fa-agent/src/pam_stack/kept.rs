@@ -60,6 +60,11 @@ pub(crate) fn of(tree: &Tree, service: &str) -> io::Result<Option<Kept>> {
 pub(crate) fn install(tree: &Tree, service: &str, plan: &Plan) -> io::Result<()> {
     let folder = Path::new(FOLDER).join(service);
     let inside = safe(tree, &folder)?;
+    // Without its list it is of an attempt that was cut short before it changed anything.
+    match fs::remove_dir_all(&inside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&inside)?;
     let mut list = String::new();
     for (number, change) in plan.changes.iter().enumerate() {
@@ -76,7 +81,7 @@ pub(crate) fn install(tree: &Tree, service: &str, plan: &Plan) -> io::Result<()>
     plan.changes.iter().try_for_each(|change| write(tree, change))
 }
 
-/// Puts back what was there.
+/// Puts back what was there. Cut short, it can be done again.
 pub(crate) fn remove(tree: &Tree, kept: &Kept) -> io::Result<()> {
     for change in &kept.back {
         write(tree, change)?;
@@ -92,8 +97,13 @@ fn write(tree: &Tree, change: &Change) -> io::Result<()> {
     match (&change.new, fs::symlink_metadata(&path)) {
         (Some(new), Ok(like)) => replace(&path, new, Some(&like)),
         (Some(new), Err(_)) => replace(&path, new, None),
-        (None, Ok(_)) => fs::remove_file(&path).and_then(|()| sync(path.parent().unwrap_or(&path))),
-        (None, Err(_)) => Ok(()),
+        (None, there) => {
+            discard(&beside(&path)?)?;
+            if there.is_ok() {
+                fs::remove_file(&path)?;
+            }
+            sync(path.parent().unwrap_or(&path))
+        }
     }
 }
 
@@ -117,15 +127,8 @@ fn safe(tree: &Tree, path: &Path) -> io::Result<PathBuf> {
 /// In one stroke: whoever reads meanwhile gets the old text or the new one, and so does a host whose
 /// power fails. Owner and mode are those of the file before, or root's and readable.
 fn replace(path: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::other("it has no folder"));
-    };
-    let new = folder.join(format!(".{}.oss2fa-new", name.to_string_lossy()));
-    // Of an attempt that was cut short.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let new = beside(path)?;
+    discard(&new)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| {
         if let Some(like) = like {
@@ -138,7 +141,23 @@ fn replace(path: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<(
         // What is left of it is in nobody's way.
         let _gone = fs::remove_file(&new);
     })?;
-    sync(folder)
+    sync(path.parent().unwrap_or(path))
+}
+
+/// Where a file's new text is written, before it gets the file's name.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => Ok(folder.join(format!(".{}.oss2fa-new", name.to_string_lossy()))),
+        _ => Err(io::Error::other("it has no folder")),
+    }
+}
+
+/// What an attempt has left that was cut short.
+fn discard(new: &Path) -> io::Result<()> {
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
