@@ -12,7 +12,7 @@ login="openssh-server openssh-client sudo iproute2 oathtool curl expect python3 
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
 harness="pamtester libpam-wrapper strace zbar-tools qrencode faketime gdb"
 # What stands around the server: its callers, its other store, who takes its mail.
-server="jq openssl postgresql python3-aiosmtpd"
+server="jq openssl postgresql python3-aiosmtpd python3-requests"
 # To install the peers that come from PyPI (tests/peers/install.sh).
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.

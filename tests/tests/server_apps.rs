@@ -39,7 +39,7 @@ impl App {
     /// Its token now, by pyotp.
     fn token(&self) -> String {
         let script = "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).now())";
-        said(Command::new("python3").args(["-c", script, &self.seed]))
+        said(Command::new("/usr/bin/python3").args(["-c", script, &self.seed]))
     }
 
     fn claim(&self) -> Value {
@@ -212,7 +212,7 @@ fn python_s_requests_speaks_to_it() {
         let pair = [App::create(server, "nico", &["--trusted"]), App::create(server, "sanghee", &[])];
         let [me, other] = pair.map(|app| json!({"uuid": app.uuid, "seed": app.seed}).to_string());
         let ca = server.ca().display().to_string();
-        let mut python = Command::new("python3");
+        let mut python = Command::new("/usr/bin/python3");
         assert_eq!(said(python.args(["-c", REQUESTS, &server.url, &ca, &me, &other])), "done");
     });
 }

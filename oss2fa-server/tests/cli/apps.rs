@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::host::{Host, Ran};
 
-/// Python's pyotp over a seed, at this second.
+/// Debian's pyotp over a seed, at this second: another Python may come first on the PATH, and not have it.
 fn pyotp(seed: &str) -> String {
     let script = "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).now())";
-    let said = Command::new("python3").args(["-c", script, seed]).output().expect("this test needs pyotp");
+    let said =
+        Command::new("/usr/bin/python3").args(["-c", script, seed]).output().expect("this test needs pyotp");
     assert!(said.status.success(), "{said:?}");
     String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }

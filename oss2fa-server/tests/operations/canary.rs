@@ -30,7 +30,7 @@ impl Canaries {
     fn add_seed(&mut self, base32: &str) {
         let script = "import base64, sys; print(base64.b32decode(sys.argv[1]).hex())";
         self.add(base32);
-        self.add(&said("python3", &["-c", script, base32]));
+        self.add(&said("/usr/bin/python3", &["-c", script, base32]));
     }
 
     fn are_not_in(&self, bytes: &[u8], what: &str) {

@@ -68,7 +68,7 @@ fn wrong(body: &str) -> String {
 }
 
 fn script(words: &[&str]) -> String {
-    let made = Command::new("python3")
+    let made = Command::new("/usr/bin/python3")
         .arg(workspace().join("tests/src/bin/oss2fa-bench/server/apps.py"))
         .args(words)
         .output()

@@ -21,7 +21,7 @@ impl Uses {
 
     /// Bodies with the next codes, made of a device and its code.
     pub(crate) fn bodies(&self, count: u64, body: impl Fn(u64, &str) -> String) -> Vec<String> {
-        let made = Command::new("python3")
+        let made = Command::new("/usr/bin/python3")
             .arg(workspace().join("tests/src/bin/oss2fa-bench/server/codes.py"))
             .args([self.devices, STEP, self.next, count].map(|number| number.to_string()))
             .output()
