@@ -107,6 +107,15 @@ fn is_unseen(c: char) -> bool {
         || FORMAT.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
+/// Somebody else's text as people read it: blanks around it are dropped, each character that cannot be seen
+/// becomes U+FFFD, and what is longer than `most` characters is cut.
+#[must_use]
+pub fn readable(text: &str, most: usize) -> String {
+    let shown = |c: char| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c };
+    let cut: String = text.trim().chars().map(shown).take(most).collect();
+    cut.trim_end().to_owned()
+}
+
 /// What a person calls one of their devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -14,6 +14,7 @@ use crate::config::{Config, Fallbacks};
 use crate::ids::TenantId;
 use crate::outside::{Clock, Timestamp};
 use crate::store::verbs::Doer;
+use crate::whereabouts::Whereabouts;
 
 /// What comes from the process around the library.
 #[derive(Clone)]
@@ -89,7 +90,14 @@ impl<'run, 'io> Context<'run, 'io> {
             Some(user) => format!("cli:{user}"),
             None => "cli".to_owned(),
         };
-        Doer { tenant, integration: None, actor, source: String::new(), now: self.now() }
+        Doer {
+            tenant,
+            integration: None,
+            actor,
+            source: String::new(),
+            now: self.now(),
+            whereabouts: Whereabouts::default(),
+        }
     }
 
     /// A command line for somebody to copy, about the same store.

@@ -12,6 +12,7 @@ use crate::device::{Answered, Step, StoredDevice, Surroundings, Token};
 use crate::ids::{ChallengeId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
+use crate::store::verbs::Doer;
 use crate::store::verbs::attempts::{Admitted, Attempt, Verdict};
 use crate::store::verbs::challenges::{
     CancelChallenge, Challenge, CreateChallenge, FindChallenge, Found, KeepStep, Kept, Sending,
@@ -90,7 +91,7 @@ impl Service {
         let kind = self.kind(caller, &kind)?;
         let policy = &caller.integration.policy;
         let create = CreateChallenge {
-            doer: caller.doer(&new.context.source()),
+            doer: caller.doer_in(&new.context),
             client: client.pk,
             username: new.username.clone(),
             device: new.device,
@@ -158,7 +159,7 @@ impl Service {
             Remember::Nothing => None,
         };
         let attempt = Attempt {
-            doer: caller.doer(&found.source),
+            doer: doer_of(caller, &found),
             client: found.client,
             username: found.username.as_str().to_owned(),
             kind: kind.description().name,
@@ -196,7 +197,7 @@ impl Service {
     /// [`Refusal::NotFound`], [`Refusal::Over`].
     pub async fn cancel_challenge(&self, caller: &Caller, challenge: ChallengeId) -> Result<(), Refusal> {
         let found = self.found_challenge(caller, challenge).await?.challenge;
-        let cancel = CancelChallenge { doer: caller.doer(&found.source), challenge };
+        let cancel = CancelChallenge { doer: doer_of(caller, &found), challenge };
         match self.store.write(cancel).await? {
             Removed::Done => Ok(()),
             Removed::NotThere => Err(Refusal::Over("challenge")),
@@ -215,7 +216,7 @@ impl Service {
 
     async fn trust(&self, caller: &Caller, found: &Challenge, token: &SecretText) -> Result<(), Refusal> {
         let trust = Trust {
-            doer: caller.doer(&found.source),
+            doer: doer_of(caller, found),
             client: found.client,
             username: found.username.clone(),
             digest: credential::digest(token.expose()),
@@ -287,6 +288,11 @@ pub(super) fn admitted(kind: &'static str, verdict: Verdict) -> Result<Admitted,
         Verdict::Barred => Err(Refusal::Inactive),
         Verdict::Nobody => Err(Refusal::NotFound("device")),
     }
+}
+
+/// Whoever asks, where the challenge was begun.
+fn doer_of(caller: &Caller, challenge: &Challenge) -> Doer {
+    caller.doer(&challenge.source).at(challenge.whereabouts.clone())
 }
 
 fn left(challenge: &Challenge, caller: &Caller) -> u32 {

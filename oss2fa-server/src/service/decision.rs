@@ -6,8 +6,10 @@ use super::refusal::Refusal;
 use super::{Caller, Service};
 use crate::ids::Username;
 use crate::policy::UnknownClients;
+use crate::store::verbs::Doer;
 use crate::store::verbs::clients::{Client, ClientStatus, Device, FindByName};
 use crate::store::verbs::trusted::{IsTrusted, RecordPass};
+use crate::whereabouts::Whereabouts;
 
 /// Where a client is and what it comes with, as the application says. Shown to people, and used by policy;
 /// it never takes the place of a factor, unless policy trusts devices.
@@ -19,6 +21,8 @@ pub struct BindingContext {
     pub fingerprint: Option<String>,
     /// What an earlier challenge gave for this device.
     pub trusted_device: Option<String>,
+    /// Host, service and the like.
+    pub whereabouts: Whereabouts,
 }
 
 impl BindingContext {
@@ -135,12 +139,18 @@ impl Service {
         what: &'static str,
         why: &'static str,
     ) -> Result<(), Refusal> {
-        let doer = caller.doer(&context.source());
+        let doer = caller.doer_in(context);
         Ok(self.store.write(RecordPass { doer, username: username.clone(), what, why }).await?)
     }
 }
 
 impl Caller {
+    /// Who is named in the audit, for a client that is there.
+    #[must_use]
+    pub fn doer_in(&self, context: &BindingContext) -> Doer {
+        self.doer(&context.source()).at(context.whereabouts.clone())
+    }
+
     /// Whether policy lets clients come from there. Without an address none of the networks has it.
     #[must_use]
     pub fn admits(&self, context: &BindingContext) -> bool {

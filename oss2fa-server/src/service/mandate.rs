@@ -7,6 +7,7 @@ use crate::ids::{SERVER, TenantId};
 use crate::outside::Timestamp;
 use crate::store::verbs::Doer;
 use crate::store::verbs::administrators::{Administrator, Role};
+use crate::whereabouts::Whereabouts;
 
 /// Everything that a role is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,6 +145,7 @@ impl Mandate {
             actor: self.actor(),
             source: self.address.to_canonical().to_string(),
             now: self.now,
+            whereabouts: Whereabouts::default(),
         }
     }
 

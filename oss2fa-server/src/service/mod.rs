@@ -36,6 +36,7 @@ use crate::store::sql::Sql;
 use crate::store::verb::{Query, Tx};
 use crate::store::verbs::Doer;
 use crate::store::verbs::integrations::Integration;
+use crate::whereabouts::Whereabouts;
 
 /// What every request works with.
 #[derive(Clone)]
@@ -85,6 +86,7 @@ impl Caller {
             actor: self.actor.clone(),
             source: source.to_owned(),
             now: self.now,
+            whereabouts: Whereabouts::default(),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Service {
         }
         let policy = &caller.integration.policy;
         let (limits, hidden_as) = (policy.locks, hidden_as(policy, &code.token));
-        let doer = caller.doer(&code.context.source());
+        let doer = caller.doer_in(&code.context);
         let (service, caller, username) = (self.clone(), caller.clone(), code.username.clone());
         let judge: Judge = Box::new(move |found, keys| {
             let around = service.around(&caller, &code.username, keys);

@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 18] = [
+pub const TABLES: [Table; 20] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -139,6 +139,7 @@ pub const TABLES: [Table; 18] = [
             "sealed",
             "source",
             "fingerprint",
+            "whereabouts",
             "attempts_left",
             "sends_left",
             "sent_at",
@@ -193,6 +194,27 @@ pub const TABLES: [Table; 18] = [
         name: "webhook_delivery",
         key: &["pk"],
         columns: &["pk", "tenant", "webhook", "body", "attempts", "next_at", "created_at"],
+    },
+    Table {
+        name: "host_event",
+        key: &["integration", "digest"],
+        columns: &["tenant", "integration", "digest", "recorded_at"],
+    },
+    Table {
+        name: "offline_credential",
+        key: &["pk"],
+        columns: &[
+            "pk",
+            "tenant",
+            "integration",
+            "client",
+            "username",
+            "host",
+            "name",
+            "status",
+            "created_at",
+            "revoked_at",
+        ],
     },
 ];
 

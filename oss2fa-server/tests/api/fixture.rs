@@ -114,6 +114,7 @@ pub(crate) async fn owner(world: &World, name: &str) -> (Credential, i64) {
         actor: "cli".to_owned(),
         source: String::new(),
         now: Timestamp(BEGIN),
+        whereabouts: Default::default(),
     };
     let create = CreateAdministrator {
         doer,

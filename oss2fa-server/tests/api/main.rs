@@ -23,4 +23,5 @@ mod replay;
 mod roles;
 mod spellings;
 mod steps;
+mod whereabouts;
 mod world;

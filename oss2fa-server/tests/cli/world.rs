@@ -69,6 +69,7 @@ pub(crate) fn doer(tenant: TenantId) -> Doer {
         actor: "cli:test".to_owned(),
         source: String::new(),
         now: System.now(),
+        whereabouts: Default::default(),
     }
 }
 

@@ -127,7 +127,14 @@ impl World {
 
     pub(crate) fn doer(&self, tenant: TenantId) -> Doer {
         let (actor, source) = ("cli".to_owned(), String::new());
-        Doer { tenant, integration: None, actor, source, now: self.clock.now() }
+        Doer {
+            tenant,
+            integration: None,
+            actor,
+            source,
+            now: self.clock.now(),
+            whereabouts: Default::default(),
+        }
     }
 
     /// Another tenant with an integration, and the token of that.

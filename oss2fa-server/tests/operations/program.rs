@@ -191,6 +191,7 @@ impl Program {
             actor: "cli".to_owned(),
             source: String::new(),
             now: System.now(),
+            whereabouts: Default::default(),
         };
         let create = CreateAdministrator {
             doer,

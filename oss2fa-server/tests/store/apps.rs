@@ -89,7 +89,14 @@ impl Made {
     async fn doer(&self, now: Timestamp) -> Doer {
         let home = home::found_or_made(&self.store, "cli", now).await.unwrap();
         let (actor, source) = ("cli".to_owned(), String::new());
-        Doer { tenant: home.tenant, integration: Some(home.pk), actor, source, now }
+        Doer {
+            tenant: home.tenant,
+            integration: Some(home.pk),
+            actor,
+            source,
+            now,
+            whereabouts: Default::default(),
+        }
     }
 
     async fn app_with(&self, user: &str, trusted: Trusted, seed: &str) -> AppUuid {

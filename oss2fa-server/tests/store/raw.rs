@@ -42,9 +42,27 @@ pub(crate) fn tables(script: &'static str) -> Vec<Table> {
     tables
 }
 
+/// Table and column of each column that a script adds to a table of an earlier one.
+pub(crate) fn added_columns(script: &'static str) -> Vec<(&'static str, &'static str)> {
+    let added = script.lines().filter_map(|line| line.strip_prefix("ALTER TABLE "));
+    added
+        .map(|rest| {
+            let (table, column) = rest.split_once(" ADD COLUMN ").expect("nothing else is altered");
+            (table, column.split_whitespace().next().unwrap())
+        })
+        .collect()
+}
+
 /// Those of SQLite; a test compares them with those of PostgreSQL.
 pub(crate) fn all_tables() -> Vec<Table> {
-    oss2fa_server::store::schema::SQLITE.iter().flat_map(|(_, script)| tables(script)).collect()
+    let mut all: Vec<Table> = Vec::new();
+    for (_, script) in oss2fa_server::store::schema::SQLITE {
+        all.extend(tables(script));
+        for (name, column) in added_columns(script) {
+            all.iter_mut().find(|table| table.name == name).unwrap().columns.push(column);
+        }
+    }
+    all
 }
 
 /// All that a tenant has, or everything.

@@ -7,7 +7,7 @@ use oss2fa_server::store::copy_tables::TABLES;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::schema::{POSTGRES, SQLITE};
 
-use crate::raw::{change, number, tables};
+use crate::raw::{added_columns, change, number, tables};
 use crate::world::World;
 
 clauses!(
@@ -38,6 +38,7 @@ fn both_databases_have_the_same_migrations() {
 #[test]
 fn both_databases_have_the_same_tables() {
     for ((name, sqlite), (_, postgres)) in SQLITE.iter().zip(POSTGRES) {
+        assert_eq!(added_columns(sqlite), added_columns(postgres), "{name}");
         let (sqlite, postgres) = (tables(sqlite), tables(postgres));
         assert_eq!(sqlite.len(), postgres.len(), "{name}");
         for (a, b) in sqlite.iter().zip(&postgres) {

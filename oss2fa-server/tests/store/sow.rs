@@ -42,6 +42,7 @@ impl Own {
             actor: "integration".to_owned(),
             source: source.to_owned(),
             now: world.now(),
+            whereabouts: Default::default(),
         }
     }
 

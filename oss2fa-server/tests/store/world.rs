@@ -108,6 +108,7 @@ impl World {
             actor: "server".to_owned(),
             source: String::new(),
             now: self.now(),
+            whereabouts: Default::default(),
         }
     }
 }

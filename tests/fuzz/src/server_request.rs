@@ -126,6 +126,7 @@ fn world() -> &'static World {
                 actor: "cli".to_owned(),
                 source: String::new(),
                 now: System.now(),
+                whereabouts: Default::default(),
             };
             let (name, credentials) = ("owner".to_owned(), owner.digests());
             let create = CreateAdministrator { doer, tenant: None, name, role: Role::Owner, credentials };

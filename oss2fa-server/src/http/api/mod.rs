@@ -25,6 +25,7 @@ use crate::service::decision::BindingContext;
 use crate::service::refusal::Refusal;
 use crate::store::verbs::administrators::{Administrator, Role};
 use crate::store::verbs::integrations::Integration;
+use crate::whereabouts::{Part, Whereabouts, Word};
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,6 +60,22 @@ pub struct Context {
     /// The `trusted_device_token` that an earlier challenge gave for this device.
     #[schema(max_length = 256)]
     trusted_device_token: Option<String>,
+    /// The host that is logged in to. This and the texts below are shown to people and written to the audit;
+    /// nothing is decided by them. Each has at most 128 characters; longer ones are cut.
+    #[schema(value_type = Option<String>)]
+    host: Option<Word>,
+    /// The service of that host, such as `sshd`.
+    #[schema(value_type = Option<String>)]
+    service: Option<Word>,
+    /// The terminal.
+    #[schema(value_type = Option<String>)]
+    tty: Option<Word>,
+    /// Where the login comes from, as the service calls it: a name, or an address that nothing counts by.
+    #[schema(value_type = Option<String>)]
+    remote_host: Option<Word>,
+    /// The program that asks.
+    #[schema(value_type = Option<String>)]
+    program: Option<Word>,
 }
 
 /// Reads the context.
@@ -66,14 +83,21 @@ pub struct Context {
 /// # Errors
 /// 422 where a text is too long.
 pub fn binding(context: Option<Context>) -> Result<BindingContext, ApiError> {
-    let Context { address, fingerprint, trusted_device_token } = context.unwrap_or_default();
+    let Context { address, fingerprint, trusted_device_token, host, service, tty, remote_host, program } =
+        context.unwrap_or_default();
     for text in [&fingerprint, &trusted_device_token].into_iter().flatten() {
         if text.len() > 256 || text.chars().any(char::is_control) {
             let refusal = Refusal::Options("texts of the binding context have at most 256 bytes".to_owned());
             return Err(refusal.into());
         }
     }
-    Ok(BindingContext { address, fingerprint, trusted_device: trusted_device_token })
+    let whereabouts = Whereabouts::default()
+        .with(Part::Host, host)
+        .with(Part::Service, service)
+        .with(Part::Tty, tty)
+        .with(Part::RemoteHost, remote_host)
+        .with(Part::Program, program);
+    Ok(BindingContext { address, fingerprint, trusted_device: trusted_device_token, whereabouts })
 }
 
 /// Reads a name.

@@ -19,6 +19,7 @@ use crate::store::verbs::apps::{App, FindApp, FoundApp, Trusted, Writing};
 use crate::store::verbs::attempts::{Judge, Judged, Verify};
 use crate::store::verbs::clients::ClientStatus;
 use crate::store::verbs::integrations::Integration;
+use crate::whereabouts::Whereabouts;
 
 /// Seconds after which the use of an app is written down again, with an event of the audit.
 const WRITTEN_EVERY: u32 = 300;
@@ -74,6 +75,7 @@ impl Requester {
             actor: format!("app:{}", self.app.appuuid),
             source: self.door.source(),
             now: self.now,
+            whereabouts: Whereabouts::default(),
         }
     }
 }
@@ -176,6 +178,7 @@ impl Apps {
             actor: shown.actor,
             source: shown.source,
             now,
+            whereabouts: Whereabouts::default(),
         };
         let verify = Verify { doer, username: uuid.username(), judge, limits: shown.limits, hidden_as: None };
         let (kind, verdict) = self.service.store.write(verify).await?;

@@ -8,6 +8,7 @@ use crate::store::Store;
 use crate::store::verbs::Doer;
 use crate::store::verbs::integrations::{CreateIntegration, FindIntegration, Integration, IntegrationKey};
 use crate::store::verbs::tenants::{Created, FIRST_TENANT, FindTenant};
+use crate::whereabouts::Whereabouts;
 
 /// Its name, in the first tenant.
 pub const NAME: &str = "ungleich-otp";
@@ -40,6 +41,7 @@ pub async fn found_or_made(store: &Store, actor: &str, now: Timestamp) -> Result
             actor: actor.to_owned(),
             source: String::new(),
             now,
+            whereabouts: Whereabouts::default(),
         },
         name: NAME.to_owned(),
         credentials: credentials.digests(),

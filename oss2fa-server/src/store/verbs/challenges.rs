@@ -12,6 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::sql::Sql;
 use crate::store::verb::{Query, Tx, Verb};
 use crate::values;
+use crate::whereabouts::Whereabouts;
 
 /// Table and column that a challenge's step is sealed for.
 pub const STEP: &str = "challenge.sealed";
@@ -39,6 +40,8 @@ pub struct Challenge {
     pub source: String,
     /// The browser's fingerprint, as the application says.
     pub fingerprint: Option<String>,
+    /// Host, service and the like, as the application says.
+    pub whereabouts: Whereabouts,
     /// Wrong answers that it still takes.
     pub attempts_left: u32,
     /// Messages that may still be sent.
@@ -104,12 +107,13 @@ impl Verb for CreateChallenge {
             )
             .await?;
         let Some(device) = device else { return Ok(None) };
+        let whereabouts = self.doer.whereabouts.pack()?;
         let made = tx
             .sql
             .row(
                 "INSERT INTO challenge (tenant, integration, client, device, reference, status, source,
-                    fingerprint, attempts_left, sends_left, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING pk",
+                    fingerprint, whereabouts, attempts_left, sends_left, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING pk",
                 values![
                     tenant,
                     integration,
@@ -118,6 +122,7 @@ impl Verb for CreateChallenge {
                     self.reference.as_ref(),
                     &self.doer.source,
                     self.fingerprint.as_ref(),
+                    whereabouts.as_ref(),
                     self.attempts,
                     self.sends,
                     now,
@@ -239,7 +244,7 @@ impl Query for FindChallenge {
             .row(
                 "SELECT h.pk, h.client, c.username, h.device, d.kind, h.reference, h.status, h.sealed, h.source,
                         h.fingerprint, h.attempts_left, h.sends_left, h.sent_at, h.created_at, h.expires_at,
-                        h.completed_at, c.status, d.status, d.sealed, d.next_position
+                        h.completed_at, c.status, d.status, d.sealed, d.next_position, h.whereabouts
                  FROM challenge h JOIN client c ON c.pk = h.client JOIN device d ON d.pk = h.device
                  WHERE h.tenant = ?1 AND h.integration = ?2 AND h.pk = ?3
                    AND c.tenant = ?1 AND c.integration = ?2 AND d.tenant = ?1 AND d.client = c.pk",
@@ -276,6 +281,7 @@ impl Query for FindChallenge {
             step,
             source: row.take(8)?,
             fingerprint: row.take(9)?,
+            whereabouts: Whereabouts::unpack(row.take::<Option<String>>(20)?.as_deref())?,
             attempts_left: row.take(10)?,
             sends_left: row.take(11)?,
             sent_at: row.take(12)?,

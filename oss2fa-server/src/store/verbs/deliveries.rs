@@ -14,6 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::sql::{Sql, Value};
 use crate::store::verb::{Query, Tx, Verb};
 use crate::values;
+use crate::whereabouts::Whereabouts;
 
 /// Most deliveries that wait for one webhook. Who does not take them for long finds the rest in the audit.
 pub const MOST_WAITING: i64 = 10_000;
@@ -290,6 +291,7 @@ impl Settle {
             actor: "server".to_owned(),
             source: String::new(),
             now: self.now,
+            whereabouts: Whereabouts::default(),
         }
     }
 }

@@ -314,7 +314,9 @@ pub struct RemoveIntegration {
     pub integration: IntegrationId,
 }
 
-const OF_INTEGRATIONS: [&str; 11] = [
+const OF_INTEGRATIONS: [&str; 13] = [
+    "DELETE FROM host_event WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM offline_credential WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM webhook_delivery WHERE tenant = ?1
         AND webhook IN (SELECT pk FROM webhook WHERE tenant = ?1 AND integration = ?2)",
     "DELETE FROM webhook WHERE tenant = ?1 AND integration = ?2",

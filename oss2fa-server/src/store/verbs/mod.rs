@@ -22,6 +22,7 @@ pub mod webhooks;
 use super::audit::Event;
 use crate::ids::{IntegrationId, TenantId};
 use crate::outside::Timestamp;
+use crate::whereabouts::Whereabouts;
 
 /// Who does something, when and where from: what every event of the audit carries.
 #[derive(Debug, Clone)]
@@ -36,12 +37,21 @@ pub struct Doer {
     pub source: String,
     /// When.
     pub now: Timestamp,
+    /// Where the login takes place, as the application says: in each event, and nowhere else.
+    pub whereabouts: Whereabouts,
 }
 
 impl Doer {
+    /// The same in the place of a login.
+    #[must_use]
+    pub fn at(self, whereabouts: Whereabouts) -> Self {
+        Self { whereabouts, ..self }
+    }
+
     /// An event of theirs.
     #[must_use]
     pub fn event(&self, what: &'static str, username: &str, detail: impl Into<String>) -> Event {
+        let detail = format!("{} {}", detail.into(), self.whereabouts).trim().to_owned();
         Event {
             tenant: self.tenant,
             at: self.now,
@@ -50,7 +60,7 @@ impl Doer {
             username: username.to_owned(),
             actor: self.actor.clone(),
             source: self.source.clone(),
-            detail: detail.into(),
+            detail,
         }
     }
 }

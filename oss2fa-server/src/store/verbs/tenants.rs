@@ -13,6 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
 use crate::store::verb::{Query, Tx, Verb};
 use crate::values;
+use crate::whereabouts::Whereabouts;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -79,6 +80,7 @@ impl Verb for BeginServer {
             actor: "server".to_owned(),
             source: String::new(),
             now: self.now,
+            whereabouts: Whereabouts::default(),
         };
         tx.events.push(doer.event("store_made", "", ""));
         let name = FIRST_TENANT.to_owned();
@@ -225,7 +227,9 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 16] = [
+const OF_TENANTS: [&str; 18] = [
+    "DELETE FROM host_event WHERE tenant = ?1",
+    "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
     "DELETE FROM webhook WHERE tenant = ?1",
     "DELETE FROM idempotency WHERE tenant = ?1",

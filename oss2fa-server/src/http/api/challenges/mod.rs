@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 
 use crate::outside::Timestamp;
 use crate::service::challenge::Shown;
+use crate::store::verbs::challenges::Challenge as KeptChallenge;
+use crate::whereabouts::Whereabouts;
 
 /// A challenge as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,14 +39,37 @@ pub struct Challenge {
     /// When it was completed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
+    /// Where the client is, as the application said; null where it said nothing that is shown.
+    pub binding_context: Option<ShownContext>,
     /// What the client needs to answer: for e-mail and SMS the masked `address`.
     #[schema(value_type = Option<Object>)]
     pub public_details: Option<Value>,
 }
 
+/// What is shown of a binding context. Parts that were not said are left out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownContext {
+    /// The address that locks and policy go by.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    address: String,
+    /// Host, service, terminal, remote host, program: for people.
+    #[serde(flatten)]
+    whereabouts: Whereabouts,
+}
+
+impl ShownContext {
+    fn of(challenge: &KeptChallenge) -> Option<Self> {
+        let shown = Self { address: challenge.source.clone(), whereabouts: challenge.whereabouts.clone() };
+        let says_something = !shown.address.is_empty() || shown.whereabouts != Whereabouts::default();
+        says_something.then_some(shown)
+    }
+}
+
 impl From<Shown> for Challenge {
     fn from(shown: Shown) -> Self {
         let Shown { challenge, public_details } = shown;
+        let binding_context = ShownContext::of(&challenge);
         Self {
             pk: challenge.pk.0,
             username: challenge.username.as_str().to_owned(),
@@ -55,6 +80,7 @@ impl From<Shown> for Challenge {
             created_at: challenge.created_at,
             expires_at: challenge.expires_at,
             completed_at: challenge.completed_at,
+            binding_context,
             public_details,
         }
     }

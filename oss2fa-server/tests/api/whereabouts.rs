@@ -1,0 +1,120 @@
+//! Where a login takes place: shown to people, written to the audit, and no part of any decision.
+
+use serde_json::{Value, json};
+
+use crate::fixture::world;
+
+fn at_a_host() -> Value {
+    json!({
+        "address": "198.51.100.7",
+        "host": "web1",
+        "service": "sshd",
+        "tty": "ssh",
+        "remote_host": "laptop.example.org",
+        "program": "sshd: ann [priv]",
+    })
+}
+
+const IN_THE_AUDIT: &str =
+    r#"host="web1" service="sshd" tty="ssh" remote_host="laptop.example.org" program="sshd: ann [priv]""#;
+
+#[tokio::test]
+async fn a_challenge_shows_where_its_login_takes_place() {
+    let (world, f) = world().await;
+    let ask = async |method: &str, path: &str, body: Value| world.ask(&f.a.token, method, path, &body).await;
+    let new = json!({"username": f.a.username, "device_pk": f.a.device, "binding_context": at_a_host()});
+    let made = ask("POST", "/integrations/challenges", new).await.ok();
+    assert_eq!(made["binding_context"], at_a_host());
+    let path = format!("/integrations/challenges/{}", made["pk"]);
+    assert_eq!(ask("GET", &path, Value::Null).await.ok()["binding_context"], at_a_host());
+    // The word that stands for a trusted device is never shown.
+    let new = json!({"username": f.a.username, "device_pk": f.a.device,
+        "binding_context": {"trusted_device_token": "secret", "fingerprint": "browser"}});
+    let made = ask("POST", "/integrations/challenges", new).await.ok();
+    assert_eq!(made["binding_context"], Value::Null);
+    let before = format!("/integrations/challenges/{}", f.a.challenge);
+    assert_eq!(ask("GET", &before, Value::Null).await.ok()["binding_context"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_audit_says_where_a_login_took_place() {
+    let (world, f) = world().await;
+    let ask = async |method: &str, path: &str, body: Value| world.ask(&f.a.token, method, path, &body).await;
+    let new = json!({"username": f.a.username, "device_pk": f.a.device, "binding_context": at_a_host()});
+    let challenge = ask("POST", "/integrations/challenges", new).await.pk();
+    let complete = format!("/integrations/challenges/{challenge}/complete");
+    let wrong = if f.a.answer == "000000" { "000001" } else { "000000" };
+    assert_eq!(ask("POST", &complete, json!({"token": wrong})).await.code(), "wrong_token");
+    let verify = json!({"username": f.a.username, "token": f.a.answer, "binding_context": at_a_host()});
+    ask("POST", "/integrations/clients/verify", verify).await.ok();
+    let client = format!("/integrations/clients/{}", f.a.client);
+    ask("PATCH", &client, json!({"status": "inactive"})).await.ok();
+    let login = json!({"username": f.a.username, "binding_context": at_a_host()});
+    assert_eq!(ask("POST", "/integrations/clients/auth", login).await.ok()["result"], 4);
+    let audit = world.audit(f.a.tenant);
+    for (event, begin) in [
+        ("challenged", "HOTP device="),
+        ("refused", "HOTP challenge="),
+        ("accepted", "HOTP device="),
+        ("denied", "inactive"),
+    ] {
+        let [_, _, _, source, detail] = audit.iter().rfind(|entry| entry[0] == event).expect(event);
+        assert_eq!(source, "198.51.100.7", "{event}");
+        assert!(detail.starts_with(begin) && detail.ends_with(IN_THE_AUDIT), "{event}: {detail}");
+    }
+    // What is no login has no place.
+    let status = audit.iter().rfind(|entry| entry[0] == "client_status").unwrap();
+    assert_eq!(status[4], "inactive");
+}
+
+#[tokio::test]
+async fn a_long_or_hostile_word_fails_no_login() {
+    let (world, f) = world().await;
+    let context = json!({
+        "host": "h".repeat(2000),
+        "service": "sshd\" host=\"other",
+        "tty": "\u{1b}[2Jpts/0\n\u{202e}\0",
+        "remote_host": "  ",
+        "program": null,
+    });
+    let new = json!({"username": f.a.username, "device_pk": f.a.device, "binding_context": context});
+    let made = world.ask(&f.a.token, "POST", "/integrations/challenges", &new).await.ok();
+    let kept = json!({
+        "host": "h".repeat(128),
+        "service": "sshd\" host=\"other",
+        "tty": "\u{fffd}[2Jpts/0\u{fffd}\u{fffd}\u{fffd}",
+    });
+    assert_eq!(made["binding_context"], kept);
+    let audit = world.audit(f.a.tenant);
+    let detail = &audit.iter().rfind(|entry| entry[0] == "challenged").unwrap()[4];
+    assert!(detail.contains(r#"service="sshd\" host=\"other" tty="#) && !detail.contains('\n'), "{detail}");
+    let verify = json!({"username": f.a.username, "token": f.a.answer, "binding_context": context});
+    world.ask(&f.a.token, "POST", "/integrations/clients/verify", &verify).await.ok();
+}
+
+#[tokio::test]
+async fn locks_and_networks_go_by_the_address_alone() {
+    let (world, f) = world().await;
+    let verify = async |token: &str, address: &str, n: usize| {
+        let context = json!({"address": address, "host": format!("web{n}"), "service": format!("s{n}"),
+            "tty": format!("pts/{n}"), "remote_host": format!("192.0.2.{n}"), "program": format!("p{n}")});
+        let body = json!({"username": f.a.username, "token": token, "binding_context": context});
+        world.ask(&f.a.token, "POST", "/integrations/clients/verify", &body).await
+    };
+    let wrong = if f.a.answer == "000000" { "000001" } else { "000000" };
+    let mut tries = 0;
+    while verify(wrong, "198.51.100.7", tries).await.code() != "locked" {
+        tries += 1;
+        assert!(tries < 10, "whoever changes their words is never locked");
+    }
+    assert_eq!(verify(&f.a.answer, "198.51.100.7", 99).await.refusal(), (429, "locked".to_owned()));
+    // From another address the same words are not locked.
+    let policy = format!("/tenants/integrations/{}/policy", f.a.integration);
+    let allowed = json!({"client_networks": ["203.0.113.0/24"]});
+    world.ask(&f.a.admin, "PUT", &policy, &allowed).await.ok();
+    let claims = json!({"address": "198.51.100.8", "remote_host": "203.0.113.5", "host": "203.0.113.5"});
+    let body = json!({"username": f.a.username, "token": f.a.answer, "binding_context": claims});
+    let refused = world.ask(&f.a.token, "POST", "/integrations/clients/verify", &body).await;
+    assert_eq!(refused.refusal(), (403, "network_not_allowed".to_owned()));
+    verify(&f.a.answer, "203.0.113.5", 0).await.ok();
+}
