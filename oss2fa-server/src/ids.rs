@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use oss2fa_core::ids::readable;
 use oss2fa_core::random::{NoRandomness, Random};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
@@ -36,6 +37,8 @@ id! {
     AdministratorId;
     /// Number of a webhook.
     WebhookId;
+    /// Number of an offline credential.
+    CredentialId;
 }
 
 /// The server itself, in audit and keys: what belongs to no tenant.
@@ -101,6 +104,42 @@ impl Username {
 impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The name of a host, as it calls itself: 1 to 256 characters that can be seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct HostName(String);
+
+/// A text that names no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadHost;
+
+impl fmt::Display for BadHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a host is 1 to 256 characters, without those that cannot be seen")
+    }
+}
+
+impl std::error::Error for BadHost {}
+
+impl HostName {
+    /// Takes a name as a host sent it. None is cut or mended: two hosts must not become one.
+    ///
+    /// # Errors
+    /// [`BadHost`].
+    pub fn parse(written: &str) -> Result<Self, BadHost> {
+        if written.is_empty() || readable(written, 256) != written || written.contains('\u{fffd}') {
+            return Err(BadHost);
+        }
+        Ok(Self(written.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -173,7 +212,7 @@ impl fmt::Display for AppUuid {
 
 #[cfg(test)]
 mod tests {
-    use super::{AppUuid, Username};
+    use super::{AppUuid, HostName, Username};
     use crate::outside::System;
 
     #[test]
@@ -202,6 +241,16 @@ mod tests {
             "f47ac10b\u{2010}58cc-4372-a567-0e02b2c3d4",
         ] {
             assert!(AppUuid::parse(written).is_err(), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_hosts_become_one() {
+        assert_eq!(HostName::parse("web1.example.org").unwrap().as_str(), "web1.example.org");
+        for written in
+            ["", " web1", "web1 ", "web\n1", "web\u{200b}1", "web\u{fffd}1", "web\01", &"x".repeat(257)]
+        {
+            assert!(HostName::parse(written).is_err(), "{written:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use oss2fa_core::random::{NoRandomness, Random};
 use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 /// Microseconds in a second.
@@ -32,6 +33,13 @@ impl Timestamp {
     #[must_use]
     pub fn before(self, seconds: u32) -> Self {
         Self(self.0.saturating_sub(i64::from(seconds) * SECOND))
+    }
+
+    /// Reads a time of RFC 3339, with any offset.
+    #[must_use]
+    pub fn from_rfc3339(written: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(written, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok().map(Self)
     }
 
     /// RFC 3339 with microseconds: `2017-08-27T23:47:31.544021Z`.
@@ -86,5 +94,15 @@ mod tests {
     fn a_time_is_written_as_the_document_writes_it() {
         assert_eq!(Timestamp(1_503_877_651_544_021).to_rfc3339(), "2017-08-27T23:47:31.544021Z");
         assert_eq!(Timestamp(0).to_rfc3339(), "1970-01-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn a_time_is_read_with_any_offset() {
+        let at = Some(Timestamp(1_503_877_651_544_021));
+        assert_eq!(Timestamp::from_rfc3339("2017-08-27T23:47:31.544021Z"), at);
+        assert_eq!(Timestamp::from_rfc3339("2017-08-28T01:47:31.544021+02:00"), at);
+        for bad in ["", "yesterday", "2017-08-27", "2017-08-27T23:47:31", "1503877651"] {
+            assert_eq!(Timestamp::from_rfc3339(bad), None, "{bad}");
+        }
     }
 }

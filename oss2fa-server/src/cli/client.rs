@@ -1,5 +1,7 @@
 //! `client`: people who prove to be themselves, and their devices.
 
+mod offline;
+
 use clap::{Subcommand, ValueEnum};
 use oss2fa_core::ids::DeviceId;
 use serde::Serialize;
@@ -10,7 +12,7 @@ use super::failure::Failure;
 use super::opened::Opened;
 use super::table;
 use super::target::{InIntegration, doer_in};
-use crate::ids::Username;
+use crate::ids::{CredentialId, Username};
 use crate::outside::Timestamp;
 use crate::store::verbs::clients::{
     ChangeClient, Client as Found, ClientChange, ClientStatus, Device, FindByName, ListClients,
@@ -50,6 +52,16 @@ pub(crate) enum Client {
         /// The device's number, as `client devices` shows it
         #[arg(value_name = "DEVICE")]
         device: i64,
+    },
+    /// Show the one-time codes of a client that hosts check by themselves while no server can be reached
+    OfflineCredentials(Which),
+    /// Revoke one of them: its host takes no more of its codes once it has reached the server
+    RevokeOffline {
+        #[command(flatten)]
+        which: Which,
+        /// Its number, as `client offline-credentials` shows it
+        #[arg(value_name = "PK")]
+        credential: i64,
     },
 }
 
@@ -100,6 +112,10 @@ impl Client {
             Self::RemoveDevice { which, device } => {
                 let words = format!("Device {device} of {} is removed.", which.username);
                 change(context, which, ClientChange::RemoveDevice(DeviceId(*device)), &words)
+            }
+            Self::OfflineCredentials(which) => offline::list(context, which),
+            Self::RevokeOffline { which, credential } => {
+                offline::revoke(context, which, CredentialId(*credential))
             }
         }
     }

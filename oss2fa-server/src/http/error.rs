@@ -120,6 +120,7 @@ impl From<Refusal> for ApiError {
             Refusal::Inactive => (StatusCode::FORBIDDEN, "client_inactive"),
             Refusal::Network => (StatusCode::FORBIDDEN, "network_not_allowed"),
             Refusal::TooManyDevices => (StatusCode::CONFLICT, "too_many_devices"),
+            Refusal::TooManyCredentials => (StatusCode::CONFLICT, "too_many_credentials"),
             Refusal::UsedSecret => (StatusCode::CONFLICT, "used_secret"),
             Refusal::NoMoreMessages { .. } => (StatusCode::TOO_MANY_REQUESTS, "no_more_messages"),
             Refusal::NothingToSend => (StatusCode::CONFLICT, "nothing_to_send"),

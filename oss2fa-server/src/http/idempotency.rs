@@ -35,7 +35,8 @@ const LONGEST_KEY: usize = 255;
 const LARGEST_ANSWER: u64 = 256 * 1024;
 
 /// Headers that belong to an answer; the others are made for each answer anew.
-const KEPT_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, HeaderName::from_static("x-client-id")];
+const KEPT_HEADERS: [HeaderName; 3] =
+    [CONTENT_TYPE, HeaderName::from_static("x-client-id"), HeaderName::from_static("x-device-id")];
 
 /// Runs a request with a key once.
 pub async fn once(State(app): State<App>, request: Request, next: Next) -> Response {

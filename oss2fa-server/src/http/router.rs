@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 
 use super::allow::{self, Methods};
 use super::api::{
-    administrators, apps, audit, challenges, clients, devices, enrollments, integrations, operations, policy,
-    tenants, webhooks,
+    administrators, apps, audit, challenges, clients, devices, enrollments, hosts, integrations,
+    offline_credentials, operations, policy, tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
@@ -63,6 +63,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(challenges::complete::complete))
         .routes(routes!(challenges::resend::resend))
         .routes(routes!(devices::kinds::kinds))
+        .routes(routes!(hosts::report::report))
+        .routes(routes!(offline_credentials::list::list, offline_credentials::create::create))
+        .routes(routes!(offline_credentials::revoke::revoke))
         .routes(routes!(tenants::list::list, tenants::create::create))
         .routes(routes!(tenants::read::read, tenants::remove::remove))
         .routes(routes!(integrations::list::list, integrations::create::create))

@@ -54,6 +54,9 @@ pub enum Refusal {
     /// As many devices as may be.
     #[error("this client has as many devices as policy allows: remove one first")]
     TooManyDevices,
+    /// As many offline credentials as may be.
+    #[error("this client has five offline credentials on this host: revoke one first")]
+    TooManyCredentials,
     /// The secret is one that has been used.
     #[error("this secret belongs to a device whose codes were used already: take the token's next code")]
     UsedSecret,

@@ -11,8 +11,8 @@ use oss2fa_core::ids::DeviceId;
 
 use super::error::StoreError;
 use crate::ids::{
-    AdministratorId, AppUuid, ChallengeId, ClientId, EnrollmentId, IntegrationId, TenantId, Username,
-    WebhookId,
+    AdministratorId, AppUuid, ChallengeId, ClientId, CredentialId, EnrollmentId, HostName, IntegrationId,
+    TenantId, Username, WebhookId,
 };
 use crate::outside::Timestamp;
 
@@ -188,6 +188,12 @@ impl<'a> From<&'a AppUuid> for Value<'a> {
     }
 }
 
+impl<'a> From<&'a HostName> for Value<'a> {
+    fn from(name: &'a HostName) -> Self {
+        Self::Text(name.as_str())
+    }
+}
+
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Bytes(bytes)
@@ -236,6 +242,7 @@ numbered!(
     ChallengeId,
     AdministratorId,
     WebhookId,
+    CredentialId,
     DeviceId,
     Timestamp
 );

@@ -41,6 +41,8 @@ pub(crate) struct Place {
     /// Prepared, for HOTP with another secret.
     pub(crate) enrollment: i64,
     pub(crate) webhook: i64,
+    /// Noted by the host "WORD.example".
+    pub(crate) offline: i64,
     /// Right answers to the challenge and the enrollment.
     pub(crate) answer: String,
     pub(crate) proof: String,
@@ -161,6 +163,9 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
     let enrollment = prepare(world, &token, &username, "HOTP", json!({"secret": other})).await;
     let webhooks = format!("/tenants/integrations/{}/webhooks", integration["pk"]);
     let webhook = post(owner, &webhooks, json!({"url": format!("https://{word}.example/")})).await.pk();
+    let noted =
+        json!({"username": username, "host": format!("{word}.example"), "name": format!("{word} phone")});
+    let offline = post(&token, "/integrations/offline-credentials", noted).await.pk();
     Place {
         tenant,
         integration: integration["pk"].as_i64().unwrap(),
@@ -178,6 +183,7 @@ async fn place(world: &World, owner: &Credential, word: &str, [secret, other]: [
         mail_challenge: challenge(device(1)).await,
         enrollment,
         webhook,
+        offline,
         answer: hotp(secret, 1),
         proof: hotp(other, 0),
         username,

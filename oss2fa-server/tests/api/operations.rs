@@ -92,6 +92,14 @@ pub(crate) const OPERATIONS: &[Operation] = operations![
     "POST /integrations/challenges/{pk}/resend" Integration,
         |f| format!("/integrations/challenges/{}/resend", f.a.mail_challenge), null;
 
+    "GET /integrations/offline-credentials" AnyDesk(STAFF), |f| "/integrations/offline-credentials", null;
+    "POST /integrations/offline-credentials" Integration,
+        |f| "/integrations/offline-credentials", {"username": (f.a.username), "host": "web1", "name": "phone"};
+    "DELETE /integrations/offline-credentials/{pk}" Desk(STAFF),
+        |f| format!("/integrations/offline-credentials/{}", f.a.offline), null;
+    "POST /integrations/host-events" AnyIntegration, |f| "/integrations/host-events", {"host": "web1", "events": [
+        {"id": "1", "at": "2026-01-01T00:00:00Z", "event": "fail_open", "username": (f.a.username)}]};
+
     "GET /integrations/policy" AnyDesk(STAFF), |f| "/integrations/policy", null;
     "GET /integrations/clients" AnyDesk(STAFF), |f| "/integrations/clients", null;
     "GET /integrations/clients/{pk}" Desk(STAFF), |f| format!("/integrations/clients/{}", f.a.client), null;

@@ -151,6 +151,40 @@ fn the_audit_is_searched_and_checked() {
 }
 
 #[test]
+fn offline_credentials_are_shown_and_revoked() {
+    let (host, _) = Host::begun();
+    let server = host.serve();
+    let empty = host.done(&["client", "offline-credentials", "ferris"]);
+    assert!(empty.contains("No host has one-time codes of its own for ferris."), "{empty}");
+    let (_, token) = (server.enroll("ferris"), host.json(&["integration", "rotate-token", "oss2fa"]));
+    let token = token["token"].as_str().unwrap();
+    for name in ["phone", "lost phone"] {
+        let new = json!({ "username": "ferris", "host": "web1", "name": name });
+        assert_eq!(server.post("/integrations/offline-credentials", token, &new).0, 201);
+    }
+    let listed = host.json(&["client", "offline-credentials", "Ferris"]);
+    assert_eq!(keys(&listed[1]), ["created_at", "host", "name", "pk", "revoked_at", "status", "username"]);
+    host.refused(&["client", "revoke-offline", "corro", "2"], 1, "not_found");
+    host.refused(&["client", "revoke-offline", "ferris", "3"], 1, "not_found");
+    for _ in 0..2 {
+        assert!(host.done(&["client", "revoke-offline", "ferris", "2"]).contains("2 of ferris is revoked"));
+    }
+    let table = host.done(&["client", "offline-credentials", "ferris"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("PK  HOST  NAME        STATUS"), "{table}");
+    assert!(lines[1].contains("active") && lines[2].contains("lost phone  revoked"), "{table}");
+    assert!(lines[2].ends_with(" UTC") && lines[2].matches("UTC").count() == 2, "{table}");
+    let audit = host.done(&["audit", "list", "--json"]);
+    let revoked: Vec<&str> =
+        audit.lines().filter(|line| line.contains("\"offline_credential_revoked\"")).collect();
+    assert!(revoked.len() == 1 && revoked[0].contains("\"actor\":\"cli:"), "{audit}");
+    // Whose client is gone is still seen.
+    host.done(&["client", "remove", "ferris"]);
+    let listed = host.json(&["client", "offline-credentials", "ferris"]);
+    assert_eq!((&listed[0]["status"], &listed[1]["status"]), (&json!("revoked"), &json!("revoked")));
+}
+
+#[test]
 fn keys_and_the_store_are_described() {
     let (host, _) = Host::begun();
     let list = host.json(&["key", "list"]);

@@ -1,6 +1,7 @@
 //! What is too old is swept away, and nothing else.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use oss2fa_server::housekeeping::sweep;
 use serde_json::json;
 
@@ -61,6 +62,36 @@ async fn each_thing_goes_in_its_time() {
     assert_eq!((rows(&world, "device"), rows(&world, "client")), (1, 1));
     let right = json!({ "username": "ferris", "token": code(2) });
     assert_eq!(world.post("/integrations/clients/verify", &right).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hosts_reported_is_remembered_for_90_days_and_a_revoked_credential_for_a_year() {
+    let world = World::new().await;
+    world.hotp("ferris").await;
+    let report = json!({ "host": "web1", "events": [{ "id": "1", "at": "2026-01-01T00:00:00Z", "event": "fail_open" }] });
+    let recorded = async || world.post("/integrations/host-events", &report).await.json();
+    assert_eq!(recorded().await, json!({ "recorded": 1 }));
+    let note = async |name: &str| {
+        let body = json!({ "username": "ferris", "host": "web1", "name": name });
+        world.post("/integrations/offline-credentials", &body).await.json()["pk"].as_i64().unwrap()
+    };
+    let (kept, revoked) = (note("phone").await, note("lost phone").await);
+    let delete = Request::delete(format!("/integrations/offline-credentials/{revoked}"));
+    let delete = delete.header("X-Integration-Token", &world.token).body(Body::empty()).unwrap();
+    assert_eq!(world.send(delete).await.status, StatusCode::NO_CONTENT);
+    world.clock.by(90 * DAY);
+    swept(&world).await;
+    assert_eq!((rows(&world, "host_event"), recorded().await), (1, json!({ "recorded": 0 })));
+    world.clock.by(1);
+    assert_eq!((swept(&world).await, rows(&world, "host_event")), (1, 0));
+    assert_eq!(recorded().await, json!({ "recorded": 1 }), "nobody remembers it any more");
+    world.clock.by(275 * DAY - 1);
+    swept(&world).await;
+    assert_eq!(rows(&world, "offline_credential"), 2);
+    world.clock.by(1);
+    swept(&world).await;
+    assert_eq!(world.number("SELECT pk FROM offline_credential"), kept, "the active one alone is left");
+    assert_eq!(rows(&world, "offline_credential"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,7 @@ async fn the_header_with_the_client_comes_again() {
     assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert!(first.header("x-client-id").is_some());
     assert_eq!(first.header("x-client-id"), again.header("x-client-id"));
+    assert_eq!((first.header("x-device-id"), again.header("x-device-id")), (Some("1"), Some("1")));
     // What every answer has, this has once.
     assert_eq!(again.headers.get_all("allow").iter().count(), 1);
     assert_eq!(world.number("SELECT count(*) FROM device"), 1);

@@ -9,6 +9,7 @@ use oss2fa_server::store::verbs::challenges::{
 };
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, ClientStatus};
 use oss2fa_server::store::verbs::tenants::Removed;
+use oss2fa_server::whereabouts::{Part, Whereabouts};
 
 use crate::sow::{
     Own, RFC_CODES, RFC_SECRET, asking, challenge, codes, counting, enrolled, is_admitted, right, tenant,
@@ -50,11 +51,15 @@ async fn it_says_what_it_was_made_with(world: &World) {
     let store = world.begun().await;
     let own = tenant(world, &store, 1).await;
     let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
-    let opened = store.write(asking(world, own, client, device)).await.unwrap().unwrap();
+    let host = Whereabouts::default().with(Part::Host, Some("web1".to_owned().into()));
+    let create = asking(world, own, client, device);
+    let create = CreateChallenge { doer: create.doer.clone().at(host.clone()), ..create };
+    let opened = store.write(create).await.unwrap().unwrap();
     assert_eq!((opened.kind.as_str(), opened.device.pk), ("HOTP", device));
     assert_eq!(opened.device.material.expose(), b"material");
     let Found { challenge, client: may, device: opened } = find(world, &store, own, opened.pk).await.unwrap();
     assert_eq!((challenge.client, challenge.device, may), (client, device, ClientStatus::Active));
+    assert_eq!(challenge.whereabouts, host);
     assert_eq!(
         (challenge.reference.as_deref(), challenge.fingerprint.as_deref()),
         (Some("login"), Some("browser"))

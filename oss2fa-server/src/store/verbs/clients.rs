@@ -430,6 +430,7 @@ impl ChangeClient {
                 values![self.doer.tenant, self.doer.integration, username],
             )
             .await?;
+        super::offline::revoke_all(tx, &self.doer, self.client).await?;
         let which = values![self.doer.tenant, self.client];
         for statement in [
             "DELETE FROM trusted_device WHERE tenant = ?1 AND client = ?2",

@@ -26,7 +26,7 @@ pub struct Litter {
 
 /// All that is swept. The condition stands outside of the choice of rows as well: PostgreSQL looks at it
 /// again where a row was changed meanwhile, as when a counter of failures is raised.
-pub const LITTER: [Litter; 7] = [
+pub const LITTER: [Litter; 9] = [
     Litter {
         name: "enrollments",
         age: DAY,
@@ -67,6 +67,20 @@ pub const LITTER: [Litter; 7] = [
         sql: "DELETE FROM known_source WHERE seen_at < ?1 AND (client, source) IN
             (SELECT client, source FROM known_source WHERE seen_at < ?1
              ORDER BY seen_at, client, source LIMIT ?2)",
+    },
+    // Hosts take what is not listed for revoked.
+    Litter {
+        name: "revoked offline credentials",
+        age: super::offline::KEPT_FOR,
+        sql: "DELETE FROM offline_credential WHERE revoked_at < ?1 AND pk IN
+            (SELECT pk FROM offline_credential WHERE revoked_at < ?1 ORDER BY revoked_at, pk LIMIT ?2)",
+    },
+    Litter {
+        name: "events of hosts",
+        age: super::host_events::KEPT_FOR,
+        sql: "DELETE FROM host_event WHERE recorded_at < ?1 AND (integration, digest) IN
+            (SELECT integration, digest FROM host_event WHERE recorded_at < ?1
+             ORDER BY recorded_at, integration, digest LIMIT ?2)",
     },
     // Delivered and given up they go at once; what is left was queued while its webhook was removed.
     Litter {

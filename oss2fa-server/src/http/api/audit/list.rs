@@ -5,8 +5,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 
 use super::stream::lines;
@@ -71,15 +69,11 @@ impl Wanted {
 }
 
 fn instant(name: &str, written: &str) -> Result<Timestamp, ApiError> {
-    OffsetDateTime::parse(written, &Rfc3339)
-        .ok()
-        .and_then(|time| i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok())
-        .map(Timestamp)
-        .ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "{name} must be a time of RFC 3339, such as 2017-08-27T23:47:31Z; write a plus sign as %2B"
-            ))
-        })
+    Timestamp::from_rfc3339(written).ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "{name} must be a time of RFC 3339, such as 2017-08-27T23:47:31Z; write a plus sign as %2B"
+        ))
+    })
 }
 
 /// What has happened in a tenant, the oldest first. With `Accept: application/x-ndjson` everything after the

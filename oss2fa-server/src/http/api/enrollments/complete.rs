@@ -18,6 +18,7 @@ use crate::ids::EnrollmentId;
 use crate::service::enrollment::Outcome;
 
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
 
 /// The proof.
 #[derive(Deserialize, ToSchema)]
@@ -28,7 +29,7 @@ pub struct Proof {
     token: Value,
 }
 
-/// Proves the device: the client has it from then on. 201 and `X-Client-Id` when that is done; 200 when
+/// Proves the device: the client has it from then on. 201, `X-Client-Id` and `X-Device-Id` when that is done; 200 when
 /// the kind of device asks for one more step.
 #[utoipa::path(
     post,
@@ -38,7 +39,10 @@ pub struct Proof {
     params(("pk" = i64, Path, description = "Number of the enrollment.")),
     request_body = Proof,
     responses(
-        (status = 201, description = "Enrolled.", headers(("X-Client-Id" = i64, description = "Number of the client."))),
+        (status = 201, description = "Enrolled.", headers(
+            ("X-Client-Id" = i64, description = "Number of the client."),
+            ("X-Device-Id" = i64, description = "Number of the device.")
+        )),
         (status = 200, body = Enrollment, description = "One more step."),
         Errors
     )
@@ -50,8 +54,9 @@ pub async fn complete(
     Body(proof): Body<Proof>,
 ) -> Result<Response, ApiError> {
     match app.service().complete_enrollment(&caller, pk, &Token::new(proof.token)).await? {
-        Outcome::Complete(client, _) => {
-            Ok((StatusCode::CREATED, [(CLIENT_ID, HeaderValue::from(client.0))]).into_response())
+        Outcome::Complete(client, device) => {
+            let made = [(CLIENT_ID, HeaderValue::from(client.0)), (DEVICE_ID, HeaderValue::from(device.0))];
+            Ok((StatusCode::CREATED, made).into_response())
         }
         Outcome::Another(shown) => Ok(Json(Enrollment::from(shown)).into_response()),
     }
