@@ -248,7 +248,7 @@ mod tests {
     fn no_two_hosts_become_one() {
         assert_eq!(HostName::parse("web1.example.org").unwrap().as_str(), "web1.example.org");
         for written in
-            ["", " web1", "web1 ", "web\n1", "web\u{200b}1", "web\u{fffd}1", "web\01", &"x".repeat(257)]
+            ["", " web1", "web1 ", "web\n1", "web\u{200b}1", "web\u{fffd}1", "web\0", &"x".repeat(257)]
         {
             assert!(HostName::parse(written).is_err(), "{written:?}");
         }

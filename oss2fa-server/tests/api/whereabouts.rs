@@ -45,6 +45,8 @@ async fn the_audit_says_where_a_login_took_place() {
     let complete = format!("/integrations/challenges/{challenge}/complete");
     let wrong = if f.a.answer == "000000" { "000001" } else { "000000" };
     assert_eq!(ask("POST", &complete, json!({"token": wrong})).await.code(), "wrong_token");
+    let cancel = format!("/integrations/challenges/{challenge}");
+    assert_eq!(ask("DELETE", &cancel, Value::Null).await.status, 204);
     let verify = json!({"username": f.a.username, "token": f.a.answer, "binding_context": at_a_host()});
     ask("POST", "/integrations/clients/verify", verify).await.ok();
     let client = format!("/integrations/clients/{}", f.a.client);
@@ -55,11 +57,12 @@ async fn the_audit_says_where_a_login_took_place() {
     for (event, begin) in [
         ("challenged", "HOTP device="),
         ("refused", "HOTP challenge="),
+        ("cancelled", "challenge="),
         ("accepted", "HOTP device="),
         ("denied", "inactive"),
     ] {
-        let [_, _, _, source, detail] = audit.iter().rfind(|entry| entry[0] == event).expect(event);
-        assert_eq!(source, "198.51.100.7", "{event}");
+        let [_, username, _, source, detail] = audit.iter().rfind(|entry| entry[0] == event).expect(event);
+        assert_eq!((username, source.as_str()), (&f.a.username, "198.51.100.7"), "{event}");
         assert!(detail.starts_with(begin) && detail.ends_with(IN_THE_AUDIT), "{event}: {detail}");
     }
     // What is no login has no place.

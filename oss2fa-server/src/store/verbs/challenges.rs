@@ -306,17 +306,18 @@ impl Verb for CancelChallenge {
     type Output = super::tenants::Removed;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Self::Output, StoreError> {
-        let rows = tx
+        let cancelled = tx
             .sql
-            .execute(
+            .row(
                 "UPDATE challenge SET status = 4, sealed = NULL
-                 WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)",
+                 WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
+                 RETURNING (SELECT username FROM client WHERE client.pk = challenge.client)",
                 values![self.doer.tenant, self.doer.integration, self.challenge],
             )
             .await?;
-        if rows > 0 {
-            tx.events.push(self.doer.event("cancelled", "", format!("challenge={}", self.challenge)));
-        }
-        Ok(super::tenants::Removed::by_rows(rows))
+        let Some(row) = cancelled else { return Ok(super::tenants::Removed::NotThere) };
+        let username = row.take::<Option<String>>(0)?.unwrap_or_default();
+        tx.events.push(self.doer.event("cancelled", &username, format!("challenge={}", self.challenge)));
+        Ok(super::tenants::Removed::Done)
     }
 }
