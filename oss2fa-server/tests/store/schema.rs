@@ -6,8 +6,11 @@ use std::path::Path;
 use oss2fa_server::store::copy_tables::TABLES;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::schema::{POSTGRES, SQLITE};
+use oss2fa_server::store::verbs::challenges::FindChallenge;
+use oss2fa_server::whereabouts::Whereabouts;
 
 use crate::raw::{added_columns, change, number, tables};
+use crate::sow::{RFC_CODES, RFC_SECRET, challenge, counting, enrolled, is_admitted, right, tenant};
 use crate::world::World;
 
 clauses!(
@@ -15,6 +18,7 @@ clauses!(
     an_edited_migration_is_refused,
     a_newer_database_is_refused,
     numbers_are_never_given_twice,
+    a_store_from_before_hosts_is_brought_up_with_what_is_in_it,
 );
 
 fn files(database: &str) -> Vec<String> {
@@ -110,4 +114,30 @@ async fn numbers_are_never_given_twice(world: &World) {
     change(&store, format!("DELETE FROM enrollment WHERE pk = {first}")).await;
     let second = crate::sow::enrollment(world, &store, own, "ferris").await;
     assert!(second > first, "{second} after {first}");
+}
+
+async fn a_store_from_before_hosts_is_brought_up_with_what_is_in_it(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let challenge = challenge(world, &store, own, client, device).await;
+    for statement in [
+        "DROP TABLE offline_credential",
+        "DROP TABLE host_event",
+        "ALTER TABLE challenge DROP COLUMN whereabouts",
+        "DELETE FROM migration WHERE name = '0003_hosts'",
+    ] {
+        change(&store, statement).await;
+    }
+    drop(store);
+    let store = world.node().await;
+    let (tenant, integration) = (own.tenant, own.integration);
+    let find = FindChallenge { tenant, integration, challenge, now: world.now() };
+    let found = store.read(find).await.unwrap().unwrap().challenge;
+    assert_eq!((found.status, found.whereabouts), (1, Whereabouts::default()));
+    let verdict = store.write(right(world, own, client, device, RFC_CODES[0])).await.unwrap();
+    assert!(is_admitted(&verdict), "{verdict:?}");
+    assert_eq!(number(&store, "SELECT count(*) FROM offline_credential").await, 0);
+    let applied = number(&store, "SELECT count(*) FROM migration").await;
+    assert_eq!(usize::try_from(applied).unwrap(), SQLITE.len());
 }
