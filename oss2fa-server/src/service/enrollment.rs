@@ -3,6 +3,7 @@
 use oss2fa_core::ids::DeviceId;
 use serde_json::Value;
 
+use super::decision::BindingContext;
 use super::refusal::Refusal;
 use super::{Caller, KeptStep, Service};
 use crate::device::{Enrolled, Kind, Step, Token};
@@ -29,13 +30,19 @@ impl Service {
     /// Begins one.
     ///
     /// # Errors
-    /// Those of the store.
-    pub async fn create_enrollment(&self, caller: &Caller, username: Username) -> Result<Shown, Refusal> {
+    /// [`Refusal::Network`], and those of the store.
+    pub async fn create_enrollment(
+        &self,
+        caller: &Caller,
+        username: Username,
+        context: &BindingContext,
+    ) -> Result<Shown, Refusal> {
+        from_where_it_may(caller, context)?;
         let policy = &caller.integration.policy;
         let enrollment = self
             .store
             .write(CreateEnrollment {
-                doer: caller.doer(""),
+                doer: caller.doer_in(context),
                 username,
                 attempts: policy.attempts,
                 sends: policy.sends,
@@ -83,7 +90,9 @@ impl Service {
         caller: &Caller,
         enrollment: EnrollmentId,
         token: &Token,
+        context: &BindingContext,
     ) -> Result<Outcome, Refusal> {
+        from_where_it_may(caller, context)?;
         let found = self.found_enrollment(caller, enrollment).await?;
         open(found.status)?;
         let (Some(kind), Some(kept)) = (&found.kind, &found.step) else { return Err(Refusal::NotPrepared) };
@@ -93,8 +102,11 @@ impl Service {
         let state = KeptStep::unpack(kept)?.state()?;
         match kind.enroll(&around, enrollment.0, &state, token)? {
             Enrolled::Refused => {
-                let refuse =
-                    RefuseEnrollment { doer: caller.doer(""), enrollment, username: found.username.clone() };
+                let refuse = RefuseEnrollment {
+                    doer: caller.doer_in(context),
+                    enrollment,
+                    username: found.username.clone(),
+                };
                 match self.store.write(refuse).await? {
                     None => Err(Refusal::Over("enrollment")),
                     attempts_left => Err(Refusal::WrongToken { attempts_left }),
@@ -106,7 +118,7 @@ impl Service {
             }
             Enrolled::Device(device) => {
                 let complete = CompleteEnrollment {
-                    doer: caller.doer(""),
+                    doer: caller.doer_in(context),
                     enrollment,
                     username: found.username,
                     kind: kind.description().name,
@@ -185,6 +197,11 @@ pub enum Outcome {
     Complete(ClientId, DeviceId),
     /// One more step.
     Another(Shown),
+}
+
+/// Who says where the client is must say a place that policy allows; enrolments may say none.
+fn from_where_it_may(caller: &Caller, context: &BindingContext) -> Result<(), Refusal> {
+    if context.address.is_none() || caller.admits(context) { Ok(()) } else { Err(Refusal::Network) }
 }
 
 fn open(status: i64) -> Result<(), Refusal> {

@@ -121,3 +121,39 @@ async fn locks_and_networks_go_by_the_address_alone() {
     assert_eq!(refused.refusal(), (403, "network_not_allowed".to_owned()));
     verify(&f.a.answer, "203.0.113.5", 0).await.ok();
 }
+
+#[tokio::test]
+async fn an_enrolment_says_where_it_took_place() {
+    let (world, f) = world().await;
+    let ask = async |path: &str, body: Value| world.ask(&f.a.token, "POST", path, &body).await;
+    let new = json!({"username": "newcomer", "binding_context": at_a_host()});
+    ask("/integrations/enrollments", new).await.ok();
+    let complete = format!("/integrations/enrollments/{}/complete", f.a.enrollment);
+    for token in ["000000x", &f.a.proof] {
+        ask(&complete, json!({"token": token, "binding_context": at_a_host()})).await;
+    }
+    let audit = world.audit(f.a.tenant);
+    for event in ["enrollment_created", "enrollment_refused", "enrolled"] {
+        let [.., source, detail] = audit.iter().rfind(|entry| entry[0] == event).expect(event);
+        assert_eq!(source, "198.51.100.7", "{event}");
+        assert!(detail.contains("enrollment=") && detail.ends_with(IN_THE_AUDIT), "{event}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_enrols_from_a_network_that_policy_does_not_allow() {
+    let (world, f) = world().await;
+    let policy = format!("/tenants/integrations/{}/policy", f.a.integration);
+    world.ask(&f.a.admin, "PUT", &policy, &json!({"client_networks": ["203.0.113.0/24"]})).await.ok();
+    let before = world.rows();
+    let ask = async |path: &str, body: Value| world.ask(&f.a.token, "POST", path, &body).await;
+    let complete = format!("/integrations/enrollments/{}/complete", f.a.enrollment);
+    let outside = (403, "network_not_allowed".to_owned());
+    let new = json!({"username": "newcomer", "binding_context": at_a_host()});
+    assert_eq!(ask("/integrations/enrollments", new).await.refusal(), outside);
+    let proof = json!({"token": f.a.proof, "binding_context": at_a_host()});
+    assert_eq!(ask(&complete, proof).await.refusal(), outside);
+    assert_eq!(world.rows(), before);
+    let within = json!({"token": f.a.proof, "binding_context": {"address": "203.0.113.9"}});
+    assert_eq!(ask(&complete, within).await.status, 201);
+}

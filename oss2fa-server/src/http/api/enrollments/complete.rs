@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::Enrollment;
 use crate::device::Token;
 use crate::http::App;
+use crate::http::api::{Context, binding};
 use crate::http::body::{Body, Pk};
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
@@ -27,6 +28,9 @@ pub struct Proof {
     /// The code that the device shows, or that was sent.
     #[schema(value_type = String, example = "123456")]
     token: Value,
+    /// Where the client is, for the audit. An address outside of the networks of the policy is refused.
+    #[serde(default)]
+    binding_context: Option<Context>,
 }
 
 /// Proves the device: the client has it from then on. 201, `X-Client-Id` and `X-Device-Id` when that is done; 200 when
@@ -53,7 +57,8 @@ pub async fn complete(
     Pk(pk): Pk<EnrollmentId>,
     Body(proof): Body<Proof>,
 ) -> Result<Response, ApiError> {
-    match app.service().complete_enrollment(&caller, pk, &Token::new(proof.token)).await? {
+    let (token, context) = (Token::new(proof.token), binding(proof.binding_context)?);
+    match app.service().complete_enrollment(&caller, pk, &token, &context).await? {
         Outcome::Complete(client, device) => {
             let made = [(CLIENT_ID, HeaderValue::from(client.0)), (DEVICE_ID, HeaderValue::from(device.0))];
             Ok((StatusCode::CREATED, made).into_response())

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Enrollment;
 use crate::http::App;
-use crate::http::api::username;
+use crate::http::api::{Context, binding, username};
 use crate::http::body::Body;
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
@@ -20,6 +20,9 @@ pub struct NewEnrollment {
     /// The client's name.
     #[schema(min_length = 1, max_length = 256, example = "john.doe")]
     username: String,
+    /// Where the client is, for the audit. An address outside of the networks of the policy is refused.
+    #[serde(default)]
+    binding_context: Option<Context>,
 }
 
 /// Begins an enrollment.
@@ -36,6 +39,7 @@ pub async fn create(
     Integrated(caller): Integrated,
     Body(new): Body<NewEnrollment>,
 ) -> Result<(StatusCode, Json<Enrollment>), ApiError> {
-    let shown = app.service().create_enrollment(&caller, username(&new.username)?).await?;
+    let (username, context) = (username(&new.username)?, binding(new.binding_context)?);
+    let shown = app.service().create_enrollment(&caller, username, &context).await?;
     Ok((StatusCode::CREATED, Json(shown.into())))
 }
