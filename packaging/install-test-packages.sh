@@ -11,8 +11,8 @@ build="build-essential pkg-config libpam0g-dev"
 login="openssh-server openssh-client sudo iproute2 oathtool curl expect python3 python3-pexpect python3-pyotp"
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
 harness="pamtester libpam-wrapper strace zbar-tools qrencode faketime gdb"
-# What stands around the server: its callers, its other store, who takes its mail.
-server="jq openssl postgresql python3-aiosmtpd python3-requests"
+# What stands around the server: its callers, its other store, who takes its mail, the broker of its bus.
+server="jq openssl postgresql python3-aiosmtpd python3-requests rabbitmq-server"
 # To install the peers that come from PyPI (tests/peers/install.sh).
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
@@ -45,8 +45,8 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-# openssh-server would start an sshd for the whole machine, and postgresql a cluster. Debian's way to say
-# no is this file; where the machine has its own, that one stands.
+# openssh-server would start an sshd for the whole machine, postgresql a cluster and rabbitmq-server a
+# broker. Debian's way to say no is this file; where the machine has its own, that one stands.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

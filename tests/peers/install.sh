@@ -4,17 +4,22 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-wanted=tests/peers/requirements.txt
-venv=target/peers/schemathesis
+# install NAME LIST: a virtual environment of this name with what the list has, and nothing else.
+install() {
+    venv=target/peers/$1
+    if [ -f "$venv/installed.txt" ] && cmp -s "$2" "$venv/installed.txt"; then
+        return
+    fi
+    echo "Installing the peers from PyPI into $venv"
+    rm -rf "$venv"
+    mkdir -p "$venv"
+    # Debian's own Python, whatever else is on the PATH: the tests are about Debian 12.
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$2"
+    # Last, so that an installation that was cut off is made anew.
+    cp "$2" "$venv/installed.txt"
+}
 
-if [ -f "$venv/installed.txt" ] && cmp -s "$wanted" "$venv/installed.txt"; then
-    exit 0
-fi
-echo "Installing the peers from PyPI into $venv"
-rm -rf "$venv"
-mkdir -p "$venv"
-# Debian's own Python, whatever else is on the PATH: the tests are about Debian 12.
-/usr/bin/python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$wanted"
-# Last, so that an installation that was cut off is made anew.
-cp "$wanted" "$venv/installed.txt"
+install schemathesis tests/peers/requirements.txt
+install nameko-2 tests/peers/nameko/requirements-2.txt
+install nameko-3 tests/peers/nameko/requirements-3.txt

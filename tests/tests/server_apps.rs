@@ -6,9 +6,12 @@
     reason = "a failure is a panic in tests, in their helpers too"
 )]
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
-use oss2fa_tests::server::{PostgresCluster, Reply, Server, Store};
+use oss2fa_tests::server::{App, PostgresCluster, Reply, Server, Store};
+use oss2fa_tests::workspace;
 use serde_json::{Value, json};
 
 const ENABLED: &str = "[ungleich_otp]\nenabled = true\n";
@@ -16,52 +19,6 @@ const ENABLED: &str = "[ungleich_otp]\nenabled = true\n";
 const UNLIMITED: &str = "[limits]\naddress_per_second = 100000\naddress_burst = 100000\n\
     token_per_second = 100000\ntoken_burst = 100000\nrefused_per_minute = 100000\n";
 const JSON: &str = "Content-Type: application/json";
-
-/// An app as its owner has it.
-struct App {
-    uuid: String,
-    seed: String,
-}
-
-impl App {
-    fn create(server: &Server, user: &str, words: &[&str]) -> Self {
-        let made = server.cli_json(&[&["app", "create", "--user", user, "--name", "web"], words].concat());
-        let text = |field: &str| made[field].as_str().unwrap().to_owned();
-        Self { uuid: text("appuuid"), seed: text("seed") }
-    }
-
-    /// Its token so many seconds from now, by oathtool.
-    fn token_at(&self, offset: i64) -> String {
-        let now = format!("now {offset:+} seconds");
-        said(Command::new("/usr/bin/oathtool").args(["--totp", "--base32", "--now", &now, &self.seed]))
-    }
-
-    /// Its token now, by pyotp.
-    fn token(&self) -> String {
-        let script = "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).now())";
-        said(Command::new("/usr/bin/python3").args(["-c", script, &self.seed]))
-    }
-
-    fn claim(&self) -> Value {
-        json!({"version": "1", "appuuid": self.uuid, "token": self.token()})
-    }
-
-    fn asking(&self, more: Value) -> Value {
-        let mut body = self.claim();
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    }
-
-    fn about(&self, other: &Self, token: &str) -> Value {
-        self.asking(json!({"appuuidtoverify": other.uuid, "tokentoverify": token}))
-    }
-}
-
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 fn start(store: Store<'_>, settings: &str) -> Server {
     Server::new().on(store).config(ENABLED).config(UNLIMITED).config(settings).start()
@@ -121,7 +78,7 @@ fn an_app_does_all_that_the_document_says() {
 
         // Register, and the seed of the new app, which then proves itself.
         let named = json!({"username": "nico", "appname": "new \u{e9}"});
-        let made = ok(send(server, "POST", "/app/register", &cron.asking(named)));
+        let made = ok(send(server, "POST", "/app/register", &cron.asking(&named)));
         let uuid = made["appuuid"].as_str().unwrap();
         assert_eq!(made.as_object().unwrap().len(), 2, "{made}");
         let path = format!("/app/{uuid}");
@@ -151,8 +108,8 @@ fn an_app_does_all_that_the_document_says() {
         }
         // Of another user, only a trusted app registers one.
         let foreign = json!({"username": "sanghee", "appname": "x"});
-        fails(&send(server, "POST", "/app/register", &cron.asking(foreign.clone())), 403, "another user");
-        ok(send(server, "POST", "/app/register", &web.asking(foreign)));
+        fails(&send(server, "POST", "/app/register", &cron.asking(&foreign)), 403, "another user");
+        ok(send(server, "POST", "/app/register", &web.asking(&foreign)));
         assert_eq!(ok(send(server, "GET", "/app", &other.claim()))["apps"].as_array().unwrap().len(), 2);
 
         // It is a client like others: set inactive, it fails, and all of it is in the audit and the figures.
@@ -210,10 +167,12 @@ print("done")
 fn python_s_requests_speaks_to_it() {
     on_both("", |server| {
         let pair = [App::create(server, "nico", &["--trusted"]), App::create(server, "sanghee", &[])];
-        let [me, other] = pair.map(|app| json!({"uuid": app.uuid, "seed": app.seed}).to_string());
+        let [me, other] = pair.map(|app| app.known().to_string());
         let ca = server.ca().display().to_string();
         let mut python = Command::new("/usr/bin/python3");
-        assert_eq!(said(python.args(["-c", REQUESTS, &server.url, &ca, &me, &other])), "done");
+        let output = python.args(["-c", REQUESTS, &server.url, &ca, &me, &other]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stdout, b"done\n");
     });
 }
 
@@ -240,7 +199,7 @@ fn a_seed_is_read_as_often_as_the_configuration_says() {
         let server = start(Store::Sqlite, &format!("[ungleich_otp]\nseed_reads = \"{policy}\"\n"));
         let web = App::create(&server, "nico", &[]);
         let named = json!({"username": "nico", "appname": "new"});
-        let made = ok(send(&server, "POST", "/app/register", &web.asking(named)));
+        let made = ok(send(&server, "POST", "/app/register", &web.asking(&named)));
         let path = format!("/app/{}", made["appuuid"].as_str().unwrap());
         let mut seed = String::new();
         for status in reads {
@@ -276,191 +235,33 @@ fn an_idempotency_key_of_other_clients_changes_nothing() {
     ok(server.curl("POST", "/verify", &[JSON, "Idempotency-Key: one"], &body));
 }
 
-/// A request that is malformed: method, path, headers, body; `U` and `T` stand for the app's UUID and token.
-struct Bad {
-    what: &'static str,
-    method: &'static str,
-    path: &'static str,
-    headers: &'static [&'static str],
-    body: &'static str,
-    status: u16,
-    words: &'static str,
-}
-
-const fn bad(
-    what: &'static str,
-    path: &'static str,
-    body: &'static str,
-    status: u16,
-    words: &'static str,
-) -> Bad {
-    Bad { what, method: "POST", path, headers: &[JSON], body, status, words }
-}
-
-const NEEDED: &str = "version, appuuid, token, appuuidtoverify and tokentoverify, all of them text";
-const COMMON: &str = "version, appuuid and token, all of them text";
-const RIGHT: &str = r#"{"version":"1","appuuid":"U","token":"T","appuuidtoverify":"U","tokentoverify":"T"}"#;
-const CLAIM: &str = r#"{"version":"1","appuuid":"U","token":"T"}"#;
-const GREEK: &str =
-    r#"{"version":"1","appuuid":"U","token":"T","appuuidtoverify":"U","tokentoverify":"١٢٣٤٥٦"}"#;
-
-/// Each with its answer. None of them ever gets in, and the server goes on.
-const MALFORMED: [Bad; 50] = [
-    // Bodies that are none.
-    bad("no body", "/verify", "", 400, NEEDED),
-    bad("not JSON", "/verify", "appuuid=U&token=T", 400, NEEDED),
-    bad(
-        "the document's own notation",
-        "/verify",
-        r#"{ version: "1", appuuid: "U", token: "T", }"#,
-        400,
-        NEEDED,
-    ),
-    bad("half of it", "/verify", r#"{"version":"1","appuuid":"U","#, 400, NEEDED),
-    bad("two of them", "/app", r#"{"version":"1","appuuid":"U","token":"T"}{}"#, 400, COMMON),
-    bad("null", "/verify", "null", 400, NEEDED),
-    bad("a number", "/verify", "1", 400, NEEDED),
-    bad("a text", "/verify", r#""U""#, 400, NEEDED),
-    bad("a list of objects", "/verify", r#"[{"version":"1"}]"#, 400, NEEDED),
-    bad("an empty object", "/verify", "{}", 400, NEEDED),
-    bad("nesting without end", "/app", DEEP, 400, COMMON),
-    bad("no UTF-8 escape", "/app", r#"{"version":"1","appuuid":"\ud800","token":"T"}"#, 400, COMMON),
-    // Fields.
-    bad("no version", "/app", r#"{"appuuid":"U","token":"T"}"#, 400, COMMON),
-    bad("another version", "/app", r#"{"version":"2","appuuid":"U","token":"T"}"#, 400, "version must be"),
-    bad("an empty version", "/app", r#"{"version":"","appuuid":"U","token":"T"}"#, 400, "version must be"),
-    bad("a version as a number", "/app", r#"{"version":1,"appuuid":"U","token":"T"}"#, 400, COMMON),
-    bad("no appuuid", "/app", r#"{"version":"1","token":"T"}"#, 400, COMMON),
-    bad("no token", "/app", r#"{"version":"1","appuuid":"U"}"#, 400, COMMON),
-    bad("a token as a number", "/app", r#"{"version":"1","appuuid":"U","token":123456}"#, 400, COMMON),
-    bad("a token as null", "/app", r#"{"version":"1","appuuid":"U","token":null}"#, 400, COMMON),
-    bad("a token as a list", "/app", r#"{"version":"1","appuuid":"U","token":["T"]}"#, 400, COMMON),
-    bad("a field too many", "/app", r#"{"version":"1","appuuid":"U","token":"T","admin":true}"#, 400, COMMON),
-    bad("a field twice", "/app", r#"{"version":"1","appuuid":"U","token":"0","token":"T"}"#, 400, COMMON),
-    bad("a field in capitals", "/app", r#"{"Version":"1","appuuid":"U","token":"T"}"#, 400, COMMON),
-    bad("no app to verify", "/verify", CLAIM, 400, NEEDED),
-    bad("no name to register", "/app/register", CLAIM, 400, "username and appname, all of them text"),
-    // Values.
-    bad(
-        "an empty appuuid",
-        "/app",
-        r#"{"version":"1","appuuid":"","token":"T"}"#,
-        400,
-        "appuuid must be a UUID",
-    ),
-    bad(
-        "no UUID",
-        "/app",
-        r#"{"version":"1","appuuid":"' OR 1=1 --","token":"T"}"#,
-        400,
-        "appuuid must be a UUID",
-    ),
-    bad(
-        "a UUID in braces",
-        "/app",
-        r#"{"version":"1","appuuid":"{U}","token":"T"}"#,
-        400,
-        "appuuid must be a UUID",
-    ),
-    bad(
-        "no UUID to verify",
-        "/verify",
-        r#"{"version":"1","appuuid":"U","token":"T","appuuidtoverify":"x","tokentoverify":"T"}"#,
-        400,
-        "appuuidtoverify must be a UUID",
-    ),
-    bad(
-        "an unknown app",
-        "/app",
-        r#"{"version":"1","appuuid":"00000000-0000-4000-8000-000000000000","token":"T"}"#,
-        403,
-        "not known",
-    ),
-    bad(
-        "an unknown app to verify",
-        "/verify",
-        r#"{"version":"1","appuuid":"U","token":"T","appuuidtoverify":"00000000-0000-4000-8000-000000000000","tokentoverify":"T"}"#,
-        403,
-        "tokentoverify is no valid token",
-    ),
-    bad("an empty token", "/app", r#"{"version":"1","appuuid":"U","token":""}"#, 403, "not known"),
-    bad("a token too short", "/app", r#"{"version":"1","appuuid":"U","token":"12345"}"#, 403, "not known"),
-    bad("a token too long", "/app", r#"{"version":"1","appuuid":"U","token":"T0"}"#, 403, "not known"),
-    bad("a token with a NUL", "/app", r#"{"version":"1","appuuid":"U","token":"T\u0000"}"#, 403, "not known"),
-    bad("a token in other digits", "/verify", GREEK, 403, "tokentoverify is no valid token"),
-    bad(
-        "a user that cannot be",
-        "/app/register",
-        r#"{"version":"1","appuuid":"U","token":"T","username":"a b","appname":"x"}"#,
-        422,
-        "username must be",
-    ),
-    bad(
-        "a name that cannot be seen",
-        "/app/register",
-        r#"{"version":"1","appuuid":"U","token":"T","username":"nico","appname":"\u202e"}"#,
-        422,
-        "appname must be",
-    ),
-    bad(
-        "no name",
-        "/app/register",
-        r#"{"version":"1","appuuid":"U","token":"T","username":"nico","appname":" "}"#,
-        422,
-        "appname must be",
-    ),
-    // Requests.
-    Bad { method: "GET", ..bad("GET without a body", "/app", "", 400, COMMON) },
-    Bad { method: "GET", ..bad("GET of what is posted", "/verify", RIGHT, 405, "does not take this method") },
-    Bad { method: "DELETE", ..bad("DELETE", "/app/U", CLAIM, 405, "does not take this method") },
-    Bad { method: "PUT", ..bad("PUT", "/app", CLAIM, 405, "does not take this method") },
-    Bad {
-        method: "GET",
-        ..bad("fields in the query", "/app?version=1&appuuid=U&token=T", "", 400, "no query")
-    },
-    bad("a query besides", "/verify?x=1", RIGHT, 400, "no query"),
-    Bad {
-        headers: &["Content-Type: text/plain"],
-        ..bad("another type", "/verify", RIGHT, 415, "send the body as JSON")
-    },
-    Bad {
-        headers: &["Content-Type: application/x-www-form-urlencoded"],
-        ..bad("a form", "/app", "version=1&appuuid=U&token=T", 415, "send the body as JSON")
-    },
-    Bad {
-        headers: &[JSON, "Accept: text/html"],
-        ..bad("another type is asked for", "/verify", RIGHT, 406, "this server speaks")
-    },
-    bad("too large", "/verify", LARGE, 413, "too large"),
-];
-
-/// Stand for bodies that are made.
-const DEEP: &str = "DEEP";
-const LARGE: &str = "LARGE";
-
 #[test]
 fn each_malformed_request_has_its_answer() {
+    let rows = fs::read_to_string(workspace().join("tests/ungleich-otp/requests.json")).unwrap();
+    let rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
+    let names: BTreeSet<&str> = rows.iter().map(|row| row["what"].as_str().unwrap()).collect();
+    assert!(rows.len() >= 50 && names.len() == rows.len(), "each stands for something of its own");
     let server = start(Store::Sqlite, "");
-    let mut names: Vec<&str> = MALFORMED.iter().map(|row| row.what).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), MALFORMED.len(), "each stands for something of its own");
-    for row in &MALFORMED {
+    for row in &rows {
+        let (what, says) = (row["what"].as_str().unwrap(), row["says"].as_str().unwrap());
         // A fresh app for each: wrong tokens lock it.
         let app = App::create(&server, "nico", &["--trusted"]);
-        let fill = |text: &str| text.replace('U', &app.uuid).replace('T', &app.token());
-        let body = match row.body {
-            DEEP => format!("{}{}", "[".repeat(30_000), "]".repeat(30_000)),
-            LARGE => format!(r#"{{"version":"1","appuuid":"{}"}}"#, "x".repeat(70_000)),
-            text => fill(text),
+        let token = app.token();
+        let fill = |text: &str| text.replace("$mine", &token).replace("$me", &app.uuid);
+        let body = match &row["body"] {
+            Value::String(text) => fill(text),
+            repeated => {
+                repeated[0].as_str().unwrap().repeat(repeated[1].as_u64().unwrap().try_into().unwrap())
+            }
         };
-        // The path's letters are not the places that are filled.
-        let path = row.path.replace("/U", &format!("/{}", app.uuid)).replace("=U", &format!("={}", app.uuid));
-        let reply = server.curl(row.method, &path, row.headers, &body);
-        let body = reply.json();
-        assert_eq!((reply.status, &body["status"]), (row.status, &json!("FAIL")), "{}: {reply}", row.what);
-        fails(&reply, row.status, row.words);
-        assert!(!reply.text().contains(&app.token()), "{}: an answer repeats a token: {reply}", row.what);
+        let headers =
+            row["headers"].as_array().map(|all| all.iter().map(|one| one.as_str().unwrap()).collect());
+        let headers: Vec<&str> = headers.unwrap_or_else(|| vec![JSON]);
+        let path = fill(row["path"].as_str().unwrap());
+        let reply = server.curl(row["method"].as_str().unwrap(), &path, &headers, &body);
+        assert_eq!(json!(reply.status), row["status"], "{what}: {reply}");
+        fails(&reply, reply.status, says);
+        assert!(!reply.text().contains(&token), "{what}: an answer repeats a token: {reply}");
     }
     // After all of it, it works.
     let app = App::create(&server, "nico", &["--trusted"]);
