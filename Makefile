@@ -61,6 +61,7 @@ run_tests = if cargo nextest --version >/dev/null 2>&1; then \
 .PHONY: bench
 bench: ## the promises about speed and size, against the peers; writes target/bench/results.json
 	@packaging/install-test-packages.sh test
+	@tests/peers/install.sh
 	@$(MAKE) --no-print-directory build
 	@cargo run --release -q --locked -p oss2fa-tests --bin oss2fa-bench
 

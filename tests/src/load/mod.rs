@@ -1,4 +1,5 @@
-//! A load generator for HTTP/1.1, in the clear or over TLS, that costs little of the machine it shares.
+//! A load generator for HTTP/1.1, in the clear or over TLS, that costs little of the machine it shares; and one for
+//! calls over AMQP ([`call`]).
 //!
 //! One thread, keep-alive connections, requests made beforehand, one request under way on each
 //! connection. Either each connection asks again as soon as it was answered ([`Pace::Full`], for the
@@ -6,6 +7,7 @@
 //! latency counts from the moment a request was due, so a server that stalls cannot hide it.
 
 mod answer;
+mod calls;
 mod connection;
 mod latency;
 mod requests;
@@ -14,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{Answered, Calls, call};
 pub use latency::Latencies;
 pub use requests::{Head, Requests};
 pub use run::{Expected, Outcome, Pace, Plan, run};

@@ -1,6 +1,7 @@
 //! ungleich-otp: `POST /verify` by trusted apps, with tokens that may be shown again within their step.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oss2fa_tests::load::Pace;
@@ -11,7 +12,7 @@ use super::stock;
 use crate::report::{Bound, Report};
 use crate::throughput::median;
 
-const APPS: usize = 1_000;
+pub(crate) const APPS: usize = 1_000;
 /// From one pair of apps to the next; no common divisor with [`APPS`].
 const STEP: usize = 377;
 const ROUNDS: usize = 3;
@@ -24,17 +25,7 @@ const SETTINGS: &str = "[ungleich_otp]\nenabled = true\nwindow = 4\n";
 
 pub(crate) fn measure(report: &mut Report) {
     let folder = stock::empty("server-apps");
-    let dump = folder.join("apps.json");
-    fs::write(&dump, script(&["dump", &APPS.to_string()])).unwrap();
-    let instance = Instance::start_with(&folder, None, SETTINGS);
-    let imported = Command::new(Built::server())
-        .args(["app", "import", "--data-dir"])
-        .arg(&folder)
-        .arg("--django")
-        .arg(&dump)
-        .output()
-        .expect("oss2fa-server");
-    assert!(imported.status.success(), "app import: {}", String::from_utf8_lossy(&imported.stderr));
+    let (instance, _dump) = with_apps(&folder, SETTINGS);
     let round = || instance.post("/verify", bodies(), SECONDS, Pace::Full).per_second;
     // The first acceptance of an app and of a pair is written down, later ones are not.
     let _first = round();
@@ -47,24 +38,52 @@ pub(crate) fn measure(report: &mut Report) {
     stock::remove(&folder);
 }
 
-/// One after another asks about the next; as many pairs as apps.
-fn bodies() -> Vec<String> {
+/// A server with all the apps, and the file that they came from.
+pub(crate) fn with_apps(folder: &Path, settings: &str) -> (Instance, PathBuf) {
+    let dump = folder.join("apps.json");
+    fs::write(&dump, script(&["dump", &APPS.to_string()])).unwrap();
+    let instance = Instance::start_with(folder, None, settings);
+    let imported = Command::new(Built::server())
+        .args(["app", "import", "--data-dir"])
+        .arg(folder)
+        .arg("--django")
+        .arg(&dump)
+        .output()
+        .expect("oss2fa-server");
+    assert!(imported.status.success(), "app import: {}", String::from_utf8_lossy(&imported.stderr));
+    (instance, dump)
+}
+
+/// So many questions: one app after another asks about the next; as many pairs as apps. Each is an app and its token,
+/// twice.
+pub(crate) fn pairs(count: usize) -> Vec<[String; 4]> {
     let tokens = script(&["tokens", &APPS.to_string()]);
     let apps: Vec<(&str, &str)> = tokens.lines().map(|line| line.split_once(' ').unwrap()).collect();
-    let body = |n: usize| {
-        let ((appuuid, token), (other, of_other)) = (apps[n * STEP % APPS], apps[(n * STEP + 1) % APPS]);
+    let pair = |n: usize| {
+        let ((asking, its), (other, of_other)) = (apps[n * STEP % APPS], apps[(n * STEP + 1) % APPS]);
+        [asking, its, other, of_other].map(ToOwned::to_owned)
+    };
+    (0..count).map(pair).collect()
+}
+
+fn bodies() -> Vec<String> {
+    let body = |[appuuid, token, other, of_other]: [String; 4]| {
         format!(
             r#"{{"version":"1","appuuid":"{appuuid}","token":"{token}","appuuidtoverify":"{other}","tokentoverify":"{of_other}"}}"#
         )
     };
-    (0..MOST).map(body).collect()
+    pairs(MOST).into_iter().map(body).collect()
 }
 
 /// The same with another token of the app that is asked about.
 fn wrong(body: &str) -> String {
     let at = body.len() - 3;
-    let digit = if body.as_bytes()[at] == b'7' { "3" } else { "7" };
-    format!("{}{digit}{}", &body[..at], &body[at + 1..])
+    format!("{}{}{}", &body[..at], another_digit(body.as_bytes()[at]), &body[at + 1..])
+}
+
+/// Another one than this.
+pub(crate) fn another_digit(digit: u8) -> char {
+    if digit == b'7' { '3' } else { '7' }
 }
 
 fn script(words: &[&str]) -> String {

@@ -2,6 +2,7 @@
 //! against its own `/healthz`, and against privacyIDEA.
 
 mod apps;
+mod bus;
 mod footprint;
 mod instance;
 mod peer;
@@ -18,6 +19,7 @@ pub(crate) fn measure(report: &mut Report) {
     eprintln!("measuring on PostgreSQL");
     rates::postgres(report);
     measure_apps(report);
+    measure_bus(report);
     eprintln!("measuring privacyIDEA (some minutes where it is not installed yet)");
     peer::measure(report, &ours);
     eprintln!("measuring memory and the start");
@@ -27,4 +29,9 @@ pub(crate) fn measure(report: &mut Report) {
 pub(crate) fn measure_apps(report: &mut Report) {
     eprintln!("measuring the apps of ungleich-otp");
     apps::measure(report);
+}
+
+pub(crate) fn measure_bus(report: &mut Report) {
+    eprintln!("measuring the bus, against a service of nameko's own");
+    bus::measure(report);
 }
