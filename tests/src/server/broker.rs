@@ -37,14 +37,14 @@ const USER: &str = "rabbitmq";
 /// It takes some seven seconds, and longer where others want the processors, too.
 const START: Duration = Duration::from_secs(90);
 
-/// What docs/ungleich-otp.md says is enough for the server's user.
-const PERMISSIONS: &str = "^(nameko-rpc|rpc-ungleichotp.*)$";
-
 /// Salted SHA-256 of the passwords, as the broker keeps them: `admin`, and `p/q@r` of the server.
 const ADMIN: &str = "AQIDBBlq3ZS1hzMaL2K4eXHtHf/kx8h+5DwpLXopdK8M0jjf";
 const SERVER: &str = "BQYHCBDTIhX7NXjLHraHriCKy2RGGOeMacdBbFkZ3KI0Xqxv";
 
 impl Broker {
+    /// What the server's user may configure, write and read.
+    pub const PERMISSIONS: &str = "^(nameko-rpc|rpc-ungleichotp.*)$";
+
     /// Starts one that has these virtual hosts, and waits until it takes connections.
     ///
     /// # Panics
@@ -212,8 +212,10 @@ fn definitions(hosts: &[&str]) -> String {
             "hashing_algorithm": "rabbit_password_hashing_sha256"})
     };
     let may = |name: &str, host: &str, what: &str| json!({"user": name, "vhost": host, "configure": what, "write": what, "read": what});
-    let permissions: Vec<_> =
-        hosts.iter().flat_map(|host| [may("admin", host, ".*"), may("oss2fa", host, PERMISSIONS)]).collect();
+    let permissions: Vec<_> = hosts
+        .iter()
+        .flat_map(|host| [may("admin", host, ".*"), may("oss2fa", host, Broker::PERMISSIONS)])
+        .collect();
     let hosts: Vec<_> = hosts.iter().map(|host| json!({"name": host})).collect();
     let users = [user("admin", ADMIN), user("oss2fa", SERVER)];
     json!({"vhosts": hosts, "users": users, "permissions": permissions}).to_string()
