@@ -217,6 +217,32 @@ fn a_seed_is_read_as_often_as_the_configuration_says() {
 }
 
 #[test]
+fn apps_of_the_original_are_taken_over_and_given_back() {
+    on_both("", |server| {
+        let dump = server.scratch("dump.json");
+        let fields = |uuid: &str, seed: &str, trusted: bool| json!({"appuuid": uuid, "appname": "web", "username": "nico", "seed": seed, "trusted": trusted});
+        let [web, cron] = ["1", "2"].map(|last| format!("0d5e1a4c-6d8e-4f43-9a51-3a1d6b7c000{last}"));
+        let entries = json!([
+            {"model": "otpauth.app", "pk": web, "fields": fields(&web, "JBSWY3DPEHPK3PXP", true)},
+            {"model": "otpauth.app", "pk": 7, "fields": fields(&cron, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", false)},
+        ]);
+        fs::write(&dump, entries.to_string()).unwrap();
+        let import = ["app", "import", "--django", dump.to_str().unwrap()];
+        assert_eq!(server.cli_json(&import)["imported"], json!(2));
+        // The seeds that their owners have are still those.
+        let [web, cron] = [(web, "JBSWY3DPEHPK3PXP"), (cron, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+            .map(|(uuid, seed)| App { uuid, seed: seed.to_owned() });
+        ok(send(server, "POST", "/verify", &web.about(&cron, &cron.token())));
+        fails(&send(server, "POST", "/verify", &cron.about(&web, &web.token())), 403, "not trusted");
+        let export = server.cli(&["app", "export"]);
+        let apps = export.json();
+        for (app, entry) in entries.as_array().unwrap().iter().zip(apps.as_array().unwrap()) {
+            assert_eq!(app["fields"], entry["fields"], "{export}");
+        }
+    });
+}
+
+#[test]
 fn nothing_is_there_where_it_is_not_enabled() {
     let server = Server::new().start();
     let web = App::create(&server, "nico", &["--trusted"]);

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use oss2fa_tests::load::{self, Calls};
 use oss2fa_tests::server::{App, Authority, Broker, Nameko, PostgresCluster, Server, Store};
 use oss2fa_tests::{unix_time, workspace};
 use serde_json::{Value, json};
@@ -21,12 +22,13 @@ use serde_json::{Value, json};
 type Story = fn(&Broker);
 
 /// Each in the virtual host of its name.
-const TOGETHER: [(&str, Story); 8] = [
+const TOGETHER: [(&str, Story); 9] = [
     ("guide", the_guide_does_what_it_says),
     ("sqlite", |broker| nameko_s_clients_hear_what_they_must(broker, "sqlite", Store::Sqlite)),
     ("postgres", |broker| {
         nameko_s_clients_hear_what_they_must(broker, "postgres", Store::Postgres(&PostgresCluster::start()));
     }),
+    ("named", what_the_configuration_says_holds_on_the_bus),
     ("malformed", each_malformed_message_has_its_answer),
     ("disturbed", whatever_is_done_to_its_queue_it_comes_back),
     ("unsure", a_broker_that_proves_nothing_is_not_spoken_to),
@@ -84,7 +86,7 @@ impl Site {
     fn says(&self, words: &str, times: usize) {
         let begun = Instant::now();
         while self.server.log().matches(words).count() < times {
-            assert!(begun.elapsed() < Duration::from_secs(30), "{words:?} is not {times} times in the log");
+            assert!(begun.elapsed() < Duration::from_secs(60), "{words:?} is not {times} times in the log");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -179,6 +181,34 @@ fn nameko_s_clients_hear_what_they_must(broker: &Broker, host: &str, store: Stor
     assert_eq!(queue(&broker.caller(host), "waiting"), "0", "every call was acknowledged");
 }
 
+/// As `clients.py` does, at other names.
+const NAMED: &str = "
+import sys
+from nameko.standalone.rpc import ClusterRpcProxy
+config = {'AMQP_URI': sys.argv[1], 'rpc_exchange': 'apps'}
+with ClusterRpcProxy(config, timeout=20) as rpc:
+    print(*(rpc['otp-service'].verify(*sys.argv[2:])['status'] for _ in range(2)))
+";
+
+fn what_the_configuration_says_holds_on_the_bus(broker: &Broker) {
+    let caller = broker.caller("named");
+    let settings = "[ungleich_otp]\nbus_service = \"otp-service\"\nbus_exchange = \"apps\"\nbus_prefetch = 1\n\
+        window = 3\nsingle_use_tokens = true\n";
+    let site = Site::start(&caller, Store::Sqlite, settings);
+    site.takes_calls(1);
+    let ask = |offset: i64| {
+        let words =
+            [&site.web.uuid, &site.web.token_at(offset), &site.cron.uuid, &site.cron.token_at(offset)];
+        let ran = Nameko::Two.program("python").args(["-c", NAMED, &caller]).args(words).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    // Beyond the window; then within a wide one, once.
+    assert_eq!(ask(-150), "FAIL FAIL\n");
+    assert_eq!(ask(-60), "OK FAIL\n");
+    assert_eq!(ask(-30), "OK FAIL\n");
+}
+
 /// The one block of this kind in the page.
 fn block<'a>(page: &'a str, kind: &str) -> &'a str {
     let blocks: Vec<&str> = page.split(&format!("```{kind}\n")).skip(1).collect();
@@ -202,6 +232,21 @@ fn the_guide_does_what_it_says(broker: &Broker) {
     let words = [&site.web.uuid, &site.web.token(), &site.cron.uuid, &site.cron.token()];
     let ran = Nameko::Two.program("python").args(["-c", &program]).args(words).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&ran.stdout), "done\n", "{}", String::from_utf8_lossy(&ran.stderr));
+    // The load of the benchmark counts what it is answered.
+    let arguments = words.map(|word| format!("{word:?}"));
+    let right = format!("{{\"args\": [{}], \"kwargs\": {{}}}}", arguments.join(", "));
+    let wrong = right.replace(&arguments[2], &arguments[0]);
+    let calls = Calls {
+        broker: broker.caller("guide"),
+        method: "ungleichotp.verify".to_owned(),
+        callers: 2,
+        warm_up: Duration::ZERO,
+        measured: Duration::from_secs(20),
+        contains: b"\"OK\"".to_vec(),
+    };
+    let answered = load::call(&calls, vec![right.clone(), wrong, right]).unwrap();
+    assert_eq!((answered.accepted, answered.refused), (2, 1), "{answered:?}");
+    assert!(answered.flawless().is_err());
 }
 
 fn each_malformed_message_has_its_answer(broker: &Broker) {
