@@ -26,7 +26,9 @@ const TOGETHER: [(&str, Story); 9] = [
     ("guide", the_guide_does_what_it_says),
     ("sqlite", |broker| nameko_s_clients_hear_what_they_must(broker, "sqlite", Store::Sqlite)),
     ("postgres", |broker| {
-        nameko_s_clients_hear_what_they_must(broker, "postgres", Store::Postgres(&PostgresCluster::start()));
+        let cluster = PostgresCluster::start();
+        nameko_s_clients_hear_what_they_must(broker, "postgres", Store::Postgres(&cluster));
+        a_store_that_is_away_brings_no_verdict(broker, &cluster);
     }),
     ("named", what_the_configuration_says_holds_on_the_bus),
     ("malformed", each_malformed_message_has_its_answer),
@@ -179,6 +181,35 @@ fn nameko_s_clients_hear_what_they_must(broker: &Broker, host: &str, store: Stor
     }
     site.server.stop();
     assert_eq!(queue(&broker.caller(host), "waiting"), "0", "every call was acknowledged");
+}
+
+/// A right call, and what its caller hears.
+const HEARD: &str = "
+import sys
+from nameko.exceptions import RemoteError
+from nameko.standalone.rpc import ClusterRpcProxy
+with ClusterRpcProxy({'AMQP_URI': sys.argv[1]}, timeout=60) as rpc:
+    try:
+        print(rpc.ungleichotp.verify(*sys.argv[2:])['status'])
+    except RemoteError as error:
+        print(error.exc_type)
+";
+
+fn a_store_that_is_away_brings_no_verdict(broker: &Broker, cluster: &PostgresCluster) {
+    let caller = broker.caller("postgres");
+    let site = Site::start(&broker.server("postgres"), Store::Postgres(cluster), "");
+    site.takes_calls(1);
+    let heard = || {
+        let words = [&site.web.uuid, &site.web.token(), &site.cron.uuid, &site.cron.token()];
+        let ran = Nameko::Two.program("python").args(["-c", HEARD, &caller]).args(words).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    assert_eq!(heard(), "OK\n");
+    cluster.stop();
+    assert_eq!(heard(), "Unavailable\n");
+    cluster.start_again();
+    assert_eq!(heard(), "OK\n");
 }
 
 /// As `clients.py` does, at other names.
