@@ -4,22 +4,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::pin::Pin;
 
-use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_server::config::SeedReads;
-use oss2fa_server::device::app::Seed;
-use oss2fa_server::ids::{AppUuid, ChallengeId, ClientId, EnrollmentId, IntegrationId};
 use oss2fa_server::policy::{LockPolicy, Policy};
-use oss2fa_server::store::Store;
 use oss2fa_server::store::audit::{AuditFilter, AuditPage, AuditVerdict, VerifyAudit};
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::verbs::administrators::{
     CreateAdministrator, ListAdministrators, RemoveAdministrator, Role,
 };
 use oss2fa_server::store::verbs::apps::{
-    AppChange, ChangeApp, FindApp, ListApps, RegisterApp, Registered, TakeSeed, TakenSeed, Trusted,
+    AppChange, ChangeApp, FindApp, ListApps, Registered, TakeSeed, TakenSeed, Trusted,
 };
 use oss2fa_server::store::verbs::attempts::{Verdict, Verify};
 use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, KeepStep, Kept, Sending};
@@ -29,6 +24,7 @@ use oss2fa_server::store::verbs::clients::{
 use oss2fa_server::store::verbs::enrollments::{
     Completed, FindEnrollment, KeepEnrollmentStep, RefuseEnrollment,
 };
+use oss2fa_server::store::verbs::idempotency::Reserve;
 use oss2fa_server::store::verbs::integrations::{
     FindIntegration, IntegrationFor, IntegrationKey, ListIntegrations, RemoveIntegration, RotateToken,
     SetPolicy,
@@ -40,46 +36,17 @@ use oss2fa_server::store::verbs::tenants::{Created, Removed};
 use oss2fa_server::store::verbs::trusted::{IsTrusted, RecordPass, Trust};
 use oss2fa_server::store::verbs::{Doer, Page};
 
+use crate::everything::{app, marked, webhook};
+use crate::foreign_outbox;
 use crate::raw::{change, dump};
 use crate::sow::{
     Own, RFC_CODES, RFC_SECRET, asking, codes, complete, counting, enrolled, integration, name, prepared,
     right, tenant,
 };
+use crate::victim::{Reach, Victim, integration_of};
 use crate::world::{World, digests};
 
 clauses!(another_tenants_numbers_do_nothing);
-
-/// What a tenant has, and who wants it.
-struct Victim<'a> {
-    world: &'a World,
-    store: &'a Store,
-    own: Own,
-    client: ClientId,
-    device: DeviceId,
-    challenge: ChallengeId,
-    enrollment: EnrollmentId,
-    administrator: oss2fa_server::ids::AdministratorId,
-    app: AppUuid,
-}
-
-/// How far a verb reaches.
-#[derive(PartialEq)]
-enum Reach {
-    /// Its integration.
-    Integration,
-    /// Its tenant.
-    Tenant,
-}
-
-type Case = for<'a> fn(&'a Victim<'a>, Doer) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-
-macro_rules! cases {
-    ($($reach:ident $name:ident($victim:ident, $doer:ident) $body:block)*) => {
-        const CASES: &[(&str, Reach, Case)] = &[
-            $((stringify!($name), Reach::$reach, |$victim, $doer| Box::pin(async move $body))),*
-        ];
-    };
-}
 
 /// What works on no tenant's rows, or is told by its caller in which tenant it may: the reason.
 const OTHERS: &[(&str, &str)] = &[
@@ -93,21 +60,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("AuthenticateAdministrator", "finds whose a secret is"),
     ("Nothing", "does nothing"),
     ("KeysOf", "gives keys to the service, which asks for its caller's"),
-    ("AuditHead", "tests/audit_api tries it with other tenants"),
-    ("AuditSpan", "tests/audit_api tries it with other tenants"),
     ("DescribeStore", "counts, for the command line"),
     ("ReopenStore", "is about the store"),
     ("Sweep", "removes what is too old, whosever it is"),
-    ("Reserve", "tests/idempotency tries it with other tenants"),
-    ("Keep", "tests/idempotency tries it with other tenants"),
-    ("Release", "tests/idempotency tries it with other tenants"),
-    ("LocksOf", "tests/cli shows the locks of one client"),
-    ("ClaimDeliveries", "tests/hooks and tests/api try it with other tenants"),
-    ("CreateWebhook", "tests/hooks and tests/api try it with other tenants"),
-    ("DueWebhooks", "tests/hooks and tests/api try it with other tenants"),
-    ("ListWebhooks", "tests/hooks and tests/api try it with other tenants"),
-    ("RemoveWebhook", "tests/hooks and tests/api try it with other tenants"),
-    ("Settle", "tests/hooks and tests/api try it with other tenants"),
+    ("DueWebhooks", "asks which webhooks of all tenants have something to send"),
     ("RecordHostEvents", "hosts.rs tries it with other tenants"),
     ("CreateOfflineCredential", "offline.rs tries it with other tenants"),
     ("ListOfflineCredentials", "offline.rs tries it with other tenants"),
@@ -126,6 +82,7 @@ fn every_verb_is_tried_with_another_tenants_numbers() {
     assert!(written.len() > 40, "{written:?}");
     let tried: BTreeSet<String> = CASES
         .iter()
+        .chain(foreign_outbox::CASES)
         .map(|(name, ..)| *name)
         .chain(OTHERS.iter().map(|(name, _)| *name))
         .map(str::to_owned)
@@ -159,6 +116,7 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
     let store = &world.begun().await;
     let (own, other) = (tenant(world, store, 1).await, tenant(world, store, 2).await);
     let sibling = integration(world, store, own.tenant, 3).await;
+    let webhook = webhook(world, store, own).await.pk;
     let (client, device) = enrolled(world, store, own, "ferris", counting(RFC_SECRET)).await;
     enrolled(world, store, own, "ferris", codes()).await;
     let challenge = crate::sow::challenge(world, store, own, client, device).await;
@@ -185,9 +143,10 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
         &store.write(right(world, own, client, device, RFC_CODES[0])).await.unwrap()
     ));
     store.write(crate::sow::wrong(world, own, client)).await.unwrap();
-    let Registered::New(app) = store.write(registering(own.doer(world), 8)).await.unwrap() else {
+    let Registered::New(app) = store.write(app(own.doer(world), 8)).await.unwrap() else {
         panic!("not registered")
     };
+    store.write(Reserve(marked(world, own))).await.unwrap();
     // What is sealed by the older key waits to be sealed anew.
     let rotate = RotateTenantKey { doer: Doer { tenant: own.tenant, ..world.server() } };
     assert_eq!(store.write(rotate).await.unwrap(), Some(2));
@@ -202,13 +161,14 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
         enrollment,
         administrator: administrator.pk,
         app: app.appuuid,
+        webhook,
     };
     let strangers = [
         ("another tenant with its integration", other),
         ("another tenant with this one's integration", Own { tenant: other.tenant, ..own }),
         ("another integration of the same tenant", sibling),
     ];
-    for (name, reach, case) in CASES {
+    for (name, reach, case) in CASES.iter().chain(foreign_outbox::CASES) {
         for (who, stranger) in &strangers {
             if *reach == Reach::Tenant && stranger.tenant == own.tenant {
                 continue;
@@ -231,24 +191,6 @@ async fn another_tenants_numbers_do_nothing(world: &World) {
         let verdict = store.read(VerifyAudit { tenant: of }).await.unwrap();
         assert!(matches!(verdict, AuditVerdict::Whole { .. }), "{verdict:?}");
     }
-}
-
-/// An app of ferris, whose UUID and seed have this number in them.
-fn registering(doer: Doer, number: u8) -> RegisterApp {
-    RegisterApp {
-        doer,
-        app: AppUuid::parse(&format!("00000000-0000-4000-8000-0000000000{number:02x}")).unwrap(),
-        name: "web".to_owned(),
-        username: name("ferris"),
-        trusted: Trusted::No,
-        device: Seed::parse(&data_encoding::BASE32_NOPAD.encode(&[number; 20])).unwrap().device().unwrap(),
-        seed_reads: 0,
-        most: 10,
-    }
-}
-
-fn integration_of(doer: &Doer) -> IntegrationId {
-    doer.integration.unwrap()
 }
 
 cases! {
@@ -515,9 +457,9 @@ cases! {
     }
     Integration RegisterApp(victim, doer) {
         // Their own, of the same user and UUID in another tenant; in the same tenant the UUID is taken.
-        let mut theirs = registering(doer.clone(), 9);
+        let mut theirs = app(doer.clone(), 9);
         if doer.tenant == victim.own.tenant {
-            theirs = registering(doer.clone(), 8);
+            theirs = app(doer.clone(), 8);
             assert_eq!(victim.store.write(theirs).await.unwrap(), Registered::SeedInUse);
             return;
         }
@@ -561,7 +503,7 @@ cases! {
         }
     }
     Integration ChangeApp(victim, doer) {
-        let device = Box::new(registering(doer.clone(), 10).device);
+        let device = Box::new(app(doer.clone(), 10).device);
         for change in [AppChange::Trust(Trusted::Yes), AppChange::Seed(device), AppChange::Remove] {
             let change = ChangeApp { doer: doer.clone(), app: victim.app.clone(), change };
             assert_eq!(victim.store.write(change).await.unwrap(), Removed::NotThere);

@@ -9,6 +9,8 @@
 
 #[macro_use]
 mod contract;
+#[macro_use]
+mod victim;
 
 mod administrators;
 mod apps;
@@ -18,7 +20,9 @@ mod challenges;
 mod clients;
 mod cluster;
 mod enrollments;
+mod everything;
 mod foreign;
+mod foreign_outbox;
 mod groups;
 mod hosts;
 mod integrations;
