@@ -19,6 +19,8 @@ mod audit;
 mod challenges;
 mod clients;
 mod cluster;
+mod copy;
+mod copy_interrupted;
 mod enrollments;
 mod everything;
 mod foreign;

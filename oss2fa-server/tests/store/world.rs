@@ -69,6 +69,19 @@ impl World {
         self.clock.now()
     }
 
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// An empty place elsewhere, with this one's master key.
+    pub(crate) fn elsewhere(&self, place: Option<Place>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place.unwrap_or_else(|| Place::Sqlite(folder.path().join("server.db")));
+        let world = Self::at(folder, place);
+        std::fs::copy(self.key(), world.key()).unwrap();
+        world
+    }
+
     /// Time goes by.
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * SECOND, Ordering::SeqCst);
