@@ -215,6 +215,7 @@ impl FromRequestParts<App> for Admin {
             None => None,
         };
         if let Some(administrator) = found {
+            app.limiter.of_administrator(administrator.pk)?;
             return Ok(Self(Mandate { administrator, address, now: app.service().clock.now() }));
         }
         app.limiter.of_refused(address)?;

@@ -8,11 +8,12 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
-use crate::ids::{ClientId, IntegrationId};
+use crate::ids::{AdministratorId, ClientId, IntegrationId};
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {
     tokens: DefaultKeyedRateLimiter<IntegrationId>,
+    administrators: DefaultKeyedRateLimiter<AdministratorId>,
     apps: DefaultKeyedRateLimiter<ClientId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     refused: DefaultKeyedRateLimiter<IpAddr>,
@@ -29,6 +30,7 @@ impl Limiter {
     pub fn new(limits: &LimitsConfig) -> Self {
         Self {
             tokens: RateLimiter::keyed(quota(limits.token)),
+            administrators: RateLimiter::keyed(quota(limits.token)),
             apps: RateLimiter::keyed(quota(limits.token)),
             addresses: RateLimiter::keyed(quota(limits.address)),
             refused: RateLimiter::keyed(Quota::per_minute(limits.refused_per_minute)),
@@ -60,6 +62,14 @@ impl Limiter {
         self.check(&self.tokens, &integration)
     }
 
+    /// Counts a request of an administrator, who has the limits of a token.
+    ///
+    /// # Errors
+    /// 429 with the seconds to wait.
+    pub fn of_administrator(&self, administrator: AdministratorId) -> Result<(), ApiError> {
+        self.check(&self.administrators, &administrator)
+    }
+
     /// Counts a request with a token that nobody has.
     ///
     /// # Errors
@@ -71,6 +81,7 @@ impl Limiter {
     /// Forgets who has been quiet; to be called now and then.
     pub fn forget(&self) {
         self.tokens.retain_recent();
+        self.administrators.retain_recent();
         self.apps.retain_recent();
         self.addresses.retain_recent();
         self.refused.retain_recent();

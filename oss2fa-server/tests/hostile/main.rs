@@ -11,4 +11,5 @@ mod accept;
 mod addresses;
 mod bodies;
 mod heads;
+mod limits;
 mod world;

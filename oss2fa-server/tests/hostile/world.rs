@@ -30,6 +30,8 @@ pub(crate) enum Who {
     Nobody,
     Guesser,
     Integration,
+    /// The same integration, by its pair.
+    Pair,
     Owner,
 }
 
@@ -40,6 +42,7 @@ pub(crate) struct World {
     router: Router,
     runtime: Runtime,
     token: String,
+    pair: String,
     owner: String,
     _folder: TempDir,
 }
@@ -63,17 +66,16 @@ impl World {
     /// With these lines of `server.toml`.
     pub(crate) fn with(lines: &str) -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let text = format!(
-            "{lines}\n[limits]\ntoken_per_second = 1000000\ntoken_burst = 1000000\n\
-             address_per_second = 1000000\naddress_burst = 1000000\nrefused_per_minute = 100000\n"
-        );
+        let none = "[limits]\ntoken_per_second = 1000000\ntoken_burst = 1000000\n\
+             address_per_second = 1000000\naddress_burst = 1000000\nrefused_per_minute = 100000\n";
+        let text = if lines.contains("[limits]") { lines.to_owned() } else { format!("{lines}\n{none}") };
         let data_dir = Some(folder.path().join("data"));
         let overrides = Overrides { data_dir, listen: None };
         let config = Config::parse(Path::new("/etc/oss2fa/server.toml"), &text, overrides).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let owner = Credentials::generate(&System).unwrap();
-        let (router, token) = runtime.block_on(async {
+        let (router, credentials) = runtime.block_on(async {
             let (store, first) = open(&config, None, &System, Arc::new(System)).await.unwrap();
             let doer = Doer {
                 tenant: SERVER,
@@ -87,9 +89,17 @@ impl World {
             let create = CreateAdministrator { doer, tenant: None, name, role: Role::Owner, credentials };
             drop(store.write(create).await.unwrap());
             let app = app(&config, Arc::new(store), Arc::new(System), Arc::new(System)).unwrap();
-            (router(app), first.unwrap().credentials.token.expose().to_owned())
+            (router(app), first.unwrap().credentials)
         });
-        let world = Self { router, runtime, token, owner: owner.token.expose().to_owned(), _folder: folder };
+        let pair = format!("{}:{}", credentials.access_key, credentials.secret_key.expose());
+        let world = Self {
+            router,
+            runtime,
+            token: credentials.token.expose().to_owned(),
+            pair: format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())),
+            owner: owner.token.expose().to_owned(),
+            _folder: folder,
+        };
         let second = Request::builder().method("POST").uri("/tenants/integrations");
         let made = world.ask(Who::Owner, second, br#"{"name":"second","tenant":1}"#.to_vec());
         assert_eq!(made.status, 201, "{made:?}");
@@ -103,13 +113,26 @@ impl World {
     /// Asks as somebody; looks at what every answer must be like.
     #[track_caller]
     pub(crate) fn ask(&self, who: Who, request: axum::http::request::Builder, body: Vec<u8>) -> Answer {
+        self.ask_as(who, "192.0.2.1:4711", request, body)
+    }
+
+    /// The same from another address.
+    #[track_caller]
+    pub(crate) fn ask_as(
+        &self,
+        who: Who,
+        peer: &str,
+        request: axum::http::request::Builder,
+        body: Vec<u8>,
+    ) -> Answer {
         let request = match who {
             Who::Nobody => request,
             Who::Guesser => request.header("X-Integration-Token", "0".repeat(40)),
             Who::Integration => request.header("X-Integration-Token", &self.token),
+            Who::Pair => request.header("Authorization", &self.pair),
             Who::Owner => request.header("X-Admin-Token", &self.owner),
         };
-        self.ask_from("192.0.2.1:4711", request.body(Body::from(body)).unwrap())
+        self.ask_from(peer, request.body(Body::from(body)).unwrap())
     }
 
     #[track_caller]
@@ -198,7 +221,7 @@ pub(crate) fn numbered(path: &str, who: Who) -> String {
     let pk = match who {
         Who::Owner if path.ends_with("/policy") => "2",
         Who::Owner => "999999",
-        Who::Nobody | Who::Guesser | Who::Integration => "1",
+        Who::Nobody | Who::Guesser | Who::Integration | Who::Pair => "1",
     };
     path.replace("{pk}", pk).replace("{device_pk}", pk)
 }
