@@ -3,7 +3,7 @@
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::App;
 use super::error::ApiError;
+use super::extract::has_token;
 use super::seen::Seen;
 use crate::store::verbs::Page;
 
@@ -21,11 +22,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let is_json = kind.is_none_or(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-        });
-        if !is_json {
+        if !is_meant_as_json(request.headers()) {
             return Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
@@ -55,6 +52,16 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             ))
         })
     }
+}
+
+/// Whether the body is said to be JSON, or nothing is said of it. `curl --data` calls everything a form where
+/// nobody tells it otherwise, and that is taken along with a header that holds a token: no page of a browser
+/// can send one here. With Basic, which browsers remember, a form stays a form.
+fn is_meant_as_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = kind.to_str().ok().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+        || (kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && has_token(headers))
 }
 
 /// The numbers of a path. What is no number is nothing that is there.

@@ -123,6 +123,11 @@ fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
 const INTEGRATION: &str = "x-integration-token";
 const ADMIN: &str = "x-admin-token";
 
+/// Whether a header claims to hold a token, right or wrong.
+pub(super) fn has_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(INTEGRATION) || headers.contains_key(ADMIN)
+}
+
 /// Who was recognised before the operation, by [`super::idempotency`]: an extension of the request.
 #[derive(Clone)]
 pub(super) struct Before<T>(pub(super) T);
