@@ -1,4 +1,5 @@
-//! Connections that live on: Python's http.client sends its next request on the same one, or is told not to.
+//! Connections that live on: Python's http.client sends its next request on the same one, or is told not to;
+//! and curl as people call it, which speaks HTTP/2.
 
 use std::process::Command;
 
@@ -55,4 +56,44 @@ fn a_refusal_that_has_not_read_the_body_does_not_break_the_next_request() {
         .output()
         .unwrap();
     assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+}
+
+/// A request as the document shows it, by curl without any option about protocol or type; the status that came.
+fn curl(server: &Server, method: &str, path: &str, headers: &[&str], body: &str) -> String {
+    let output = Command::new("/usr/bin/curl")
+        .args(["-q", "-sS", "-o", "/dev/null", "-w", "%{http_code} over HTTP/%{http_version}", "-X", method])
+        .args(headers.iter().flat_map(|header| ["-H", *header]))
+        .arg("--cacert")
+        .arg(server.ca())
+        .args(["-d", body, &format!("{}{path}", server.url)])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn curl_gets_every_answer_over_http_2_also_where_its_body_was_not_read() {
+    let server = Server::new().config("[limits]\nrefused_per_minute = 100000\n").start();
+    let token = format!("X-Integration-Token: {}", server.token);
+    let accept = "Accept: application/json; version=1.0";
+    let (enrollments, login) = ("/integrations/enrollments", r#"{"username": "john.doe"}"#);
+    for (method, path, headers, status) in [
+        ("POST", enrollments, &[accept, &token][..], 201),
+        ("POST", enrollments, &[accept][..], 401),
+        ("POST", enrollments, &["Accept: application/json; version=9.0", &token][..], 406),
+        ("POST", enrollments, &["Content-Type: text/plain", &token][..], 415),
+        ("PUT", enrollments, &[accept, &token][..], 405),
+        ("POST", "/nothing", &[accept, &token][..], 404),
+        ("POST", "/integrations/enrollments/9/complete", &[accept][..], 401),
+    ] {
+        // Whether the answer or the end of the body is first is a matter of luck.
+        for number in 0..20 {
+            let came = curl(&server, method, path, headers, login);
+            assert_eq!(came, format!("{status} over HTTP/2"), "{method} {path} {headers:?} at {number}");
+        }
+    }
+    let large = format!(r#"{{"username": "{}"}}"#, "x".repeat(90_000));
+    for _again in 0..5 {
+        assert_eq!(curl(&server, "POST", enrollments, &[&token], &large), "413 over HTTP/2");
+    }
 }

@@ -1,5 +1,6 @@
 //! What a refusal has not read of a request's body is read here and forgotten, so that the connection can go
-//! on: hyper would close it, and a client that sends its next request meanwhile learns nothing of its fate.
+//! on: hyper would close it, and a client that sends its next request meanwhile learns nothing of its fate. Of
+//! HTTP/2 it would reset the stream, and curl then throws away the answer that it has just received.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +23,12 @@ const MOST: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads what the rest of the server has left of the body, up to a mebibyte. Where there is more, the answer
-/// says that the connection ends (RFC 9112 section 9.6).
+/// says that the connection ends (RFC 9112 section 9.6); HTTP/2 ends the stream alone.
 pub async fn drain(request: Request, next: Next) -> Response {
-    // HTTP/2 ends the stream alone.
-    if request.version() > Version::HTTP_11 || request.body().is_end_stream() {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    let has_streams = request.version() > Version::HTTP_11;
     // Who waits for leave to send the body does not get it by our reading.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
@@ -40,7 +41,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
     let rest = Lent(body);
     let gone = rest.is_end_stream()
         || (!waits && tokio::time::timeout(PATIENCE, read_all(rest)).await.unwrap_or(false));
-    if !gone {
+    if !gone && !has_streams {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
