@@ -20,6 +20,7 @@ mod names;
 mod offline;
 mod operations;
 mod pages;
+mod policies;
 mod randomness;
 mod replay;
 mod roles;

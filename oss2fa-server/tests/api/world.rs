@@ -159,9 +159,14 @@ impl World {
         self.folder.path()
     }
 
+    /// The text of the mail that came last.
+    pub(crate) fn last_mail(&self) -> String {
+        self.mailbox.0.lock().unwrap().last().cloned().expect("a mail")
+    }
+
     /// The six digits of the mail that came last.
     pub(crate) fn mailed_code(&self) -> String {
-        let text = self.mailbox.0.lock().unwrap().last().cloned().expect("a mail");
+        let text = self.last_mail();
         let line = text.lines().map(str::trim).find(|line| line.len() == 6 && line.parse::<u32>().is_ok());
         line.expect("a code in the mail").to_owned()
     }
@@ -287,10 +292,15 @@ impl Answer {
     }
 }
 
-/// A code, made by OATH Toolkit.
+/// A code of six digits, made by OATH Toolkit.
 pub(crate) fn hotp(secret: &str, counter: u64) -> String {
+    code(secret, counter, 6)
+}
+
+/// The same with so many digits.
+pub(crate) fn code(secret: &str, counter: u64, digits: usize) -> String {
     let output = Command::new("oathtool")
-        .args(["-d", "6", "-c", &counter.to_string(), "-b", secret])
+        .args(["-d", &digits.to_string(), "-c", &counter.to_string(), "-b", secret])
         .output()
         .expect("oathtool is needed (apt-get install oathtool)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
