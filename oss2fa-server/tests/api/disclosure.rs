@@ -1,5 +1,7 @@
 //! Where policy hides who exists, tries do not tell it either.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, enroll, world};
@@ -68,4 +70,50 @@ async fn row_52_tries_do_not_tell_who_exists_where_policy_hides_it() {
     put_policy(&world, &f, json!({"disclosure": "told"})).await;
     let told = tries(&world, &f, "nobody.else", 103).await;
     assert!(told.iter().all(|line| line.contains("\"not_found\"")), "{told:#?}");
+}
+
+/// Answers to a name that nobody has, and to a client without a device, in turns: half of each took at most this.
+async fn medians(
+    world: &World,
+    f: &Fixture,
+    path: &str,
+    body: impl Fn(&str, usize) -> Value,
+) -> [Duration; 2] {
+    let mut took = [Vec::new(), Vec::new()];
+    for turn in 0..400 {
+        for (username, took) in ["nobody.here", "without.device"].iter().zip(&mut took) {
+            let body = body(username, turn);
+            let begun = Instant::now();
+            let answer = world.ask(&f.a.token, "POST", path, &body).await;
+            took.push(begun.elapsed());
+            assert_ne!(answer.status, 429, "{answer:?}");
+        }
+    }
+    took.map(|mut all| {
+        all.sort_unstable();
+        all[all.len() / 2]
+    })
+}
+
+#[tokio::test]
+async fn row_52_nor_does_the_time_of_an_answer() {
+    let (world, f) = world().await;
+    let client = enroll(&world, &f.a.token, "without.device", SECRET).await;
+    let devices = format!("/integrations/clients/{client}/devices");
+    let device = world.ask(&f.a.token, "GET", &devices, &Value::Null).await.ok()[0]["pk"].clone();
+    world.ask(&f.a.token, "DELETE", &format!("{devices}/{device}"), &Value::Null).await;
+    let locks = json!({"free_attempts_per_client": 1000, "free_attempts_per_source": 1000});
+    put_policy(&world, &f, json!({"disclosure": "hidden", "unknown_clients": "deny", "locks": locks})).await;
+    // An address for each turn: nobody is locked.
+    let context = |turn: usize| json!({"address": format!("198.51.{}.{}", turn / 200, turn % 200)});
+    for path in ["/integrations/clients/auth", "/integrations/challenges", "/integrations/clients/verify"] {
+        let body = |username: &str, turn: usize| match path {
+            "/integrations/clients/auth" => json!({"username": username, "binding_context": context(turn)}),
+            "/integrations/challenges" => json!({"username": username, "device_pk": f.b.device}),
+            _ => json!({"username": username, "token": "000000", "binding_context": context(turn)}),
+        };
+        let [unknown, known] = medians(&world, &f, path, body).await;
+        let ratio = known.as_secs_f64() / unknown.as_secs_f64();
+        assert!((0.8..1.25).contains(&ratio), "{path}: {unknown:?} for nobody, {known:?} for a client");
+    }
 }
