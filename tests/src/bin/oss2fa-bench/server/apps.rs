@@ -8,6 +8,7 @@ use oss2fa_tests::load::Pace;
 use oss2fa_tests::{Built, workspace};
 
 use super::instance::Instance;
+use super::scale::Scale;
 use super::stock;
 use crate::report::{Bound, Report};
 use crate::throughput::median;
@@ -15,21 +16,19 @@ use crate::throughput::median;
 pub(crate) const APPS: usize = 1_000;
 /// From one pair of apps to the next; no common divisor with [`APPS`].
 const STEP: usize = 377;
-const ROUNDS: usize = 3;
-const SECONDS: f64 = 5.0;
 /// Tokens are made for this rate; a server that is faster ends a run sooner.
 const MOST: usize = 200_000;
 
 /// Wide enough for a round's tokens to be right to its end.
 const SETTINGS: &str = "[ungleich_otp]\nenabled = true\nwindow = 4\n";
 
-pub(crate) fn measure(report: &mut Report) {
+pub(crate) fn measure(report: &mut Report, scale: Scale) {
     let folder = stock::empty("server-apps");
     let (instance, _dump) = with_apps(&folder, SETTINGS);
-    let round = || instance.post("/verify", bodies(), SECONDS, Pace::Full).per_second;
+    let round = || instance.post("/verify", bodies(), scale.seconds, Pace::Full).per_second;
     // The first acceptance of an app and of a pair is written down, later ones are not.
     let _first = round();
-    let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
+    let mut rounds: Vec<f64> = (0..scale.rounds).map(|_| round()).collect();
     let wrong: Vec<String> = bodies().into_iter().take(3).map(|body| wrong(&body)).collect();
     instance.refuses("/verify", wrong);
     let name = "apps, POST /verify a second on SQLite";

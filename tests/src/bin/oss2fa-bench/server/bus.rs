@@ -15,12 +15,10 @@ use oss2fa_tests::server::{Broker, Nameko};
 use oss2fa_tests::workspace;
 
 use super::apps::{another_digit, pairs, with_apps};
-use super::stock;
+use super::{Scale, stock};
 use crate::report::{Bound, Report};
 use crate::throughput::median;
 
-const ROUNDS: usize = 3;
-const SECONDS: f64 = 5.0;
 /// Calls are made for this rate; a service that is faster ends a run sooner.
 const MOST: usize = 60_000;
 /// At once, for both. As many as either may work on stand in the queue besides.
@@ -30,7 +28,7 @@ const PREFETCH: usize = 64;
 const OURS: &str = "ours";
 const THEIRS: &str = "theirs";
 
-pub(crate) fn measure(report: &mut Report) {
+pub(crate) fn measure(report: &mut Report, scale: Scale) {
     let folder = stock::empty("server-bus");
     let broker = Broker::start(&[OURS, THEIRS]);
     let url = broker.server(OURS);
@@ -42,12 +40,12 @@ pub(crate) fn measure(report: &mut Report) {
     for service in [&ours, &theirs] {
         wait_for(service);
         // The first acceptance of an app and of a pair is written down, later ones are not.
-        let _first = round(service);
+        let _first = round(service, scale.seconds);
     }
     let (mut rates, mut peers) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        rates.push(round(&ours).per_second);
-        peers.push(round(&theirs).per_second);
+    for _ in 0..scale.rounds {
+        rates.push(round(&ours, scale.seconds).per_second);
+        peers.push(round(&theirs, scale.seconds).per_second);
     }
     for service in [&ours, &theirs] {
         refuses(service);
@@ -61,9 +59,9 @@ pub(crate) fn measure(report: &mut Report) {
 }
 
 /// With tokens of now: they are right for half a minute more at least, and a round takes a fifth of that.
-fn round(broker: &str) -> Answered {
+fn round(broker: &str, seconds: f64) -> Answered {
     let bodies = pairs(MOST).iter().map(body).collect();
-    let answered = call(&calls(broker, SECONDS), bodies).and_then(Answered::flawless);
+    let answered = call(&calls(broker, seconds), bodies).and_then(Answered::flawless);
     answered.expect("a run counts only if every answer was OK")
 }
 

@@ -6,32 +6,38 @@ mod bus;
 mod footprint;
 mod instance;
 mod peer;
+mod processors;
 mod rates;
+mod scale;
 mod stock;
 mod uses;
 
 use crate::report::Report;
+pub(crate) use scale::{PROMISED, SMALL, Scale};
 
-pub(crate) fn measure(report: &mut Report) {
+pub(crate) fn measure(report: &mut Report, scale: Scale) {
+    processors::keep_to_two();
     eprintln!("building the server, and filling stores");
     stock::build();
-    let ours = rates::sqlite(report);
+    let ours = rates::sqlite(report, scale);
     eprintln!("measuring on PostgreSQL");
-    rates::postgres(report);
-    measure_apps(report);
-    measure_bus(report);
+    rates::postgres(report, scale);
+    measure_apps(report, scale);
+    measure_bus(report, scale);
     eprintln!("measuring privacyIDEA (some minutes where it is not installed yet)");
-    peer::measure(report, &ours);
+    peer::measure(report, scale, &ours);
     eprintln!("measuring memory and the start");
-    footprint::measure(report);
+    footprint::measure(report, scale);
 }
 
-pub(crate) fn measure_apps(report: &mut Report) {
+pub(crate) fn measure_apps(report: &mut Report, scale: Scale) {
+    processors::keep_to_two();
     eprintln!("measuring the apps of ungleich-otp");
-    apps::measure(report);
+    apps::measure(report, scale);
 }
 
-pub(crate) fn measure_bus(report: &mut Report) {
+pub(crate) fn measure_bus(report: &mut Report, scale: Scale) {
+    processors::keep_to_two();
     eprintln!("measuring the bus, against a service of nameko's own");
-    bus::measure(report);
+    bus::measure(report, scale);
 }

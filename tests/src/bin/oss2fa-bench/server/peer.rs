@@ -12,10 +12,9 @@ use oss2fa_tests::workspace;
 
 use super::instance::{free_port, proportional};
 use super::rates::Ours;
+use super::scale::Scale;
 use super::uses::Uses;
 use crate::report::{Bound, Report};
-
-const TOKENS: u64 = 1_000;
 
 /// Two are answered, and two more wait already.
 const CONNECTIONS: usize = 4;
@@ -23,10 +22,11 @@ const CONNECTIONS: usize = 4;
 /// More than it answers in that time.
 const CODES: u64 = 20_000;
 
-pub(crate) fn measure(report: &mut Report, ours: &Ours) {
-    let peer = Peer::start();
-    let uses = Uses::of(TOKENS);
-    let outcome = peer.verify(uses.bodies(CODES, body), 15.0).flawless().expect("privacyIDEA accepts");
+pub(crate) fn measure(report: &mut Report, scale: Scale, ours: &Ours) {
+    let peer = Peer::start(scale.few);
+    let uses = Uses::of(scale.few);
+    let outcome =
+        peer.verify(uses.bodies(CODES, body), scale.seconds_of_peer).flawless().expect("privacyIDEA accepts");
     let memory = peer.proportional();
     // As with ours: what was accepted must not be accepted again.
     let again = peer.verify(uses.bodies(3, body), 10.0);
@@ -49,10 +49,10 @@ struct Peer {
 }
 
 impl Peer {
-    fn start() -> Self {
+    fn start(tokens: u64) -> Self {
         let scripts = workspace().join("tests/peers/privacyidea");
         let folder: PathBuf = workspace().join("target/peers/privacyidea");
-        let made = Command::new(scripts.join("setup.sh")).arg(&folder).arg(TOKENS.to_string()).output();
+        let made = Command::new(scripts.join("setup.sh")).arg(&folder).arg(tokens.to_string()).output();
         let made = made.expect("setup.sh");
         assert!(made.status.success(), "privacyIDEA: {}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
