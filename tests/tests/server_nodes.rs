@@ -167,6 +167,43 @@ fn load(users: &mut [User], nodes: &[Server; 3], seen: &Seen, act: impl FnOnce()
     });
 }
 
+/// An enrolment that a node has acknowledged: number of the client, name, and the code after the one it was
+/// completed with.
+type Acknowledged = (i64, String, String);
+
+/// One enrolment at one node; what it was where the node went away meanwhile.
+fn enroll(vpn: &Caller<'_>, name: &str) -> Result<Acknowledged, String> {
+    let post = |path: &str, body| {
+        let reply = vpn.try_send("POST", path, &body)?;
+        if reply.status < 300 { Ok(reply) } else { Err(reply.to_string()) }
+    };
+    let made = post("/integrations/enrollments", json!({"username": name}))?.json();
+    let path = format!("/integrations/enrollments/{}", made["pk"]);
+    let prepared = post(&format!("{path}/prepare-device"), json!({"kind": "HOTP"}))?.json();
+    let token = oss2fa_tests::server::phone(&prepared["public_details"]);
+    let (first, second) = (token.code_at(0), token.code_at(1));
+    let done = post(&format!("{path}/complete"), json!({"token": first}))?;
+    Ok((done.header("X-Client-Id").unwrap().parse().unwrap(), name.to_owned(), second))
+}
+
+/// One after another at a node that dies now and then.
+fn enroll_many(vpn: &Caller<'_>, stop: &AtomicBool, count: &AtomicU32) -> Vec<Acknowledged> {
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match enroll(vpn, &format!("new-{number}")) {
+            Ok(enrolled) => {
+                acknowledged.push(enrolled);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    acknowledged
+}
+
 #[test]
 fn a_node_that_dies_under_load_takes_nothing_with_it() {
     let cluster = PostgresCluster::durable();
@@ -175,14 +212,25 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
     let mut users: Vec<User> = (0..4).map(|number| User::new(&vpn, &format!("user-{number}"))).collect();
     let (seen, mut enrolled) = (Seen::default(), Vec::new());
     load(&mut users, &nodes, &seen, || {
-        for round in 0..6 {
-            // Acknowledged by the node that dies next.
-            enrolled.push(nodes[1].integration().enroll(&format!("new-{round}"), "HOTP"));
-            thread::sleep(Duration::from_millis(300));
-            nodes[1].kill_9();
-            thread::sleep(Duration::from_millis(300));
-            nodes[1].start_again();
-        }
+        let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
+        enrolled = thread::scope(|scope| {
+            let enrolling = scope.spawn(|| enroll_many(&nodes[1].integration(), &stop, &count));
+            let stop = Stop(&stop);
+            for round in 0..8 {
+                let (before, begun) = (count.load(Ordering::Relaxed), Instant::now());
+                while count.load(Ordering::Relaxed) < before + 2 {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "nobody enrols at the node that dies");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                // In the middle of the next one, at another step each time.
+                thread::sleep(Duration::from_millis(round * 13));
+                nodes[1].kill_9();
+                thread::sleep(Duration::from_millis(200));
+                nodes[1].start_again();
+            }
+            drop(stop);
+            enrolling.join().unwrap()
+        });
     });
     for user in &users {
         user.none_is_accepted_again(&nodes);
@@ -192,9 +240,10 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
     let (errors, strange) = (seen.errors.into_inner(), seen.strange.into_inner());
     assert!(errors > 0, "nobody noticed that a node was away");
     assert_eq!(strange, 0, "an answer that is neither a verdict nor an error of the server");
-    for client in &mut enrolled {
-        let next = client.token.next_code();
-        let _right = nodes[0].integration().verify(&client.username, &next).expect(200);
+    assert!(enrolled.len() >= 16, "{} enrolments were acknowledged", enrolled.len());
+    for (client, name, next) in &enrolled {
+        let right = nodes[0].integration().verify(name, next).expect(200).json();
+        assert_eq!(right["client"], *client, "{right}");
     }
     let audit = nodes[2].cli(&["audit", "verify"]);
     assert_eq!(audit.status, 0, "{audit}");
