@@ -20,7 +20,7 @@ use crate::http::extract::Recognised;
 use crate::http::limits::Limiter;
 use crate::http::log::RequestIds;
 use crate::http::metrics::Exporter;
-use crate::http::peer::Proxies;
+use crate::http::peer::{Direct, Proxies};
 use crate::http::{App, Operations, Parts, router};
 use crate::listen::{self, LOOK_EVERY, ListenLimits, PairFiles, Tls, Transport, self_signed};
 use crate::message::Delivery;
@@ -163,7 +163,10 @@ pub fn app(
     Ok(App::new(Parts {
         service,
         limiter: Limiter::new(&config.limits),
-        proxies: Proxies::new(config.proxy.as_ref()),
+        proxies: Proxies::new(config.proxy.as_ref()).direct(match config.tls {
+            TlsConfig::Off => Direct::FromHere,
+            TlsConfig::SelfSigned(_) | TlsConfig::Files(_) => Direct::Taken,
+        }),
         recognised: Recognised::default(),
         operations,
         apps,

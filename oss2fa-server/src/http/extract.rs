@@ -143,6 +143,11 @@ impl FromRequestParts<App> for From {
         if let Some(counted) = parts.extensions.get::<Self>() {
             return Ok(*counted);
         }
+        if !app.proxies.admits(parts) {
+            return Err(ApiError::forbidden(
+                "without TLS this server talks to its proxies alone, which [proxy] names: go through one of them",
+            ));
+        }
         let address = app
             .proxies
             .address(parts)

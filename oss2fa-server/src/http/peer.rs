@@ -13,6 +13,17 @@ use crate::listen::ClientSocket;
 pub struct Proxies {
     trusted: Vec<IpNet>,
     header: Option<ProxyHeader>,
+    direct: Direct,
+}
+
+/// Whether others than the proxies are talked to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Direct {
+    /// Everybody: what they send comes through TLS.
+    #[default]
+    Taken,
+    /// This machine alone: without TLS, whoever is on the way would read tokens and codes.
+    FromHere,
 }
 
 impl Proxies {
@@ -22,7 +33,24 @@ impl Proxies {
         config.map_or_else(Self::default, |config| Self {
             trusted: config.trusted.clone(),
             header: Some(config.header),
+            direct: Direct::Taken,
         })
+    }
+
+    /// The same, with this said of others than the proxies.
+    #[must_use]
+    pub fn direct(self, direct: Direct) -> Self {
+        Self { direct, ..self }
+    }
+
+    /// Whether the peer of the connection is talked to at all.
+    #[must_use]
+    pub fn admits(&self, parts: &Parts) -> bool {
+        let is_near = |peer: &ClientSocket| {
+            let peer = peer.0.ip().to_canonical();
+            peer.is_loopback() || self.trusts(peer)
+        };
+        self.direct == Direct::Taken || parts.extensions.get::<ClientSocket>().is_some_and(is_near)
     }
 
     /// The address that the request comes from. `None` where the connection has none: refused.

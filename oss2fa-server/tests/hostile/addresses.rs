@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::request::Builder;
 
-use crate::world::World;
+use crate::world::{Who, World};
 
 const PROXY: &str = "10.0.0.1:4711";
 
@@ -122,6 +122,29 @@ fn row_52_forwarded() {
         assert!(!seen(values), "{values:?}");
     }
     assert!(!is_seen_as_192_0_2_7(&world, "X-Forwarded-For", PROXY, &[b"192.0.2.7"]));
+}
+
+#[test]
+fn without_tls_nobody_is_talked_to_but_this_machine_and_the_proxies() {
+    let world = World::with(
+        "listen = '0.0.0.0:8300'\n[tls]\nmode = 'off'\n[proxy]\ntrusted = ['10.0.0.0/24', '2001:db8:1::/64']\n",
+    );
+    let ask = |peer: &str, forwarded: &str, path: &str| {
+        let request = Builder::new().uri(path).header("X-Forwarded-For", forwarded);
+        let answer = world.ask_as(Who::Integration, peer, request, Vec::new());
+        (answer.status.as_u16(), answer.code())
+    };
+    for near in ["10.0.0.1:1", "[::ffff:10.0.0.9]:1", "[2001:db8:1::5]:1", "127.0.0.1:1", "[::1]:1"] {
+        assert_eq!(ask(near, "192.0.2.7", "/devices-kind").0, 200, "{near}");
+    }
+    for far in ["192.0.2.7:1", "10.0.1.1:1", "[2001:db8:2::5]:1", "[::ffff:192.0.2.7]:1"] {
+        for forwarded in ["10.0.0.1", "127.0.0.1", ""] {
+            for path in ["/devices-kind", "/readyz", "/metrics"] {
+                assert_eq!(ask(far, forwarded, path), (403, "forbidden".to_owned()), "{far} {path}");
+            }
+        }
+        assert_eq!(ask(far, "", "/healthz").0, 200, "which says nothing");
+    }
 }
 
 #[test]

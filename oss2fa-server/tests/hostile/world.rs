@@ -101,7 +101,8 @@ impl World {
             _folder: folder,
         };
         let second = Request::builder().method("POST").uri("/tenants/integrations");
-        let made = world.ask(Who::Owner, second, br#"{"name":"second","tenant":1}"#.to_vec());
+        let made =
+            world.ask_as(Who::Owner, "127.0.0.1:4711", second, br#"{"name":"second","tenant":1}"#.to_vec());
         assert_eq!(made.status, 201, "{made:?}");
         world
     }
