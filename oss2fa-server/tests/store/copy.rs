@@ -19,6 +19,7 @@ use crate::sow::{
 use crate::world::{World, place};
 
 /// A case for each way from one database to another.
+#[expect(clippy::print_stderr, reason = "the reader of a failed test wants to know which way")]
 pub(crate) fn each_way(case: impl AsyncFn(&World, &World)) {
     let cluster = Cluster::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
