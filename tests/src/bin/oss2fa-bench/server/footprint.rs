@@ -29,7 +29,7 @@ pub(crate) fn measure(report: &mut Report, scale: Scale) {
     let _load = instance.verify(&stock.token, &mut Uses::of(scale.clients), 3.0, Pace::Full);
     thread::sleep(scale.idle);
     let name = "server, the same when idle after a load";
-    report.add(name, instance.resident(), "MiB", Bound::None);
+    report.add(name, instance.resident(), "MiB", Bound::AtMost(40.0));
 }
 
 fn first_start() -> f64 {
