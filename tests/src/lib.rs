@@ -20,6 +20,7 @@
 mod agent;
 mod built;
 mod command;
+mod guide;
 mod host;
 pub mod load;
 pub mod page;
@@ -37,6 +38,7 @@ mod world;
 pub use agent::Agent;
 pub use built::{Built, workspace};
 pub use command::{Program, Ran};
+pub use guide::{Guide, shell_guide};
 pub use host::{Factor, Host, PASSWORD, Plan};
 pub use pamtester::{Pam, PamRun};
 pub use peer::{FakeAgent, Reaction};

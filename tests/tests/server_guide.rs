@@ -1,44 +1,52 @@
-//! The blocks of docs/server.md and docs/ungleich-otp.md, each page run from top to bottom as one script, with the
-//! built server. What the latter has in Python and TOML is run by server_bus.rs, with a broker.
+//! The blocks of docs/server.md, docs/three-servers.md and docs/ungleich-otp.md, each page run from top to bottom as one
+//! script, with the built server. What the last has in Python and TOML is run by server_bus.rs, with a broker.
 #![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
-use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use oss2fa_tests::{Built, workspace};
+use oss2fa_tests::{Built, shell_guide};
 
 #[test]
 fn the_guide_does_what_it_says() {
-    let told = run("docs/server.md", 7);
+    let told = run("docs/server.md", 7, &[("8300", free_port())]);
     assert!(told.contains("==> OSS2FA server started"), "{told}");
 }
 
 #[test]
 fn the_guide_of_ungleich_otp_does_what_it_says() {
-    let told = run("docs/ungleich-otp.md", 5);
+    let told = run("docs/ungleich-otp.md", 5, &[("8300", free_port())]);
     assert!(told.contains("dynamicweb"), "{told}");
 }
 
-/// What a page's script says; it has at least so many blocks.
-fn run(page: &str, least: usize) -> String {
-    let guide = fs::read_to_string(workspace().join(page)).unwrap();
-    let blocks: Vec<&str> =
-        guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= least, "the blocks were not found");
-    let elsewhere = guide.matches("```toml\n").count() + guide.matches("```python\n").count();
-    assert!(elsewhere == 0 || page == "docs/ungleich-otp.md", "no test runs them");
-    assert_eq!(
-        guide.matches("```").count(),
-        2 * (blocks.len() + elsewhere),
-        "every block of the guide is run"
-    );
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let script = format!("set -euo pipefail\nset -x\n{}", blocks.concat()).replace("8300", &free.to_string());
+#[test]
+fn the_guide_of_three_servers_does_what_it_says() {
+    let nodes = free_ports_of_ten();
+    let told = run("docs/three-servers.md", 15, &[("830", nodes), ("5498", free_port())]);
+    assert!(told.contains("ready"), "{told}");
+}
+
+/// What a page's script says; it has at least so many blocks, and these ports stand for others.
+fn run(page: &str, least: usize, ports: &[(&str, u16)]) -> String {
+    let (blocks, mut script) = shell_guide(page);
+    assert!(blocks >= least, "the blocks were not found");
+    for (shown, port) in ports {
+        script = script.replace(shown, &port.to_string());
+    }
     let server = Built::server();
-    let path = format!("{}:/usr/bin:/bin", server.parent().unwrap().display());
+    let path = format!("{}:/usr/sbin:/usr/bin:/bin", server.parent().unwrap().display());
     let output = Command::new("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     told
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// All but the last digit of ten ports that nobody listens on.
+fn free_ports_of_ten() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (2000..3200).find(|ten| (0..10).all(|last| is_free(ten * 10 + last))).unwrap()
 }
