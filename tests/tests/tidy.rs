@@ -258,3 +258,15 @@ fn texts_speak_of_the_product_alone() {
         }
     }
 }
+
+#[test]
+fn every_guide_is_run_by_a_test() {
+    let sources: String = files(".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut guides = 0;
+    for entry in fs::read_dir(workspace().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(sources.contains(&format!("(\"docs/{name}\"")), "no test runs docs/{name}");
+        guides += 1;
+    }
+    assert!(guides >= 7, "{guides}");
+}
