@@ -152,6 +152,29 @@ fn an_sshd_that_cannot_ask_lets_nobody_in_and_is_told_of() {
 }
 
 #[test]
+fn the_empty_password_that_sshd_tries_by_itself_is_a_way_in() {
+    let stack = "auth sufficient pam_permit.so\nauth required pam_oss2fa.so\naccount required pam_permit.so\n\
+                 session required pam_permit.so\n";
+    let host = host(stack, "");
+    let enters = |empty: &str, passwords: &str| {
+        let config = format!(
+            "UsePAM yes\nAuthenticationMethods none\nPermitEmptyPasswords {empty}\nPasswordAuthentication {passwords}\n"
+        );
+        host.write("/etc/ssh/sshd_config", &config);
+        let (verdict, sentence, _) = doctor(&host);
+        let sshd = host.sshd_as_configured().start();
+        let end = sshd.ssh("ferris", &["BatchMode=yes"], &["id", "-un"]).terminal().finish();
+        assert_eq!(verdict == "open", end.status == 0, "{config}{sentence}, {end:?}");
+        end.status == 0
+    };
+    assert!(enters("yes", "yes"));
+    assert!(!enters("no", "yes") && !enters("yes", "no"));
+    // Our module asks for a code then, and gets an empty one.
+    host.write("/etc/pam.d/sshd", &stack.replace("sufficient", "required"));
+    assert!(!enters("yes", "yes"));
+}
+
+#[test]
 fn a_configuration_that_sshd_does_not_take_is_no_protection() {
     let host = host(WITH_ENFORCE, "UsePAM yes\nNoSuchKeyword yes\n");
     let (verdict, sentence, _) = doctor(&host);

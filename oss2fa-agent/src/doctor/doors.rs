@@ -33,8 +33,9 @@ pub(super) fn open_door(
 ) -> Option<OpenDoor> {
     let no_pam = !config.is_on("usepam", blocks);
     doors(config, blocks).into_iter().find_map(|methods| {
-        let through_pam =
-            methods.iter().any(|method| matches!(method.as_str(), "password" | "keyboard-interactive"));
+        let through_pam = methods
+            .iter()
+            .any(|method| matches!(method.as_str(), "password" | "keyboard-interactive" | "none"));
         let why = match (no_pam, through_pam) {
             // Without PAM there is nobody who asks on the keyboard.
             (true, _) if methods.iter().all(|method| method != "keyboard-interactive") => Why::NoPam,
@@ -59,6 +60,8 @@ pub(super) fn doors(config: &SshdConfig, blocks: &[&Block]) -> Vec<Vec<String>> 
             "keyboard-interactive" => "kbdinteractiveauthentication",
             "hostbased" => "hostbasedauthentication",
             "gssapi-with-mic" | "gssapi-keyex" => "gssapiauthentication",
+            // Every client begins with it, and sshd then tries an empty password.
+            "none" if config.is_on("passwordauthentication", blocks) => "permitemptypasswords",
             _ => return false,
         };
         config.is_on(name, blocks)

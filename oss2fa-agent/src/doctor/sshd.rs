@@ -93,6 +93,7 @@ fn open(walked: &Walked, blocks: &[&Block], door: &OpenDoor, notes: Vec<String>)
     let methods = match door.methods.as_str() {
         "publickey" => "a public key alone",
         "password" => "a password alone",
+        "none" => "an empty password",
         other => other,
     };
     let gap = match door.why {
