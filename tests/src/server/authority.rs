@@ -6,10 +6,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// An authority, and a certificate of it for `127.0.0.1` and `localhost`.
+/// An authority, and a certificate of it for `127.0.0.1`, `localhost`, and what it is made for besides.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
+    names: String,
 }
 
 impl Authority {
@@ -19,7 +20,18 @@ impl Authority {
     /// Without openssl.
     #[must_use]
     pub fn new() -> Self {
-        let authority = Self { folder: tempfile::Builder::new().prefix("oss2fa-ca-").tempdir().unwrap() };
+        Self::of(&[])
+    }
+
+    /// Makes both, for these names of hosts as well.
+    ///
+    /// # Panics
+    /// Without openssl.
+    #[must_use]
+    pub fn of(hosts: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("oss2fa-ca-").tempdir().unwrap();
+        let names = hosts.iter().map(|host| format!(",DNS:{host}")).collect();
+        let authority = Self { folder, names };
         authority.openssl(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
              -subj /CN=Test-authority -keyout ca.key -out ca.pem",
@@ -30,7 +42,10 @@ impl Authority {
 
     /// Another key and certificate under the same names, signed by the same authority.
     pub fn renew(&self) {
-        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=critical,CA:FALSE\n";
+        let names = format!(
+            "subjectAltName=IP:127.0.0.1,DNS:localhost{}\nbasicConstraints=critical,CA:FALSE\n",
+            self.names
+        );
         fs::write(self.folder.path().join("names"), names).unwrap();
         self.openssl(
             "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \

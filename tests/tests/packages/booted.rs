@@ -139,6 +139,14 @@ impl Booted {
         Ran::from(Command::new("nsenter").args(["-t", &init, "--net", "--"]).args(words).output().unwrap())
     }
 
+    /// Starts a program of this machine in the network of the running system, its input and its output open to the test.
+    pub(crate) fn start_in_its_network(&self, words: &[&str]) -> Child {
+        let init = self.init().unwrap().to_string();
+        let mut program = Command::new("nsenter");
+        program.args(["-t", &init, "--net", "--"]).args(words);
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     /// What the journal holds about a unit; for messages of failed tests.
     pub(crate) fn journal(&self, unit: &str) -> String {
         self.run(&format!("journalctl --no-pager -o cat -u {unit} | tail -n 40")).text

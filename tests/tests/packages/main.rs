@@ -7,6 +7,7 @@
 mod booted;
 mod confinement;
 mod container;
+mod guide;
 mod install;
 mod login;
 mod people;

@@ -11,8 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
 /// What the tests need in it beside Debian's smallest system. Another list makes another archive.
-const PACKAGES: &str =
-    "adduser,ca-certificates,libpam-runtime,pamtester,oathtool,systemd,sudo,openssh-server,openssh-client";
+const PACKAGES: &str = "adduser,ca-certificates,curl,jq,libpam-runtime,pamtester,oathtool,systemd,sudo,openssh-server,openssh-client";
 
 /// A root of its own; gone when dropped.
 pub(crate) struct DebianRoot {
