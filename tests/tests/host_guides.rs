@@ -75,12 +75,13 @@ fn the_guide_from_pam_oath_does_what_it_says() {
     let host = Host::new()
         .user("ferris")
         .in_group("sudo")
+        .user("gopher")
         .pam(
             "sudo",
             &stack_with("sudo", "auth sufficient pam_oath.so usersfile=/etc/users.oath window=20 digits=6"),
         )
         .start();
-    host.write("/etc/users.oath", "HOTP ferris - 3132333435363738393031323334353637383930\n");
+    host.write("/etc/users.oath", "HOTP ferris - 3132333435363738393031323334353637383930\nHOTP gopher 1234 3132333435363738393031323334353637383931\n");
     host.program(&["chmod", "0600", "/etc/users.oath"]).succeed();
     let key = "otpauth://hotp/ferris?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&counter=0";
     guide.with_token("ferris", Token::scan(key)).follow(&host);
