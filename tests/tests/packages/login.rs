@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::booted::Booted;
 use crate::people::{PASSWORD, add_ferris, code, enrol};
 use crate::root::{DebianRoot, Ran};
-use crate::{AGENT, VERSION};
+use crate::{AGENT, MODULE, VERSION};
 
 #[test]
 fn under_systemd_the_hardened_agent_serves_the_shipped_stacks() {
@@ -74,6 +74,36 @@ fn under_systemd_the_hardened_agent_serves_the_shipped_stacks() {
     assert!(began.elapsed() < Duration::from_secs(60), "stopping an idle agent takes too long");
     host.run("systemctl is-active oss2fa-agent.service").expect_failure("the agent after the purge");
     host.run("getent passwd oss2fa").expect_failure("the user after the purge");
+}
+
+#[test]
+fn an_upgrade_restarts_the_running_agent_between_two_logins() {
+    let root = DebianRoot::with_package(AGENT, "0.0.9-1");
+    let changed = root.read("/etc/oss2fa/agent.toml").replace("totp_skew = 1", "totp_skew = 2");
+    root.write("/etc/oss2fa/agent.toml", &changed);
+    root.write("/etc/pam.d/only-code", &format!("auth required {MODULE}\n"));
+    add_ferris(&root);
+    let host = Booted::new(root);
+    let secret = enrol(&|script| host.run(script), "ferris");
+    let login = |counter: u32| {
+        host.run(&format!("echo {} | pamtester only-code ferris authenticate", code(&secret, counter)))
+    };
+    login(1).expect_ok("a login before the upgrade");
+    let main = || host.run("systemctl show -P MainPID oss2fa-agent").expect_ok("its process");
+    let before = main();
+
+    host.run(&host.root.how_to_install(AGENT, VERSION)).expect_ok("the upgrade");
+
+    assert_ne!(main(), before, "the old agent still runs");
+    login(1).expect_failure("a code of before the upgrade, again");
+    login(2).expect_ok("a login after the upgrade");
+    host.run("systemctl is-active oss2fa-agent.socket").expect_ok("the socket after an upgrade");
+    assert_eq!(host.root.read("/etc/oss2fa/agent.toml"), changed, "an upgrade keeps what somebody has set");
+    // An administrator who has switched it off finds it off.
+    host.run("systemctl disable --now oss2fa-agent.socket oss2fa-agent.service").expect_ok("disable");
+    host.run(&host.root.how_to_install(AGENT, "0.1.1-1")).expect_ok("another upgrade");
+    host.run("systemctl is-enabled oss2fa-agent.socket").expect_failure("an upgrade has enabled it");
+    login(3).expect_failure("a login without the agent");
 }
 
 /// A login by key alone runs no auth phase; `enforce` in the account phase refuses it.
