@@ -24,8 +24,7 @@ pub(super) fn examine(tree: &Tree, walked: Walked) -> ServiceReport {
             };
         }
     };
-    let named = config.setting("pamservicename", &[]);
-    if named.value != SSHD {
+    if let Some(named) = config.other_stack(SSHD) {
         return ServiceReport {
             service: SSHD.to_owned(),
             verdict: Verdict::Unclear,

@@ -117,6 +117,14 @@ impl SshdConfig {
         })
     }
 
+    /// The setting by which sshd goes by another stack than `service`, for everybody or where a block matches.
+    pub(super) fn other_stack(&self, service: &str) -> Option<Setting> {
+        let named = |blocks: &[&Block]| self.setting("pamservicename", blocks);
+        std::iter::once(named(&[]))
+            .chain(self.blocks.iter().map(|block| named(&[block])))
+            .find(|setting| setting.value != service)
+    }
+
     /// Whether something is switched on where these blocks match.
     pub(super) fn is_on(&self, name: &str, blocks: &[&Block]) -> bool {
         self.setting(name, blocks).value.eq_ignore_ascii_case("yes")
@@ -357,6 +365,22 @@ mod tests {
                 (name.to_owned(), arguments.into_iter().map(str::to_owned).collect())
             );
         }
+    }
+
+    // The sshd of Debian 12 does not know the word, so that none can be asked.
+    #[test]
+    fn a_stack_of_another_name_is_seen_in_a_block_too() {
+        let tree = Tree::new(Path::new("/"));
+        let other = |text: &str| {
+            let config = SshdConfig::default();
+            let mut reader = Reader { tree: &tree, config, global: String::new(), within: Vec::new() };
+            reader.file(Path::new(CONFIG), text, &mut Scope::Global, 0).unwrap();
+            reader.config.other_stack("sshd").map(|setting| setting.told("PAMServiceName"))
+        };
+        let told = |line: u8| Some(format!("`PAMServiceName door` at /etc/ssh/sshd_config:{line}"));
+        assert_eq!(other("UsePAM yes\nMatch User x\nPAMServiceName sshd\n"), None);
+        assert_eq!(other("PAMServiceName door\n"), told(1));
+        assert_eq!(other("Match User x\nPAMServiceName sshd\nMatch User y\nPAMServiceName door\n"), told(4));
     }
 
     #[test]
