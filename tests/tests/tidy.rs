@@ -207,8 +207,15 @@ fn documents_name_only_paths_that_exist() {
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     let mut seen = 0;
-    for document in ["ARCHITECTURE.md", "README.md", "SECURITY.md", "CONTRIBUTING.md"] {
-        let text = fs::read_to_string(workspace().join(document)).unwrap();
+    let mut documents =
+        ["ARCHITECTURE.md", "README.md", "SECURITY.md", "CONTRIBUTING.md"].map(str::to_owned).to_vec();
+    documents.extend(guides().into_iter().map(|name| format!("docs/{name}")));
+    for document in documents {
+        let text = fs::read_to_string(workspace().join(&document)).unwrap();
+        for page in text.split("](").skip(1).filter_map(|rest| rest.split(['#', ')']).next()) {
+            let page = workspace().join(&document).with_file_name(page);
+            assert!(page.to_string_lossy().contains("://") || page.exists(), "{document} leads to {page:?}");
+        }
         let quoted = text.split('`').skip(1).step_by(2);
         let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for name in quoted.chain(linked) {
@@ -262,11 +269,14 @@ fn texts_speak_of_the_product_alone() {
 #[test]
 fn every_guide_is_run_by_a_test() {
     let sources: String = files(".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let mut guides = 0;
-    for entry in fs::read_dir(workspace().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    let guides = guides();
+    assert!(guides.len() >= 7, "{guides:?}");
+    for name in guides {
         assert!(sources.contains(&format!("(\"docs/{name}\"")), "no test runs docs/{name}");
-        guides += 1;
     }
-    assert!(guides >= 7, "{guides}");
+}
+
+fn guides() -> Vec<String> {
+    let entries = fs::read_dir(workspace().join("docs")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
