@@ -9,26 +9,26 @@ use oss2fa_tests::{Built, shell_guide};
 
 #[test]
 fn the_guide_does_what_it_says() {
-    let told = run("docs/server.md", 7, &[("8300", free_port())]);
+    let told = run("docs/server.md", 7, &[], &[("8300", free_port())]);
     assert!(told.contains("==> OSS2FA server started"), "{told}");
 }
 
 #[test]
 fn the_guide_of_ungleich_otp_does_what_it_says() {
-    let told = run("docs/ungleich-otp.md", 5, &[("8300", free_port())]);
+    let told = run("docs/ungleich-otp.md", 5, &["toml", "python"], &[("8300", free_port())]);
     assert!(told.contains("dynamicweb"), "{told}");
 }
 
 #[test]
 fn the_guide_of_three_servers_does_what_it_says() {
     let nodes = free_ports_of_ten();
-    let told = run("docs/three-servers.md", 15, &[("830", nodes), ("5498", free_port())]);
+    let told = run("docs/three-servers.md", 15, &[], &[("830", nodes), ("5498", free_port())]);
     assert!(told.contains("ready"), "{told}");
 }
 
 /// What a page's script says; it has at least so many blocks, and these ports stand for others.
-fn run(page: &str, least: usize, ports: &[(&str, u16)]) -> String {
-    let (blocks, mut script) = shell_guide(page);
+fn run(page: &str, least: usize, elsewhere: &[&str], ports: &[(&str, u16)]) -> String {
+    let (blocks, mut script) = shell_guide(page, elsewhere);
     assert!(blocks >= least, "the blocks were not found");
     for (shown, port) in ports {
         script = script.replace(shown, &port.to_string());

@@ -17,7 +17,7 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 #[test]
 fn the_guide_of_one_server_does_what_it_says() {
-    let (blocks, script) = shell_guide("docs/one-server.md");
+    let (blocks, script) = shell_guide("docs/one-server.md", &[]);
     assert!(blocks >= 12, "{blocks}");
     let root = DebianRoot::fresh();
     build_package(SERVER, VERSION, &root.path("/root"), "none");
