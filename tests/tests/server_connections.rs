@@ -1,5 +1,6 @@
 //! Connections that live on: Python's http.client sends its next request on the same one, or is told not to;
 //! and curl as people call it, which speaks HTTP/2.
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use std::process::Command;
 

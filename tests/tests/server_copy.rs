@@ -1,10 +1,6 @@
 //! `store copy` as an operator meets it: a running installation goes from SQLite to PostgreSQL, watched at a
 //! terminal, and nobody notices but by a moment without answers.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure is a panic in tests, in their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use std::process::{Command, Stdio};
 
