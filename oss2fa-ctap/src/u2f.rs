@@ -170,6 +170,10 @@ pub enum Handle {
     Unknown,
 }
 
+/// How a request for the version was spelled before lengths of zero were left out: some keys know no other, and
+/// other programs send none.
+pub const OLD_VERSION_REQUEST: [u8; 9] = [0, VERSION, 0, 0, 0, 0, 0, 0, 0];
+
 /// Demands version `U2F_V2` (section 6.1).
 ///
 /// # Errors
@@ -178,7 +182,10 @@ pub fn version<T: HidTransport>(
     channel: &mut Channel<T>,
     patience: &mut Patience<'_>,
 ) -> Result<(), KeyError> {
-    let answer = channel.transact(Command::MSG, &request(VERSION, 0, &[])?, patience)?;
+    let mut answer = channel.transact(Command::MSG, &request(VERSION, 0, &[])?, patience)?;
+    if response(&answer)?.1 != StatusWord::NO_ERROR {
+        answer = channel.transact(Command::MSG, &OLD_VERSION_REQUEST, patience)?;
+    }
     match response(&answer)? {
         (b"U2F_V2", StatusWord::NO_ERROR) => Ok(()),
         (_, StatusWord::NO_ERROR) => Err(KeyError::Unsupported("version 2 of U2F")),
