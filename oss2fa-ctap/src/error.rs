@@ -71,6 +71,8 @@ pub enum KeyError {
     NotRecognised,
     /// It no longer looks at fingers: the PIN is the way on.
     RecognitionBlocked,
+    /// A YubiKey answers different challenges alike: whoever has seen one answer has all of them.
+    SameAnswer,
     /// The system gave no random bytes.
     NoRandomness,
 }
@@ -108,6 +110,9 @@ impl fmt::Display for KeyError {
             Self::PinLength => "a PIN has 4 to 63 bytes",
             Self::NotRecognised => "the security key did not recognise you",
             Self::RecognitionBlocked => "the security key did not recognise you too often: use its PIN",
+            Self::SameAnswer => {
+                "the YubiKey answers every challenge alike: its firmware is broken, use another one"
+            }
             Self::NoRandomness => "the system gave no random bytes",
         };
         f.write_str(text)

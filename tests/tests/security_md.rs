@@ -47,6 +47,7 @@ fn every_row_is_answered_and_every_test_for_a_row_is_named() {
         "oss2fa-server/tests",
         "pam_oss2fa/src",
         "oss2fa-core/tests",
+        "oss2fa-ctap/tests",
     ] {
         for name in tests_for_rows(&workspace().join(folder)) {
             assert!(document.contains(&format!("::{name}`")), "SECURITY.md does not name {name} ({folder})");

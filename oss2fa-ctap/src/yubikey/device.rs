@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretBytes;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::answer::Challenge;
@@ -132,6 +134,29 @@ impl<T: HidTransport> YubiKey<T> {
     ) -> Result<SecretBytes, KeyError> {
         let mut reply = self.exchange(slot.hmac(), &challenge.payload(), HMAC_LENGTH, touch, patience)?;
         Ok(SecretBytes::new(std::mem::take(&mut *reply)))
+    }
+
+    /// Asks two new challenges, and gives the second with its answer: what a store keeps until the first login.
+    /// With a slot that wants touches, two.
+    ///
+    /// # Errors
+    /// [`KeyError::SameAnswer`] from a key that answers both alike, as firmware 2.2 did; or another [`KeyError`].
+    pub fn enrol(
+        &mut self,
+        slot: Slot,
+        random: &dyn Random,
+        patience: &mut Patience<'_>,
+    ) -> Result<(Challenge, SecretBytes), KeyError> {
+        let (first, second) = (Challenge::fresh(random)?, Challenge::fresh(random)?);
+        if first == second {
+            return Err(KeyError::NoRandomness);
+        }
+        let before = self.answer(slot, &first, TouchWait::Wait, patience)?;
+        let answer = self.answer(slot, &second, TouchWait::Wait, patience)?;
+        if bool::from(before.expose().ct_eq(answer.expose())) {
+            return Err(KeyError::SameAnswer);
+        }
+        Ok((second, answer))
     }
 
     fn exchange(

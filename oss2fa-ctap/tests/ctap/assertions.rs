@@ -180,6 +180,14 @@ fn an_assertion_that_is_repeated_under_the_same_challenge_looks_cloned() {
 }
 
 #[test]
+fn row_02_and_43_a_login_that_must_verify_its_user_takes_no_touch_for_it() {
+    let mut case = case("right_es256");
+    assert_eq!(case.outcome(), "ok");
+    case.policy = "verified".to_owned();
+    assert_eq!(case.outcome(), "NotVerified");
+}
+
+#[test]
 fn who_has_no_credential_is_refused() {
     let case = case("right_es256");
     let refused = case.login(&Fixed::counting()).verify(&[], &case.assertion());

@@ -1,5 +1,9 @@
 //! The crate by its public face: vectors of an independent peer, and keys that play a script.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
 
 mod assertions;
 mod canonical_cbor;

@@ -193,6 +193,16 @@ fn the_evidence_holds_what_a_store_keeps() {
 }
 
 #[test]
+fn row_57_a_model_that_is_not_listed_is_not_enrolled() {
+    let mut case = case("right_packed_by_an_anchor");
+    let ours = "000102030405060708090a0b0c0d0e0f".to_owned();
+    case.models = Some(vec![ours]);
+    assert_eq!(case.outcome(), "ByAnchor");
+    case.models = Some(vec!["ee882879721c491397753dfcce97072a".to_owned()]);
+    assert_eq!(case.outcome(), "Model");
+}
+
+#[test]
 fn what_is_no_certificate_is_no_anchor() {
     let leaf = hex(&case("right_packed_by_the_leaf_itself").anchors[0]);
     assert!(Anchor::from_der(&leaf).is_ok());

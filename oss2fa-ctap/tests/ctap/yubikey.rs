@@ -228,6 +228,63 @@ fn a_challenge_is_random_and_never_ends_in_padding() {
     assert!(Challenge::from_bytes(&[]).is_none() && Challenge::from_bytes(&[1; 64]).is_none());
 }
 
+/// A request for slot 2 with 63 bytes that count up from `first`: none of its parts is left out.
+fn asked_for_counting(first: u8) -> String {
+    let mut payload = [0; PAYLOAD];
+    for (byte, number) in payload.iter_mut().zip(first..).take(MAX_CHALLENGE) {
+        *byte = number;
+    }
+    let mut script = String::new();
+    for part in request(0x38, &payload) {
+        script += &format!("{IDLE}f> {}\n", hex_of(part.as_slice()));
+    }
+    script
+}
+
+// From 1 to 63 and from 65 to 127: both end in an odd number, as fresh ones do.
+fn two_challenges() -> Fixed {
+    Fixed::bytes(&(1..=63).chain(65..=127).collect::<Vec<u8>>())
+}
+
+#[test]
+fn a_slot_is_enrolled_by_two_answers() {
+    let (one, other) = ([1; 20], [2; 20]);
+    let script = [
+        asked_for_counting(1),
+        reply(&one),
+        RESET.into(),
+        asked_for_counting(65),
+        reply(&other),
+        RESET.into(),
+    ];
+    let kept = played(&script.concat(), |replay, patience| {
+        YubiKey::new(replay).enrol(Slot::Two, &two_challenges(), patience)
+    });
+    let (challenge, answer) = kept.unwrap();
+    assert_eq!((challenge.as_bytes()[0], answer.expose()), (65, other.as_slice()));
+}
+
+#[test]
+fn row_10_a_key_that_answers_every_challenge_alike_is_not_enrolled() {
+    let same = [7; 20];
+    let script = [
+        asked_for_counting(1),
+        reply(&same),
+        RESET.into(),
+        asked_for_counting(65),
+        reply(&same),
+        RESET.into(),
+    ];
+    let refused = played(&script.concat(), |replay, patience| {
+        YubiKey::new(replay).enrol(Slot::Two, &two_challenges(), patience).map(drop)
+    });
+    assert_eq!(refused, Err(KeyError::SameAnswer));
+    let random = Fixed::bytes(&(1..=63).chain(1..=63).collect::<Vec<u8>>());
+    let refused =
+        played("", |replay, patience| YubiKey::new(replay).enrol(Slot::Two, &random, patience).map(drop));
+    assert_eq!(refused, Err(KeyError::NoRandomness));
+}
+
 proptest! {
     #[test]
     fn data_with_its_checksum_has_the_good_residual(data in proptest::collection::vec(any::<u8>(), 0..70)) {

@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod ctap_attestation;
+pub mod ctap_device;
+pub mod ctap_messages;
 pub mod display_text;
 pub mod import;
 pub mod otpauth;
