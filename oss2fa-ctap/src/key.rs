@@ -120,6 +120,16 @@ impl<T: HidTransport> Key<T> {
             .collect()
     }
 
+    /// Whether a touch is too little for it to make a credential: it has a way to verify its user that
+    /// was set up, and does not say that it waives it (CTAP 2.1 section 6.1.2 steps 5 to 9).
+    #[must_use]
+    pub fn must_verify_to_register(&self, residence: Residence) -> bool {
+        self.info.as_ref().is_some_and(|info| {
+            let waived = info.makes_credentials_unverified() && residence == Residence::ById;
+            info.always_verifies() || (!waived && !self.methods().is_empty())
+        })
+    }
+
     /// How often its PIN may still be wrong: to be shown before anybody types it.
     ///
     /// # Errors

@@ -301,6 +301,32 @@ fn a_key_without_a_pin_is_not_asked_for_one() {
 }
 
 #[test]
+fn a_key_with_a_pin_enrols_by_it_unless_it_waives_that() {
+    let info = |options: &str| {
+        format!(
+            "{OPEN}>> 01020304 10 04
+             << 01020304 10 00 a3 01 81 68 4649444f5f325f31 03 50 00000000000000000000000000000000 04 {options}"
+        )
+    };
+    for (options, by_id, resident) in [
+        ("a0", false, false),
+        ("a1 69 636c69656e7450696e f4", false, false),
+        ("a1 69 636c69656e7450696e f5", true, true),
+        ("a2 69 636c69656e7450696e f5 70 6d616b654372656455764e6f74527164 f5", false, true),
+        ("a1 68 616c776179735576 f5", true, true),
+    ] {
+        let must = played(&info(options), |replay, patience| {
+            let key = Key::open(replay, &nonce(), patience)?;
+            Ok((
+                key.must_verify_to_register(Residence::ById),
+                key.must_verify_to_register(Residence::Resident),
+            ))
+        });
+        assert_eq!(must, Ok((by_id, resident)), "{options}");
+    }
+}
+
+#[test]
 fn a_key_says_how_often_it_may_still_be_asked() {
     let script = format!(
         "{INFO_2_1}
