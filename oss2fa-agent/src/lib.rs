@@ -16,3 +16,4 @@ pub mod policy;
 pub mod privileges;
 pub mod source;
 pub mod store;
+pub mod token;

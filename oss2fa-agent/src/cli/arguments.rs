@@ -8,7 +8,7 @@ use oss2fa_core::ids::{BadName, DeviceId, DeviceName};
 use super::context::{Context, Form};
 use super::failure::Failure;
 use super::{
-    audit, backup, check_config, completions, confirm, doctor, enroll, export, import, list, man, pam,
+    audit, backup, check_config, completions, confirm, doctor, enroll, export, import, keys, list, man, pam,
     recovery_codes, remove, rename, resync, serve, status, unlock, verify,
 };
 use crate::config::DEFAULT_PATH;
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Status(status::Status),
     Audit(audit::Audit),
+    Keys(keys::Keys),
     CheckConfig(check_config::CheckConfig),
     Doctor(doctor::Doctor),
     Pam(pam::Pam),
@@ -81,6 +82,7 @@ impl Command {
             Self::Export(command) => command.output.form(),
             Self::Status(command) => command.output.form(),
             Self::Audit(command) => command.output.form(),
+            Self::Keys(command) => command.output.form(),
             Self::CheckConfig(command) => command.output.form(),
             Self::Doctor(command) => command.output.form(),
             Self::Backup(command) => command.output.form(),
@@ -104,6 +106,7 @@ impl Command {
             Self::Export(command) => command.run(context),
             Self::Status(command) => command.run(context),
             Self::Audit(command) => command.run(context),
+            Self::Keys(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
             Self::Pam(command) => command.run(context),

@@ -21,6 +21,7 @@ mod failure;
 mod import;
 mod import_file;
 mod import_report;
+mod keys;
 mod list;
 mod man;
 mod pam;
