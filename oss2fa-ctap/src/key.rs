@@ -157,7 +157,7 @@ impl<T: HidTransport> Key<T> {
     }
 
     /// Which of `ids` are on this key, without a touch: the first of them in the order given, `None` if none.
-    /// With `proof` other than a touch also those that are hidden without it.
+    /// Those that are protected by [`Protection::Required`](crate::ctap2::make_credential::Protection) stay hidden.
     ///
     /// # Errors
     /// [`KeyError`].
