@@ -14,5 +14,6 @@ pub mod outside;
 pub(crate) mod pam_stack;
 pub mod policy;
 pub mod privileges;
+pub mod server;
 pub mod source;
 pub mod store;

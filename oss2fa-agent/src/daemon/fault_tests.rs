@@ -82,7 +82,7 @@ fn daemon(directory: Ldap, config: &str) -> Daemon {
     let master = master_key::find(&store.master_key, owner, None).unwrap();
     let system = Arc::new(System);
     let store = Store::open(&store, master, owner, system.clone(), system, Box::new(Nowhere)).unwrap();
-    Daemon { folder, live: Arc::new(Live::new(config, store, Box::new(directory))) }
+    Daemon { folder, live: Arc::new(Live::new(config, store, Box::new(directory)).unwrap()) }
 }
 
 fn who(rhost: Option<&str>) -> Login {

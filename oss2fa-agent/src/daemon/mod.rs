@@ -1,6 +1,7 @@
 //! The daemon: listens, and hands each connection to a login or to a request of the command line.
 
 mod admin;
+mod asking;
 mod connection;
 mod converse;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod live;
 mod login;
 mod peer;
 mod proof;
+mod ruling;
 mod socket;
 mod start;
 mod syslog;

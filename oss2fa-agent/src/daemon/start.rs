@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::directory::Nss;
 use crate::outside::System;
 use crate::privileges::{PrivilegeError, drop_to, owner_when_serving};
+use crate::server::ServerError;
 use crate::store::open::prepare_folder;
 use crate::store::{Context, Event, Store, StoreError, master_key};
 
@@ -47,6 +48,9 @@ pub enum ServeError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server cannot be asked.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The socket cannot be used.
     #[error("the socket {path}: {what}")]
     Socket {
@@ -91,8 +95,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let sink = Box::new(Syslog::new(config.audit.syslog));
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
-    let live = Arc::new(Live::new(config, store, Box::new(Nss)));
-    run(&live, listener, made)
+    let signals = block_signals()?;
+    let live = Arc::new(Live::new(config, store, Box::new(Nss))?);
+    run(&live, &signals, listener, made)
 }
 
 // Two agents on one store would both be right about every code, and wrong about who is locked out.
@@ -109,13 +114,17 @@ fn alone(store: &Path) -> Result<Flock<File>, ServeError> {
     })?)
 }
 
-fn run(live: &Arc<Live>, listener: UnixListener, made: Made) -> Result<(), ServeError> {
-    // Blocked before the first thread starts, so that every thread has it so and they wait here.
+// Before the first thread starts, so that every thread has it so and they wait for the main one.
+fn block_signals() -> Result<SigSet, ServeError> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);
     }
     signals.thread_block().map_err(std::io::Error::from)?;
+    Ok(signals)
+}
+
+fn run(live: &Arc<Live>, signals: &SigSet, listener: UnixListener, made: Made) -> Result<(), ServeError> {
     note(live, Event::Started, format!("version {}", env!("CARGO_PKG_VERSION")))?;
     let listening = listener.try_clone()?;
     let workers = Workers::start(Arc::clone(live), listener)?;

@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 
-const MIGRATIONS: &[(&str, &str)] = &[("0001_first", include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_first", include_str!("../../migrations/0001_first.sql")),
+    ("0002_offline", include_str!("../../migrations/0002_offline.sql")),
+];
 
 /// Brings the database to this release's schema.
 ///

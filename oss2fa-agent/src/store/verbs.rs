@@ -175,6 +175,7 @@ impl Store {
                 drift: 0,
                 status: DeviceStatus::Pending,
                 vouched,
+                offline: None,
             };
             let device = device::add(connection, &keys, random.as_ref(), account, &new, context.now)?;
             let detail = format!("{} device={device}", FactorKind::from(kind));
@@ -225,6 +226,7 @@ impl Store {
                         drift,
                         status: DeviceStatus::Active,
                         vouched: Vouched::Yes,
+                        offline: None,
                     };
                     device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
                 }
