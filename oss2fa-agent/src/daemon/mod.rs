@@ -10,6 +10,8 @@ mod live;
 mod login;
 mod peer;
 mod proof;
+#[cfg(test)]
+mod remote_tests;
 mod ruling;
 mod socket;
 mod start;

@@ -25,6 +25,8 @@ mod pin;
 pub mod question;
 mod reach;
 mod route;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod send;
 pub mod tls;
 pub mod token;
