@@ -307,7 +307,8 @@ impl Session {
                 (Some(to), DisplayText::new(&prompt))
             }
             Opened::NotSentAgain(to) => {
-                let prompt = format!("No other code is sent now. The code that was sent to {}: ", to.as_str());
+                let prompt =
+                    format!("No other code is sent now. The code that was sent to {}: ", to.as_str());
                 (Some(to), DisplayText::new(&prompt))
             }
             Opened::Refused => return self.refuse(Refusal::Answer),

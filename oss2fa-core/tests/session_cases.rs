@@ -2,7 +2,9 @@
 #![cfg(feature = "factors")]
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Effect, Event, Finish, Judgement, Menu, Opened, Refusal, Script, Session, Standing};
+use oss2fa_core::session::{
+    Effect, Event, Finish, Judgement, Menu, Opened, Refusal, Script, Session, Standing,
+};
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;
 use serde::Deserialize;

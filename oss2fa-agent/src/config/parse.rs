@@ -41,7 +41,13 @@ impl Place<'_> {
         })
     }
 
-    pub(super) fn whole<T: TryFrom<i64>>(&self, key: &str, value: i64, least: i64, most: i64) -> Result<T, ConfigError> {
+    pub(super) fn whole<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        value: i64,
+        least: i64,
+        most: i64,
+    ) -> Result<T, ConfigError> {
         match T::try_from(value) {
             Ok(number) if (least..=most).contains(&value) => Ok(number),
             _ => self.refuse(key, value, &format!("a whole number from {least} to {most}")),

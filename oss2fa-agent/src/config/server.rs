@@ -71,7 +71,8 @@ impl ServerUrl {
     /// # Errors
     /// What a URL of a server is.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const ALLOWED: &str = "addresses such as \"https://otp.example.org\", without user, query and fragment";
+        const ALLOWED: &str =
+            "addresses such as \"https://otp.example.org\", without user, query and fragment";
         let url = Url::parse(text).map_err(|_| ALLOWED)?;
         if url.scheme() == "http" {
             return Err("https alone: codes and the token could be read, and answers forged, on the way");
@@ -150,11 +151,7 @@ const MOST_URLS: usize = 8;
 /// Longest name of a host, in characters (RFC 1035 section 2.3.4).
 const LONGEST_HOST: usize = 253;
 
-fn trust(
-    at: &Place<'_>,
-    ca_file: Option<PathBuf>,
-    pinned: Option<String>,
-) -> Result<Trust, ConfigError> {
+fn trust(at: &Place<'_>, ca_file: Option<PathBuf>, pinned: Option<String>) -> Result<Trust, ConfigError> {
     const PINNED: &str = "[server] pinned_certificate";
     match (ca_file, pinned) {
         (None, None) => Ok(Trust::System),
@@ -178,11 +175,7 @@ fn trust(
 }
 
 /// Names of PAM services, by the family whose rules they share.
-pub(super) fn services(
-    at: &Place<'_>,
-    key: &str,
-    names: &[String],
-) -> Result<BTreeSet<String>, ConfigError> {
+pub(super) fn services(at: &Place<'_>, key: &str, names: &[String]) -> Result<BTreeSet<String>, ConfigError> {
     names
         .iter()
         .map(|name| {

@@ -28,7 +28,7 @@ pub(super) enum Open {
 }
 
 /// Kinds of the server that stand in for another, and are never chosen: they are typed.
-const STANDS_IN: &str = "RECOVERY_CODE";
+const STANDS_IN: &str = "RECOVERY";
 
 impl Asked {
     /// What the user is asked first: a code, or which of several devices.

@@ -28,13 +28,18 @@ pub(super) struct InForce {
 impl InForce {
     // The server's thread starts here, where there is to be one.
     fn of(config: Config) -> Result<Self, ServerError> {
-        let server = config.server.clone().map(|server| Server::start(server, Arc::new(System))).transpose()?;
+        let server =
+            config.server.clone().map(|server| Server::start(server, Arc::new(System))).transpose()?;
         Ok(Self { config: Arc::new(config), server: server.map(Arc::new) })
     }
 }
 
 impl Live {
-    pub(super) fn new(config: Config, store: Store, directory: Box<dyn Directory>) -> Result<Self, ServerError> {
+    pub(super) fn new(
+        config: Config,
+        store: Store,
+        directory: Box<dyn Directory>,
+    ) -> Result<Self, ServerError> {
         let started_at = store.now();
         Ok(Self {
             in_force: RwLock::new(InForce::of(config)?),

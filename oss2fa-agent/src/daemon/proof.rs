@@ -22,7 +22,9 @@ pub(super) enum Which<'a> {
     /// Those that always do.
     Always,
     /// Those that do while no server can be reached: it takes the proof.
-    Offline(#[expect(dead_code, reason = "evidence: it is asked for, and nothing is read of it")] &'a Unreachable),
+    Offline(
+        #[expect(dead_code, reason = "evidence: it is asked for, and nothing is read of it")] &'a Unreachable,
+    ),
 }
 
 impl Which<'_> {
@@ -53,9 +55,9 @@ pub(super) fn hold(
 ) -> Result<Held, StoreError> {
     let mut held = Held { kinds: Vec::new(), verified: None };
     let now = live.store.now();
-    let candidates = devices.iter().filter(|device| {
-        which.has(device) && allowed.contains(&device.kind) && device.fits(code)
-    });
+    let candidates = devices
+        .iter()
+        .filter(|device| which.has(device) && allowed.contains(&device.kind) && device.fits(code));
     for device in candidates {
         if !held.kinds.contains(&device.kind) {
             held.kinds.push(device.kind);

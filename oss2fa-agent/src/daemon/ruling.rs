@@ -132,8 +132,7 @@ impl LookUp<'_> {
     }
 
     fn facts(&self, account: &Account, view: &AccountView, rules: &Rules) -> Result<Facts, Reason> {
-        let usable =
-            |device: &Device| device.is_usable_here() && rules.factors.contains(&device.kind);
+        let usable = |device: &Device| device.is_usable_here() && rules.factors.contains(&device.kind);
         let enrolled = match view.enrolled {
             Enrolled::Yes if !view.devices.iter().any(usable) => Enrolled::NoLonger,
             other => other,

@@ -71,7 +71,8 @@ impl Server {
     /// A [`Fault`].
     pub fn remove_device(&self, client: i64, device: i64, deadline: Instant) -> Result<Changed, Fault> {
         let path = format!("/integrations/clients/{client}/devices/{device}");
-        let answer = self.ask(Question::delete(path, self.random()).map_err(|error| no_key(&error))?, deadline)?;
+        let answer =
+            self.ask(Question::delete(path, self.random()).map_err(|error| no_key(&error))?, deadline)?;
         match answer.status() {
             204 => Ok(Changed::Yes),
             404 => Ok(Changed::NotThere),

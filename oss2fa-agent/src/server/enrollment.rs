@@ -84,7 +84,8 @@ impl Server {
             return Ok(Begun::Refused(why));
         }
         let Enrollment { pk, public_details } = answer.body(200)?;
-        let details = public_details.ok_or_else(|| Fault::strange("an enrolment without what its owner needs"))?;
+        let details =
+            public_details.ok_or_else(|| Fault::strange("an enrolment without what its owner needs"))?;
         let shown = match details {
             Details { provisioning_uri: Some(uri), .. } => Shown::ProvisioningUri(uri),
             Details { codes: Some(codes), .. } => Shown::Codes(codes),

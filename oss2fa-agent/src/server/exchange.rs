@@ -72,7 +72,9 @@ impl Exchange {
         }
         match self.all_away() {
             Some(proof) => Err(Fault::Unreachable(proof)),
-            None => Err(Fault::new("server_back", "a server came back while the others were tried: try again")),
+            None => {
+                Err(Fault::new("server_back", "a server came back while the others were tried: try again"))
+            }
         }
     }
 

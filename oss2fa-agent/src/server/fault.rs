@@ -35,12 +35,19 @@ impl Fault {
                  into token_file, and run: systemctl reload oss2fa-agent",
             ),
             403 => Self::new("server_forbidden", format!("the server does not allow this host that: {said}")),
-            429 => Self::new("server_busy", format!("the server takes no more of this host's requests now: {said}")),
+            429 => Self::new(
+                "server_busy",
+                format!("the server takes no more of this host's requests now: {said}"),
+            ),
             300..=399 => Self::new(
                 "server_redirect",
-                format!("the server sent this host elsewhere ({said}), which is never followed: name its own address in urls"),
+                format!(
+                    "the server sent this host elsewhere ({said}), which is never followed: name its own address in urls"
+                ),
             ),
-            500..=599 => Self::new("server_failed", format!("the server failed: {said}. Its own log says why")),
+            500..=599 => {
+                Self::new("server_failed", format!("the server failed: {said}. Its own log says why"))
+            }
             _ => Self::strange(&said),
         }
     }
@@ -49,7 +56,9 @@ impl Fault {
     pub(super) fn strange(what: &str) -> Self {
         Self::new(
             "server_answer",
-            format!("the server's answer makes no sense ({what}): is an OSS2FA server of this release at that address?"),
+            format!(
+                "the server's answer makes no sense ({what}): is an OSS2FA server of this release at that address?"
+            ),
         )
     }
 

@@ -92,7 +92,9 @@ impl Server {
         }
         match answer.body(200)? {
             Complete { client, status: COMPLETE, .. } => Ok(Judged::Proven(Proven { client })),
-            Complete { status, .. } => Err(Fault::strange(&format!("a complete challenge of status {status}"))),
+            Complete { status, .. } => {
+                Err(Fault::strange(&format!("a complete challenge of status {status}")))
+            }
         }
     }
 }

@@ -109,7 +109,8 @@ impl Server {
     pub fn ask(&self, question: Question, deadline: Instant) -> Result<Answer, Fault> {
         let (reply, answer) = sync_channel(1);
         let until = deadline.min(Instant::now() + self.config.timeout);
-        let ended = || Fault::new("server_client", "the thread that asks the server has ended: restart the agent");
+        let ended =
+            || Fault::new("server_client", "the thread that asks the server has ended: restart the agent");
         self.questions.send(Job::Question(question, until, Some(reply))).map_err(|_| ended())?;
         let patience = until.saturating_duration_since(Instant::now()) + SLACK;
         answer.recv_timeout(patience).unwrap_or_else(|_| {
@@ -190,7 +191,9 @@ async fn serve(exchange: &Arc<Exchange>, mut jobs: mpsc::UnboundedReceiver<Job>,
 fn forgotten(answer: Result<Answer, Fault>) {
     match answer {
         Ok(answer) if answer.status() < 400 => {}
-        Ok(answer) => tracing::debug!(status = answer.status(), "the server did not do what nobody waits for"),
+        Ok(answer) => {
+            tracing::debug!(status = answer.status(), "the server did not do what nobody waits for")
+        }
         Err(fault) => tracing::debug!(code = fault.code(), %fault, "the server was not told"),
     }
 }

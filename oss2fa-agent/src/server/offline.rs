@@ -46,7 +46,12 @@ impl Server {
     ///
     /// # Errors
     /// A [`Fault`].
-    pub fn register_offline(&self, username: &str, name: &str, deadline: Instant) -> Result<Registered, Fault> {
+    pub fn register_offline(
+        &self,
+        username: &str,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Registered, Fault> {
         let body = json!({ "username": username, "host": self.config().host, "name": name });
         let answer = self.ask(self.post("/integrations/offline-credentials", &body)?, deadline)?;
         match answer.status() {
@@ -65,7 +70,10 @@ impl Server {
     ///
     /// # Errors
     /// A [`Fault`]: nothing may be concluded from half a list.
-    pub fn offline_credentials(&self, patience: std::time::Duration) -> Result<BTreeMap<i64, CredentialStatus>, Fault> {
+    pub fn offline_credentials(
+        &self,
+        patience: std::time::Duration,
+    ) -> Result<BTreeMap<i64, CredentialStatus>, Fault> {
         let host = utf8_percent_encode(&self.config().host, NON_ALPHANUMERIC).to_string();
         let (mut all, mut after) = (BTreeMap::new(), None::<i64>);
         loop {
@@ -86,7 +94,8 @@ impl Server {
     /// A [`Fault`].
     pub fn revoke_offline(&self, pk: i64, deadline: Instant) -> Result<(), Fault> {
         let path = format!("/integrations/offline-credentials/{pk}");
-        let answer = self.ask(Question::delete(path, self.random()).map_err(|error| no_key(&error))?, deadline)?;
+        let answer =
+            self.ask(Question::delete(path, self.random()).map_err(|error| no_key(&error))?, deadline)?;
         match answer.status() {
             204 | 404 => Ok(()),
             _ => Err(Fault::of(&answer)),

@@ -153,6 +153,7 @@ impl Drop for Scripted {
 
 impl Desk {
     fn serve(&self, stream: TcpStream) {
+        let end = stream.try_clone().unwrap();
         match &self.tls {
             None => self.converse(stream),
             Some(tls) => {
@@ -160,6 +161,7 @@ impl Desk {
                 self.converse(StreamOwned::new(connection, stream));
             }
         }
+        let _gone = end.shutdown(Shutdown::Both);
     }
 
     fn converse(&self, stream: impl Read + Write) {

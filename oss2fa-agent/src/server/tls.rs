@@ -34,16 +34,21 @@ fn pinned(
     digest: [u8; 32],
     provider: Arc<CryptoProvider>,
 ) -> ClientConfig {
-    builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin::new(digest, provider))).with_no_client_auth()
+    builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Pin::new(digest, provider)))
+        .with_no_client_auth()
 }
 
 fn system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err("this host has no authorities, so no server can be verified: install ca-certificates, or name \
+        return Err(
+            "this host has no authorities, so no server can be verified: install ca-certificates, or name \
                     [server] ca_file or pinned_certificate"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(roots)
 }

@@ -139,8 +139,7 @@ pub fn judge(
         }
     }
     locks.count_failure(connection, &open)?;
-    let event =
-        if attempt.purpose == Purpose::Offline { Event::OfflineRefused } else { Event::Refused };
+    let event = if attempt.purpose == Purpose::Offline { Event::OfflineRefused } else { Event::Refused };
     append(connection, keys, events, &context, event, &words(&open))?;
     report_refusal(connection, &context, attempt.purpose, attempt.report, &words(&open))?;
     Ok(refusal)

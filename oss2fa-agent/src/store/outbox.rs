@@ -40,12 +40,7 @@ pub struct Waiting {
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn add(
-    connection: &Connection,
-    context: &Context,
-    event: &str,
-    detail: &str,
-) -> Result<(), StoreError> {
+pub fn add(connection: &Connection, context: &Context, event: &str, detail: &str) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO outbox (id, at, event, user, service, detail)

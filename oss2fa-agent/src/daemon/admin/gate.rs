@@ -119,8 +119,15 @@ impl Desk<'_> {
 
     pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
         let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
-        hold(self.live, &subject.view.devices, Which::Always, &all, code.expose(), self.config.policy.totp_skew)
-            .map_err(|error| unavailable(&error))
+        hold(
+            self.live,
+            &subject.view.devices,
+            Which::Always,
+            &all,
+            code.expose(),
+            self.config.policy.totp_skew,
+        )
+        .map_err(|error| unavailable(&error))
     }
 
     pub(super) fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
