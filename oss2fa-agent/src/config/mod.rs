@@ -149,6 +149,12 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Who decides about logins, as the configuration spells it.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        self.server.as_ref().map_or("local", |server| server.mode.as_str())
+    }
+
     /// Reads and checks `path`.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use super::courier;
 
 use crate::config::Config;
 use crate::directory::Directory;
@@ -13,6 +16,7 @@ use crate::store::Store;
 pub(super) struct Live {
     in_force: RwLock<InForce>,
     reload_error: Mutex<Option<String>>,
+    courier: Mutex<Option<JoinHandle<()>>>,
     pub(super) store: Store,
     pub(super) directory: Box<dyn Directory>,
     pub(super) started_at: u64,
@@ -44,6 +48,7 @@ impl Live {
         Ok(Self {
             in_force: RwLock::new(InForce::of(config)?),
             reload_error: Mutex::new(None),
+            courier: Mutex::new(None),
             store,
             directory,
             started_at,
@@ -53,6 +58,16 @@ impl Live {
     /// The configuration in force and its server; a login keeps those that it began with.
     pub(super) fn in_force(&self) -> InForce {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has somebody tell the server what happens without it, where there is one.
+    pub(super) fn keep_courier(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut courier = self.courier.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.in_force().server.is_some();
+        if wanted && courier.as_ref().is_none_or(JoinHandle::is_finished) {
+            *courier = Some(courier::start(self)?);
+        }
+        Ok(())
     }
 
     /// The configuration in force; a login keeps the one that it began with.
@@ -84,7 +99,14 @@ impl Live {
         if new.audit != old.audit {
             needs_restart.push("[audit]");
         }
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+        let before = {
+            let mut place = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *place, in_force)
+        };
+        // Whoever waits for the old server goes on with the new one.
+        if let Some(server) = before.server {
+            server.wake();
+        }
         Ok(needs_restart)
     }
 

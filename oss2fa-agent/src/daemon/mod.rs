@@ -4,6 +4,7 @@ mod admin;
 mod asking;
 mod connection;
 mod converse;
+mod courier;
 #[cfg(test)]
 mod fault_tests;
 mod live;

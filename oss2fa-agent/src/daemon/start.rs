@@ -128,6 +128,7 @@ fn run(live: &Arc<Live>, signals: &SigSet, listener: UnixListener, made: Made) -
     note(live, Event::Started, format!("version {}", env!("CARGO_PKG_VERSION")))?;
     let listening = listener.try_clone()?;
     let workers = Workers::start(Arc::clone(live), listener)?;
+    live.keep_courier()?;
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(
         socket = %live.config().agent.socket.display(),
@@ -152,9 +153,12 @@ fn note(live: &Live, event: Event, detail: String) -> Result<(), StoreError> {
     live.store.note(Context::of_agent(live.store.now()), event, detail)
 }
 
-fn reload(live: &Live) {
+fn reload(live: &Arc<Live>) {
     match live.reload() {
         Ok(needs_restart) => {
+            if let Err(error) = live.keep_courier() {
+                tracing::error!(code = "thread", %error, "the server is not told what happens while it is away");
+            }
             tracing::info!("the configuration was read again and is in force");
             for part in needs_restart {
                 tracing::warn!(part, "a change of this part needs a restart: systemctl restart oss2fa-agent");

@@ -95,6 +95,22 @@ impl Server {
         Ok(Begun::Waiting(Waiting { pk, shown }))
     }
 
+    /// Whom an enrolment is for; `None` where there is none of this number.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub fn enrolling(&self, pk: i64, deadline: Instant) -> Result<Option<String>, Fault> {
+        #[derive(Deserialize)]
+        struct Named {
+            username: String,
+        }
+        let answer = self.ask(super::Question::get(format!("/integrations/enrollments/{pk}")), deadline)?;
+        if answer.status() == 404 {
+            return Ok(None);
+        }
+        answer.body::<Named>(200).map(|found| Some(found.username))
+    }
+
     /// Shows the first code: the device counts from then on.
     ///
     /// # Errors

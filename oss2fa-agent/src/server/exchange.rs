@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
+use super::back::Back;
 use super::fault::Fault;
 use super::question::Question;
 use super::reach::Unreachable;
@@ -24,7 +25,7 @@ pub(super) struct Exchange {
     pub(super) routes: Vec<Arc<Route>>,
     pub(super) token: HeaderValue,
     pub(super) timeout: Duration,
-    pub(super) back: Arc<Notify>,
+    pub(super) back: Arc<Back>,
     pub(super) places: Semaphore,
 }
 
@@ -33,7 +34,7 @@ impl Exchange {
         routes: Vec<Arc<Route>>,
         token: HeaderValue,
         timeout: Duration,
-        back: Arc<Notify>,
+        back: Arc<Back>,
     ) -> Self {
         Self { routes, token, timeout, back, places: Semaphore::new(MOST_AT_ONCE) }
     }

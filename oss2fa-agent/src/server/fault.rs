@@ -53,7 +53,7 @@ impl Fault {
     }
 
     /// An answer that makes no sense.
-    pub(super) fn strange(what: &str) -> Self {
+    pub(crate) fn strange(what: &str) -> Self {
         Self::new(
             "server_answer",
             format!(

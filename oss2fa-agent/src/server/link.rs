@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use oss2fa_core::random::Random;
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
+use super::back::Back;
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::question::Question;
@@ -43,7 +44,7 @@ pub struct Server {
     random: Arc<dyn Random>,
     exchange: Arc<Exchange>,
     questions: mpsc::UnboundedSender<Job>,
-    back: Arc<Notify>,
+    back: Arc<Back>,
 }
 
 /// How one server does, as far as this host knows.
@@ -55,9 +56,10 @@ pub struct Health {
     pub away: Option<String>,
 }
 
-enum Job {
-    Question(Question, Instant, Option<SyncSender<Result<Answer, Fault>>>),
-    WhenBack(SyncSender<()>),
+struct Job {
+    question: Question,
+    deadline: Instant,
+    reply: Option<SyncSender<Result<Answer, Fault>>>,
 }
 
 impl Server {
@@ -70,7 +72,7 @@ impl Server {
         let tls = tls::settings(&config.trust).map_err(ServerError)?;
         let routes: Result<_, _> =
             config.urls.iter().map(|url| Route::new(url.clone(), tls.clone()).map(Arc::new)).collect();
-        let back = Arc::new(Notify::new());
+        let back = Arc::new(Back::default());
         let exchange =
             Arc::new(Exchange::new(routes.map_err(ServerError)?, token, config.timeout, Arc::clone(&back)));
         let (questions, jobs) = mpsc::unbounded_channel();
@@ -81,11 +83,11 @@ impl Server {
             .thread_stack_size(STACK / 4)
             .build()
             .map_err(|error| ServerError(format!("the server's thread cannot be set up: {error}")))?;
-        let (asked, notify) = (Arc::clone(&exchange), Arc::clone(&back));
+        let asked = Arc::clone(&exchange);
         thread::Builder::new()
             .name("server".to_owned())
             .stack_size(STACK)
-            .spawn(move || runtime.block_on(serve(&asked, jobs, &notify)))
+            .spawn(move || runtime.block_on(serve(&asked, jobs)))
             .map_err(|error| ServerError(format!("the server's thread cannot be started: {error}")))?;
         Ok(Self { config, random, exchange, questions, back })
     }
@@ -111,7 +113,7 @@ impl Server {
         let until = deadline.min(Instant::now() + self.config.timeout);
         let ended =
             || Fault::new("server_client", "the thread that asks the server has ended: restart the agent");
-        self.questions.send(Job::Question(question, until, Some(reply))).map_err(|_| ended())?;
+        self.questions.send(Job { question, deadline: until, reply: Some(reply) }).map_err(|_| ended())?;
         let patience = until.saturating_duration_since(Instant::now()) + SLACK;
         answer.recv_timeout(patience).unwrap_or_else(|_| {
             Err(Fault::new("server_slow", "the thread that asks the server did not answer in time"))
@@ -121,22 +123,20 @@ impl Server {
     /// Puts a question whose answer nobody waits for.
     pub fn tell(&self, question: Question) {
         let until = Instant::now() + self.config.timeout;
-        if self.questions.send(Job::Question(question, until, None)).is_err() {
+        if self.questions.send(Job { question, deadline: until, reply: None }).is_err() {
             tracing::warn!(code = "server_client", "the thread that asks the server has ended");
         }
     }
 
-    /// Waits until a server is back that was away, or `patience` is over.
-    pub fn wait_until_back(&self, patience: Duration) {
-        let (reply, back) = sync_channel(1);
-        if self.questions.send(Job::WhenBack(reply)).is_ok() {
-            let _late = back.recv_timeout(patience);
-        }
+    /// Waits until a server that was away is back, or until [`Server::wake`], at most for `patience`. `seen` is
+    /// what the wait before gave, so that nothing is missed between two.
+    pub fn wait_until_back(&self, seen: u64, patience: Duration) -> u64 {
+        self.back.wait(seen, patience)
     }
 
     /// Ends such a wait at once.
     pub fn wake(&self) {
-        self.back.notify_one();
+        self.back.again();
     }
 
     /// The proof that no server can be reached, where that is known.
@@ -156,7 +156,7 @@ impl Server {
     }
 }
 
-async fn serve(exchange: &Arc<Exchange>, mut jobs: mpsc::UnboundedReceiver<Job>, back: &Arc<Notify>) {
+async fn serve(exchange: &Arc<Exchange>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let mut under_way = JoinSet::new();
     loop {
         let job = tokio::select! {
@@ -164,7 +164,7 @@ async fn serve(exchange: &Arc<Exchange>, mut jobs: mpsc::UnboundedReceiver<Job>,
             Some(_) = under_way.join_next() => continue,
         };
         match job {
-            Some(Job::Question(question, deadline, reply)) => {
+            Some(Job { question, deadline, reply }) => {
                 let exchange = Arc::clone(exchange);
                 under_way.spawn(async move {
                     let answer = exchange.ask(&question, deadline.into()).await;
@@ -172,14 +172,6 @@ async fn serve(exchange: &Arc<Exchange>, mut jobs: mpsc::UnboundedReceiver<Job>,
                         Some(reply) => drop(reply.try_send(answer)),
                         None => forgotten(answer),
                     }
-                });
-            }
-            Some(Job::WhenBack(reply)) => {
-                let back = Arc::clone(back);
-                // Not counted among what must end: it may wait for ever.
-                tokio::spawn(async move {
-                    back.notified().await;
-                    let _nobody = reply.try_send(());
                 });
             }
             None => break,

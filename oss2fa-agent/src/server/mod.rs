@@ -10,6 +10,7 @@
 //! verified and spent a code; and [`Unreachable`], that no server could be reached.
 
 pub mod answer;
+mod back;
 pub mod binding;
 pub mod challenge;
 pub mod decide;

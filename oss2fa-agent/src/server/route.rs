@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::Answer;
+use super::back::Back;
 use super::fault::Fault;
 use super::question::Question;
 use super::reach::{Away, Contact, contact};
@@ -103,7 +104,7 @@ impl Route {
         token: &HeaderValue,
         question: &Question,
         until: Instant,
-        back: &Arc<Notify>,
+        back: &Arc<Back>,
     ) -> Tried {
         let tried = if self.connected.load(Ordering::Relaxed) {
             self.ask_now(token, question, until).await
@@ -224,7 +225,7 @@ impl Route {
     }
 
     /// Looks for it until it is back.
-    fn watch(self: &Arc<Self>, back: &Arc<Notify>) {
+    fn watch(self: &Arc<Self>, back: &Arc<Back>) {
         let Ok(alone) = Arc::clone(&self.watching).try_lock_owned() else { return };
         let (route, back) = (Arc::clone(self), Arc::clone(back));
         tokio::spawn(async move {
@@ -239,7 +240,7 @@ impl Route {
                     Contact::Made => {
                         route.away.send_replace(None);
                         tracing::info!(url = route.url.as_str(), "the server can be reached again");
-                        back.notify_one();
+                        back.again();
                     }
                     Contact::None(away) => {
                         route.away.send_replace(Some(away));

@@ -169,6 +169,7 @@ impl Device {
             codes_left,
             created_at: self.created_at,
             last_used_at: self.last_used_at,
+            shown_as: self.offline.map(|_| format!("{}, offline", self.kind)),
         }
     }
 

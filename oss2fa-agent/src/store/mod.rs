@@ -16,7 +16,7 @@ mod readers;
 pub mod recovery;
 pub mod schema;
 mod verbs;
-mod without_server;
+pub mod without_server;
 pub mod writer;
 
 use std::path::Path;
