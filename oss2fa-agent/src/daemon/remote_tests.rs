@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{getegid, geteuid};
-use oss2fa_core::ids::UserName;
+use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, Echo, Login, ModuleMessage, Outcome, Start,
@@ -18,12 +18,14 @@ use tempfile::TempDir;
 
 use super::connection::Connection;
 use super::live::Live;
-use super::login;
 use super::peer::Caller;
+use super::{admin, courier, login};
+use crate::admin::{OtpKind, Place, RefusalCode, Request, Response};
 use crate::config::{Config, MasterKeySource, StoreConfig};
 use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
 use crate::server::scripted::{Asked, Identity, Reaction, Scripted};
+use crate::store::without_server::Removed;
 use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
 
@@ -594,4 +596,273 @@ fn a_user_without_a_device_enrols_in_the_login_where_that_is_wanted() {
     // In other services they are told how.
     let other = asking(&server, "[policy]\nenroll_at_login = [\"sudo\"]\n");
     assert_eq!(other.login(&[]).outcome, Outcome::NotEnrolled);
+}
+
+/// An enrolment of an offline device by the command line of root; gives the number outside and the secret.
+fn enroll_offline(host: &Daemon) -> (DeviceId, Vec<u8>) {
+    let request = Request::EnrollOffline { user: "ferris".to_owned(), name: None, proof: None };
+    let made = match admin::answer(&host.live, Caller::Root, request) {
+        Response::Enrolled(made) => made,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(made.place, Place::Host);
+    let secret = oss2fa_core::otpauth::parse(made.provisioning_uri.expose()).unwrap().secret;
+    (made.device, secret.expose().to_vec())
+}
+
+/// RFC 4226 section 5.3, by hand: not the product's own generator.
+fn hotp(secret: &[u8], counter: u64) -> String {
+    let mac = hmac_sha1(secret, &counter.to_be_bytes());
+    let offset = usize::from(mac[19] & 15);
+    let word = u32::from_be_bytes(mac[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", word % 1_000_000)
+}
+
+// RFC 2104 section 2.
+fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; 20] {
+    use sha1::{Digest, Sha1};
+    let pad = |byte: u8| -> Vec<u8> {
+        (0..64).map(|at| key.get(at).copied().unwrap_or_default() ^ byte).collect()
+    };
+    let inner = Sha1::new().chain_update(pad(0x36)).chain_update(text).finalize();
+    Sha1::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
+}
+
+/// Lists the credential 41 as `status` says, takes events, and else does as `well`.
+fn listing(status: &'static str) -> impl Fn(&Asked, usize) -> Reaction + Send + Sync {
+    move |asked, _| match asked.path.split('?').next().unwrap() {
+        "/integrations/offline-credentials" if asked.method == "POST" => {
+            Reaction::Answer(201, json!({"pk": 41, "status": "active"}))
+        }
+        "/integrations/offline-credentials" => {
+            Reaction::Answer(200, json!({"results": [{"pk": 41, "status": status}], "next": null}))
+        }
+        "/integrations/offline-credentials/41" => Reaction::Answer(204, Value::Null),
+        "/integrations/host-events" => Reaction::Answer(200, json!({"recorded": 1})),
+        "/integrations/clients" => Reaction::Answer(200, json!({"results": [{"pk": 3}], "next": null})),
+        "/integrations/clients/3/devices" => Reaction::Answer(200, json!([device(7, "TOTP", None)])),
+        _ => well(asked),
+    }
+}
+
+fn confirm(host: &Daemon, device: DeviceId, code: &str) -> Response {
+    let code = SecretText::new(code.to_owned());
+    let confirm = Request::Confirm { user: "ferris".to_owned(), device, code, name: None };
+    admin::answer(&host.live, Caller::Root, confirm)
+}
+
+fn prompt_offline(ended: &Ended) -> bool {
+    ended.prompts.iter().any(|prompt| prompt.starts_with("The server cannot be reached."))
+}
+
+#[test]
+fn an_offline_code_counts_once_and_only_while_the_server_is_proved_away() {
+    let server = Scripted::start(Identity::Right, listing("active"));
+    let host = asking(&server, "");
+    let (device, secret) = enroll_offline(&host);
+    assert!(device.0 < 0, "{device}");
+    assert!(matches!(confirm(&host, device, &hotp(&secret, 0)), Response::Device(_)));
+    let noted = &server.asked_for("/integrations/offline-credentials")[0];
+    assert_eq!(noted.body, json!({"username": "ferris", "host": "tower", "name": "offline"}), "and no secret");
+    // While the server answers it is a wrong code, and the server's business.
+    let online = host.login(&[&hotp(&secret, 1)]);
+    assert_eq!(online.outcome, Outcome::Refused);
+    assert!(!prompt_offline(&online), "{online:?}");
+    server.stop();
+    let right = hotp(&secret, 2);
+    let first = host.login(&[&right]);
+    assert_eq!(first.outcome, Outcome::Verified);
+    assert!(prompt_offline(&first), "{first:?}");
+    assert_eq!(host.login(&[&right]).outcome, Outcome::Refused, "used");
+    assert_eq!(host.login(&[&hotp(&secret, 1)]).outcome, Outcome::Refused, "passed over");
+    // The server's own codes do not count without it.
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused);
+    assert_eq!(host.waiting(), ["offline_code", "offline_refused", "offline_refused", "offline_refused"]);
+    for _ in 0..2 {
+        assert_eq!(host.login(&["000000"]).outcome, Outcome::Refused);
+    }
+    assert_eq!(host.login(&[&hotp(&secret, 3)]).outcome, Outcome::Locked, "tries are counted here");
+}
+
+#[test]
+fn what_the_server_has_revoked_is_gone_here_and_what_happened_is_told_once() {
+    let server = Scripted::start(Identity::Right, listing("active"));
+    let pin = format!("pinned_certificate = {:?}", server.fingerprint);
+    let host = host(&[server.url()], &pin, "", "");
+    let (device, secret) = enroll_offline(&host);
+    assert!(matches!(confirm(&host, device, &hotp(&secret, 0)), Response::Device(_)));
+    let asked = host.live.in_force().server.unwrap();
+    courier::round(&host.live, &asked).unwrap();
+    assert_eq!(host.live.store.offline_devices().unwrap()[0].removed, Removed::No, "it is listed");
+    // Told: what waits, with the host's own ids; then nothing waits.
+    let note = || {
+        let context = crate::store::Context::of_agent(1_800_000_000);
+        host.live.store.note_fail_open(context, "in a test".to_owned()).unwrap();
+    };
+    note();
+    note();
+    courier::round(&host.live, &asked).unwrap();
+    courier::round(&host.live, &asked).unwrap();
+    let told = server.asked_for("/integrations/host-events");
+    assert_eq!(told.len(), 1);
+    let events = told[0].body["events"].as_array().unwrap();
+    assert_eq!((&told[0].body["host"], events.len()), (&json!("tower"), 2));
+    assert_eq!((&events[0]["event"], &events[0]["at"]), (&json!("fail_open"), &json!("2027-01-15T08:00:00Z")));
+    assert_ne!(events[0]["id"], events[1]["id"]);
+    assert!(host.waiting().is_empty());
+}
+
+#[test]
+fn a_credential_that_the_server_does_not_list_as_active_is_dropped() {
+    for answer in ["revoked", "unheard-of"] {
+        let server = Scripted::start(Identity::Right, listing("revoked"));
+        let host = asking(&server, "");
+        let (device, secret) = enroll_offline(&host);
+        assert!(matches!(confirm(&host, device, &hotp(&secret, 0)), Response::Device(_)));
+        courier::round(&host.live, &host.live.in_force().server.unwrap()).unwrap();
+        assert_eq!(host.live.store.offline_devices().unwrap()[0].removed, Removed::Yes, "{answer}");
+        assert!(host.events().contains(&"offline_revoked".to_owned()));
+        server.stop();
+        assert_eq!(host.login(&[&hotp(&secret, 1)]).outcome, Outcome::Unavailable);
+    }
+}
+
+#[test]
+fn events_that_were_not_taken_wait() {
+    let server = Scripted::start(Identity::Right, |asked, before| match (asked.path.as_str(), before) {
+        ("/integrations/host-events", 0) => refused(500, "internal"),
+        ("/integrations/host-events", _) => Reaction::Answer(200, json!({"recorded": 1})),
+        _ => well(asked),
+    });
+    let host = asking(&server, "");
+    let context = crate::store::Context::of_agent(1_800_000_000);
+    host.live.store.note_fail_open(context, String::new()).unwrap();
+    let asked = host.live.in_force().server.unwrap();
+    assert!(courier::round(&host.live, &asked).is_err());
+    assert_eq!(host.waiting(), ["fail_open"]);
+    courier::round(&host.live, &asked).unwrap();
+    assert!(host.waiting().is_empty());
+    let told = server.asked_for("/integrations/host-events");
+    assert_eq!(told[0].body["events"][0]["id"], told[1].body["events"][0]["id"], "the same id, so that it is once");
+}
+
+#[test]
+fn break_glass_accounts_are_verified_here_online_or_not() {
+    let server = Scripted::start(Identity::Right, |asked, _| well(asked));
+    let host = asking_with(&server, "mode = \"remote-then-local\"", "");
+    // Without a device here the server decides.
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Verified);
+    let enroll = Request::Enroll {
+        user: "ferris".to_owned(),
+        kind: OtpKind::Hotp,
+        name: None,
+        parameters: Default::default(),
+        proof: None,
+        place: Place::Host,
+    };
+    let made = match admin::answer(&host.live, Caller::Root, enroll) {
+        Response::Enrolled(made) => made,
+        other => panic!("{other:?}"),
+    };
+    let secret = oss2fa_core::otpauth::parse(made.provisioning_uri.expose()).unwrap().secret.expose().to_vec();
+    assert!(matches!(confirm(&host, made.device, &hotp(&secret, 0)), Response::Device(_)));
+    let before = server.asked().len();
+    assert_eq!(host.login(&[&hotp(&secret, 1)]).outcome, Outcome::Verified);
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused, "the server's codes are others");
+    assert_eq!(server.asked().len(), before, "the server was not asked");
+    server.stop();
+    assert_eq!(host.login(&[&hotp(&secret, 2)]).outcome, Outcome::Verified);
+}
+
+#[test]
+fn devices_of_this_host_do_not_count_where_the_server_decides_alone() {
+    let server = Scripted::start(Identity::Right, |asked, _| well(asked));
+    let host = asking(&server, "");
+    let enroll = Request::Enroll {
+        user: "ferris".to_owned(),
+        kind: OtpKind::Hotp,
+        name: None,
+        parameters: Default::default(),
+        proof: None,
+        place: Place::Host,
+    };
+    match admin::answer(&host.live, Caller::Root, enroll) {
+        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::AtServer),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nobody_enrols_or_removes_without_a_code_nor_for_somebody_else() {
+    let server = Scripted::start(Identity::Right, |asked, before| match asked.path.as_str() {
+        "/integrations/enrollments/5" => Reaction::Answer(200, json!({"pk": 5, "username": "gopher"})),
+        _ => listing("active")(asked, before),
+    });
+    let host = asking(&server, "");
+    let code = || SecretText::new("123456".to_owned());
+    let (user, device) = (|| "ferris".to_owned(), DeviceId(7));
+    let totp = |proof| Request::Enroll {
+        user: user(),
+        kind: OtpKind::Totp,
+        name: None,
+        parameters: Default::default(),
+        proof,
+        place: Place::Usual,
+    };
+    let refusal = |caller, request| match admin::answer(&host.live, caller, request) {
+        Response::Refused(refused) => refused.code,
+        other => panic!("{other:?}"),
+    };
+    let owner = Caller::User(UID);
+    let wrong = || Some(SecretText::new("000000".to_owned()));
+    for (request, code) in [
+        (totp(None), RefusalCode::ProofNeeded),
+        (totp(wrong()), RefusalCode::CodeRefused),
+        (Request::EnrollOffline { user: user(), name: None, proof: None }, RefusalCode::ProofNeeded),
+        (Request::RecoveryCodes { user: user(), proof: None }, RefusalCode::ProofNeeded),
+        (Request::Remove { user: user(), device, proof: Some(code()) }, RefusalCode::LastFactor),
+        (Request::Remove { user: user(), device: DeviceId(99), proof: None }, RefusalCode::UnknownDevice),
+        // An enrolment of somebody else.
+        (
+            Request::Confirm { user: user(), device: DeviceId(5), code: code(), name: None },
+            RefusalCode::UnknownDevice,
+        ),
+        (Request::Resync { user: user(), device, first: code(), second: code() }, RefusalCode::AtServer),
+        (Request::Export { user: user(), device }, RefusalCode::AtServer),
+    ] {
+        let words = format!("{request:?}");
+        assert_eq!(refusal(owner, request), code, "{words}");
+    }
+    for request in [
+        totp(Some(code())),
+        Request::EnrollOffline { user: user(), name: None, proof: Some(code()) },
+        Request::Remove { user: user(), device, proof: Some(code()) },
+        Request::Rename { user: user(), device, name: DeviceName::new("phone").unwrap() },
+        Request::Verify { user: user(), code: code() },
+        Request::List { user: Some(user()), after: None },
+    ] {
+        let words = format!("{request:?}");
+        assert_eq!(refusal(Caller::User(UID + 1), request), RefusalCode::NotAllowed, "{words}");
+    }
+    assert!(server.asked_for("/integrations/enrollments").is_empty(), "nothing was begun");
+}
+
+#[test]
+fn the_servers_devices_and_the_hosts_own_are_listed_apart() {
+    let server = Scripted::start(Identity::Right, listing("active"));
+    let host = asking(&server, "");
+    let (offline, secret) = enroll_offline(&host);
+    assert!(matches!(confirm(&host, offline, &hotp(&secret, 0)), Response::Device(_)));
+    let list = Request::List { user: Some("ferris".to_owned()), after: None };
+    match admin::answer(&host.live, Caller::Root, list) {
+        Response::Devices { devices, .. } => {
+            let listed: Vec<_> =
+                devices.iter().map(|view| (view.device, view.shown_as.as_deref())).collect();
+            assert_eq!(listed, [(DeviceId(7), None), (offline, Some("hotp, offline"))]);
+        }
+        other => panic!("{other:?}"),
+    }
+    let remove = Request::Remove { user: "ferris".to_owned(), device: offline, proof: None };
+    assert!(matches!(admin::answer(&host.live, Caller::Root, remove), Response::Done {}));
+    assert_eq!(server.asked_for("/integrations/offline-credentials/41")[0].method, "DELETE");
 }
