@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -74,6 +74,13 @@ pub(super) enum Contact {
 
 /// Makes a fresh connection, and lets it go.
 pub(super) async fn contact(url: &ServerUrl, until: Instant) -> Contact {
+    // A sandbox that lets this process have no network also keeps every name from being resolved.
+    if let Err(error) = TcpSocket::new_v4() {
+        return Contact::Untried(format!(
+            "this process may have no network ({error}). Under systemd the drop-in of \
+             /usr/share/oss2fa-agent/systemd/server.conf allows it"
+        ));
+    }
     let away = |why: String| Contact::None(Away { url: url.as_str().to_owned(), why });
     let addresses = match timeout_at(until, tokio::net::lookup_host(url.target())).await {
         Err(_) => return away("its name was not resolved in time".to_owned()),
