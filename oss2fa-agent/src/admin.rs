@@ -26,7 +26,7 @@ pub enum Request {
         /// A fresh code of one of the user's devices, where one is needed.
         proof: Option<SecretText>,
         /// Where it counts: where the user's logins are decided, or on this host in any case (root).
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Place::is_usual")]
         place: Place,
     },
     /// Have the server send codes to an address; it waits for `Confirm`.
@@ -58,7 +58,7 @@ pub enum Request {
         /// The first code.
         code: SecretText,
         /// What the owner calls it, for a server that was not told before.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<DeviceName>,
     },
     /// The devices of a user, or of everybody (root), in pages.
@@ -160,6 +160,10 @@ pub enum Place {
 impl Place {
     fn is_host(&self) -> bool {
         *self == Self::Host
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::Usual
     }
 
     fn host() -> Self {
@@ -406,12 +410,18 @@ pub struct Status {
     /// Why the newest reload was refused, where it was.
     pub reload_error: Option<String>,
     /// `local`, `remote` or `remote-then-local`.
+    #[serde(default = "local")]
     pub mode: String,
     /// The servers that this host asks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<ServerStatus>,
     /// What the servers have not heard yet.
+    #[serde(default)]
     pub waiting_events: u64,
+}
+
+fn local() -> String {
+    "local".to_owned()
 }
 
 /// A server, as far as this host knows.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
-use oss2fa_agent::config::{Config, LockLimits, MasterKeySource, Mode, SystemLog, Trust};
+use oss2fa_agent::config::{Config, LockLimits, MasterKeySource, Mode as Decides, SystemLog, Trust};
 use oss2fa_agent::policy::{Messages, SelfService, Unenrolled};
 use oss2fa_core::verdict::FactorKind;
 use tempfile::TempDir;
@@ -174,14 +174,14 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 2 | unenroled = "deny"
   | ^^^^^^^^^
-unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `service`
+unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `service`
 "#);
     insta::assert_snapshot!(refusal("[polciy]\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 1, column 2
   |
 1 | [polciy]
   |  ^^^^^^
-unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`
+unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `server`
 ");
     insta::assert_snapshot!(refusal("[policy]\nunenrolled = deny\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 2, column 14
@@ -305,14 +305,22 @@ const ASKS: &str = "[server]\nurls = [\"https://otp.example.org\"]\n";
 #[test]
 fn a_host_asks_a_server_only_where_it_has_its_address() {
     assert_eq!(parse("").unwrap().server, None);
-    assert_eq!(parse("[server]\nmode = \"local\"\nurls = [\"https://otp.example.org\"]\n").unwrap().server, None);
+    assert_eq!(
+        parse("[server]\nmode = \"local\"\nurls = [\"https://otp.example.org\"]\n").unwrap().server,
+        None
+    );
     let server = parse(ASKS).unwrap().server.unwrap();
-    assert_eq!((server.mode, server.trust, server.timeout), (Mode::Remote, Trust::System, Duration::from_secs(5)));
+    assert_eq!(
+        (server.mode, server.trust, server.timeout),
+        (Decides::Remote, Trust::System, Duration::from_secs(5))
+    );
     assert_eq!(server.token_file, PathBuf::from("/etc/oss2fa/server.token"));
     assert!(server.fail_open_services.is_empty() && !server.host.is_empty());
-    let server = parse(&format!("{ASKS}mode = \"remote-then-local\"\nhost = \"web1\"\nfail_open_services = [\"sudo-i\"]\n"));
+    let server = parse(&format!(
+        "{ASKS}mode = \"remote-then-local\"\nhost = \"web1\"\nfail_open_services = [\"sudo-i\"]\n"
+    ));
     let server = server.unwrap().server.unwrap();
-    assert_eq!((server.mode, server.host.as_str()), (Mode::RemoteThenLocal, "web1"));
+    assert_eq!((server.mode, server.host.as_str()), (Decides::RemoteThenLocal, "web1"));
     // By the family of services, as rules go.
     assert_eq!(server.fail_open_services.iter().collect::<Vec<_>>(), ["sudo"]);
     let pin = format!("{ASKS}pinned_certificate = \"sha256:{}\"\n", "AB:".repeat(32).trim_end_matches(':'));
