@@ -48,10 +48,10 @@ pub struct Plan {
 }
 
 /// Where a host that asks a server has its token, inside its world.
-pub const TOKEN_FILE: &str = "/etc/oss2fa/server.token";
+const TOKEN_FILE: &str = "/etc/oss2fa/server.token";
 
 /// Where it has what the server is vouched for by.
-pub const CA_FILE: &str = "/etc/oss2fa/server-ca.pem";
+const CA_FILE: &str = "/etc/oss2fa/server-ca.pem";
 
 /// A host that runs, until it is dropped.
 #[derive(Debug)]

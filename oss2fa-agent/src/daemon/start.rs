@@ -13,6 +13,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{Shutdown, shutdown};
 use thiserror::Error;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 use super::live::Live;
 use super::socket::{self, Made};
@@ -76,12 +80,7 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 /// A [`ServeError`] that says what is wrong and what to do.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let config = Config::load(&options.config)?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.agent.log_level)
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .try_init()
-        .unwrap_or_default();
+    begin_log(config.agent.log_level);
     let owner = owner_when_serving(&config.agent.user)?;
     let mut passed = ListenFd::from_env();
     let (listener, made) = socket::listen(&config.agent.socket, &mut passed)?;
@@ -98,6 +97,14 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let signals = block_signals()?;
     let live = Arc::new(Live::new(config, store, Box::new(Nss))?);
     run(&live, &signals, listener, made)
+}
+
+// Libraries say no more than warnings, whatever the level: what they tell of their work can be what the server
+// said, or what it was told.
+fn begin_log(level: tracing::Level) {
+    let targets = Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("oss2fa", level);
+    let lines = fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(targets);
+    let _there_already = tracing_subscriber::registry().with(lines).try_init();
 }
 
 // Two agents on one store would both be right about every code, and wrong about who is locked out.
