@@ -26,7 +26,7 @@ fn a_server_that_is_back_is_asked_again_at_once() {
     let server = Scripted::start(Identity::Right, |asked, _| well(asked));
     let pin = format!("pinned_certificate = {:?}", server.fingerprint);
     let url = absent();
-    let host = host(&[url.clone()], &pin, "", "");
+    let host = host(std::slice::from_ref(&url), &pin, "", "");
     assert_eq!(host.login(&["123456"]).outcome, Outcome::Unavailable);
     drop(server);
     let back =
