@@ -267,6 +267,9 @@ impl Host {
         assert_eq!(made.status, 0, "{made}");
         let made = made.json();
         let mut token = Token::scan(made["provisioning_uri"].as_str().expect("a provisioning URI"));
+        if made["place"] == "server" {
+            token = token.at_skew(1);
+        }
         token.device = made["device"].as_i64().expect("the number of the device");
         let code = token.next_code();
         let device = token.device.to_string();

@@ -53,7 +53,7 @@ fn a_code_of_a_device_at_the_server_lets_in_once() {
     let code = token.next_code();
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&code]);
     assert_eq!(pam, Pam::Success, "{ran}");
-    assert!(ran.stdout.contains(CODE), "{ran}");
+    assert!(ran.text().contains(CODE), "{ran}");
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&code]);
     assert_eq!(pam, Pam::AuthErr, "used: {ran}");
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&token.wrong_code()]);
@@ -142,7 +142,7 @@ fn a_user_without_a_device_enrols_in_the_login() {
     let outcome = login(&host, &mut |prompt| {
         let uri = prompt.lines().find(|line| line.starts_with("otpauth://")).expect("a URI");
         assert!(prompt.contains('█') && prompt.ends_with("First code: "), "{prompt}");
-        let phone: &mut Token = token.insert(Token::scan(uri));
+        let phone: &mut Token = token.insert(Token::scan(uri).at_skew(1));
         Some(phone.next_code())
     });
     assert_eq!(outcome, Some(Outcome::Verified));
@@ -154,7 +154,7 @@ fn a_user_without_a_device_enrols_in_the_login() {
 #[test]
 fn without_a_server_logins_are_refused_and_the_log_says_why_and_the_prompt_does_not() {
     let server = Server::new().start();
-    let mut token = server.integration().enroll("ferris", "TOTP").token;
+    let mut token = server.integration().enroll("ferris", "HOTP").token;
     let host = host(&server).start();
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0, Pam::Success);
     server.stop();
@@ -177,7 +177,7 @@ fn without_a_server_logins_are_refused_and_the_log_says_why_and_the_prompt_does_
 #[test]
 fn another_certificate_and_a_revoked_token_are_refused_even_where_fail_open_is_chosen() {
     let server = Server::new().start();
-    let mut token = server.integration().enroll("ferris", "TOTP").token;
+    let mut token = server.integration().enroll("ferris", "HOTP").token;
     let stranger = Authority::new();
     let other = std::fs::read_to_string(stranger.ca()).unwrap();
     let host = host(&server).set("server.fail_open_services", vec![SERVICE]).start();
@@ -200,7 +200,7 @@ fn another_certificate_and_a_revoked_token_are_refused_even_where_fail_open_is_c
     let name = integrations[0]["name"].as_str().unwrap_or_else(|| panic!("{integrations}"));
     let rotated = server.cli_json(&["integration", "rotate-token", name]);
     wait_until("the old token is worth nothing", || {
-        host.authenticate(SERVICE, "ferris", &["123456"]).0 == Pam::AuthinfoUnavail
+        host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0 == Pam::AuthinfoUnavail
     });
     assert!(host.log().contains("the server refused this host's token"));
     // A new one, taken over by a reload.
@@ -240,7 +240,7 @@ fn an_offline_code_works_once_without_the_server_also_after_a_restart_and_not_wh
     let code = offline.next_code();
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&code]);
     assert_eq!(pam, Pam::Success, "{ran}");
-    assert!(ran.stdout.contains(OFFLINE), "{ran}");
+    assert!(ran.text().contains(OFFLINE), "{ran}");
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&code]).0, Pam::AuthErr, "used");
     host.restart_agent();
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&code]).0, Pam::AuthErr, "used, after a restart");

@@ -118,7 +118,8 @@ impl Command {
 /// The number of a device, as `list` shows it.
 pub(crate) fn device_id(text: &str) -> Result<DeviceId, String> {
     // Where a server decides, "h" stands before the numbers of what this host keeps itself.
-    let (here, digits) = text.strip_prefix('h').map_or((1, text), |digits| (-1, digits));
+    // In JSON it is a minus.
+    let (here, digits) = text.strip_prefix(['h', '-']).map_or((1, text), |digits| (-1, digits));
     match digits.parse::<i64>() {
         Ok(number) if number > 0 => Ok(DeviceId(number * here)),
         _ => Err("a device is named by its number: see `oss2fa-agent list`".to_owned()),

@@ -14,7 +14,7 @@ pub(crate) struct Confirm {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: DeviceId,
     /// Its first code; "-" reads it from standard input
     code: Code,

@@ -19,7 +19,7 @@ pub(crate) struct Remove {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id, conflicts_with = "forget")]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id, conflicts_with = "forget")]
     device: Option<DeviceId>,
     /// All devices of the user; needs --forget
     #[arg(long, requires = "forget", requires = "user")]

@@ -101,7 +101,10 @@ mod tests {
         migrate(&mut connection, Path::new("/agent.db"), 2).unwrap();
         migrate(&mut connection, Path::new("/agent.db"), 3).unwrap();
         assert_eq!(number(&connection, "SELECT count(*) FROM device"), 2);
-        assert_eq!(number(&connection, "SELECT next_position FROM device WHERE id = 3 AND sealed = x'0102'"), 99);
+        assert_eq!(
+            number(&connection, "SELECT next_position FROM device WHERE id = 3 AND sealed = x'0102'"),
+            99
+        );
         assert_eq!(number(&connection, "SELECT count(*) FROM recovery_code WHERE device = 4"), 2);
         assert_eq!(number(&connection, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
         let add = "INSERT INTO device (account, name, kind, status, vouched, created_at)
