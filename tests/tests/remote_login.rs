@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::{AgentMessage, ModuleMessage, Outcome};
 use oss2fa_tests::server::{Authority, MailSecurity, MailSink, Server};
-use oss2fa_tests::{Dialogue, Factor, Host, PASSWORD, Pam, Plan, Token, stack, start};
+use oss2fa_tests::{Agent, Dialogue, Factor, Host, PASSWORD, Pam, Plan, Token, stack, start};
 use serde_json::{Value, json};
 
 const SERVICE: &str = "shown";
@@ -207,6 +207,38 @@ fn another_certificate_and_a_revoked_token_are_refused_even_where_fail_open_is_c
     host.write("/etc/oss2fa/server.token", rotated["token"].as_str().unwrap());
     reload();
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0, Pam::Success);
+}
+
+#[test]
+fn row_14_no_proxy_of_the_environment_comes_between_host_and_server() {
+    let server = Server::new().start();
+    let mut token = server.integration().enroll("ferris", "HOTP").token;
+    let host = host(&server).set("server.fail_open_services", vec![SERVICE]).without_agent();
+    // Nobody listens at port 9: whoever asked there would find the server away, and let everybody pass.
+    let proxies = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        .map(|name| format!("{name}=http://127.0.0.1:9"));
+    let mut words = vec!["/usr/bin/env"];
+    words.extend(proxies.iter().map(String::as_str));
+    words.extend(["/usr/local/bin/oss2fa-agent", "serve"]);
+    let mut agent = Agent::launch(host.world(), &words);
+    agent.wait_until_ready(host.world());
+    *host.agent() = Some(agent);
+    assert_eq!(host.authenticate(SERVICE, "ferris", &["000000"]).0, Pam::AuthErr);
+    assert_eq!(host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0, Pam::Success);
+}
+
+#[test]
+fn a_stop_waits_for_the_login_under_way_and_then_ends() {
+    let server = Server::new().start();
+    let mut token = server.integration().enroll("ferris", "HOTP").token;
+    let host = host(&server).start();
+    let outcome = login(&host, &mut |_| {
+        host.with_agent(|agent| agent.signal(nix::sys::signal::Signal::SIGTERM));
+        Some(token.next_code())
+    });
+    assert_eq!(outcome, Some(Outcome::Verified));
+    let ended = host.with_agent(|agent| agent.ended_within(Duration::from_secs(10)));
+    assert_eq!(ended, Some(0));
 }
 
 #[test]
