@@ -25,15 +25,41 @@ pub enum Request {
         parameters: OtpParameters,
         /// A fresh code of one of the user's devices, where one is needed.
         proof: Option<SecretText>,
+        /// Where it counts: where the user's logins are decided, or on this host in any case (root).
+        #[serde(default, skip_serializing_if = "Place::is_usual")]
+        place: Place,
+    },
+    /// Have the server send codes to an address; it waits for `Confirm`.
+    EnrollAddress {
+        /// As typed; the daemon makes it canonical.
+        user: String,
+        /// How they are sent.
+        kind: SentKind,
+        /// To where.
+        address: String,
+        /// A fresh code of one of the user's devices, where one is needed.
+        proof: Option<SecretText>,
+    },
+    /// Make a device that counts on this host while no server can be reached; it waits for `Confirm`.
+    EnrollOffline {
+        /// As typed; the daemon makes it canonical.
+        user: String,
+        /// What the owner calls it.
+        name: Option<DeviceName>,
+        /// A fresh code of one of the user's devices, where one is needed.
+        proof: Option<SecretText>,
     },
     /// Activate a device by its first code.
     Confirm {
         /// Whose.
         user: String,
-        /// Which.
+        /// Which; where a server has it, the number of its enrolment.
         device: DeviceId,
         /// The first code.
         code: SecretText,
+        /// What the owner calls it, for a server that was not told before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<DeviceName>,
     },
     /// The devices of a user, or of everybody (root), in pages.
     List {
@@ -118,6 +144,43 @@ pub const IMPORT_BATCH: usize = 40;
 /// With the longest names they fit into one frame.
 pub const LIST_PAGE: usize = 64;
 
+/// Where a device counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// On this host.
+    Host,
+    /// At the server.
+    Server,
+    /// Where the user's logins are decided.
+    #[default]
+    Usual,
+}
+
+impl Place {
+    fn is_host(&self) -> bool {
+        *self == Self::Host
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::Usual
+    }
+
+    fn host() -> Self {
+        Self::Host
+    }
+}
+
+/// How a server sends codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SentKind {
+    /// By e-mail.
+    Email,
+    /// By SMS.
+    Sms,
+}
+
 /// Kinds that `enroll` makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -179,6 +242,8 @@ pub enum Imported {
 pub enum Response {
     /// A device was made and waits for its first code.
     Enrolled(Enrolled),
+    /// A code is on its way to the address that is being enrolled.
+    CodeSent(CodeSent),
     /// A device, as it is now.
     Device(DeviceView),
     /// One page of devices.
@@ -233,6 +298,19 @@ pub struct Enrolled {
     pub status: DeviceStatus,
     /// For the authenticator app; holds the secret.
     pub provisioning_uri: SecretText,
+    /// Where it counts; `device` is the number of the enrolment where that is the server.
+    #[serde(default = "Place::host", skip_serializing_if = "Place::is_host")]
+    pub place: Place,
+}
+
+/// What `enroll email --json` prints.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeSent {
+    /// Number of the enrolment.
+    pub device: DeviceId,
+    /// To where; masked.
+    pub to: String,
 }
 
 /// Whether a device counts.
@@ -278,6 +356,9 @@ pub struct DeviceView {
     pub created_at: u64,
     /// When it was last used.
     pub last_used_at: Option<u64>,
+    /// What stands in place of the kind, where that says too little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<String>,
 }
 
 /// What became of one entry of an import.
@@ -328,6 +409,29 @@ pub struct Status {
     pub unenrolled: String,
     /// Why the newest reload was refused, where it was.
     pub reload_error: Option<String>,
+    /// `local`, `remote` or `remote-then-local`.
+    #[serde(default = "local")]
+    pub mode: String,
+    /// The servers that this host asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerStatus>,
+    /// What the servers have not heard yet.
+    #[serde(default)]
+    pub waiting_events: u64,
+}
+
+fn local() -> String {
+    "local".to_owned()
+}
+
+/// A server, as far as this host knows.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerStatus {
+    /// Its address.
+    pub url: String,
+    /// Why it is known to be away, where it is.
+    pub away: Option<String>,
 }
 
 /// Why a request was not done: a stable code, and a sentence that says what to do.
@@ -360,6 +464,8 @@ pub enum RefusalCode {
     LastFactor,
     /// A value cannot be taken.
     BadRequest,
+    /// Done at the server, not from this host.
+    AtServer,
     /// Store or user directory failed.
     Unavailable,
 }

@@ -14,6 +14,7 @@ pub mod outside;
 pub(crate) mod pam_stack;
 pub mod policy;
 pub mod privileges;
+pub mod server;
 pub mod source;
 pub mod store;
 pub mod token;

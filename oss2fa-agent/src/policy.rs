@@ -13,6 +13,7 @@ pub struct Policy {
     services: BTreeMap<String, Rules>,
     strictest: Rules,
     self_service: BTreeSet<SelfService>,
+    enroll_at_login: BTreeSet<String>,
     /// Periods that a TOTP code may be early or late.
     pub totp_skew: u8,
 }
@@ -134,7 +135,25 @@ impl Policy {
         let services: BTreeMap<String, Rules> =
             services.into_iter().map(|(name, rules)| (family(&name).to_owned(), rules)).collect();
         let strictest = strictest(&base, &services);
-        Self { base, services, strictest, self_service, totp_skew }
+        Self { base, services, strictest, self_service, enroll_at_login: BTreeSet::new(), totp_skew }
+    }
+
+    /// With services in which a user without a device enrols one in the login itself.
+    #[must_use]
+    pub fn enrolling_at_login(mut self, services: BTreeSet<String>) -> Self {
+        self.enroll_at_login = services;
+        self
+    }
+
+    /// Whether a user without a device enrols one in a login to this service.
+    #[must_use]
+    pub fn enrolls_at_login(&self, service: &str) -> bool {
+        self.enroll_at_login.contains(family(service))
+    }
+
+    /// Services in which a user without a device enrols one in the login itself.
+    pub fn enroll_at_login(&self) -> impl Iterator<Item = &str> {
+        self.enroll_at_login.iter().map(String::as_str)
     }
 
     /// The rules of a PAM service. Once some services have rules, the others get the strictest of all.
@@ -168,19 +187,34 @@ impl Policy {
 }
 
 impl Rules {
-    /// The decision for one login.
+    /// The decision for one login, by the devices of this host's own store.
     #[must_use]
     pub fn decide(&self, facts: &Facts) -> Decision {
+        match (self.exemption(facts), facts.enrolled) {
+            (Some(reason), _) => Decision::Skip(reason),
+            (None, Enrolled::Yes) => Decision::MustProve,
+            (None, Enrolled::Never | Enrolled::NoLonger) => self.without_device(facts),
+        }
+    }
+
+    /// Why nobody is asked, whatever devices there are.
+    #[must_use]
+    pub fn exemption(&self, facts: &Facts) -> Option<SkipReason> {
         if let Some(network) = facts.address.and_then(|address| self.skipped_network(address)) {
-            return Decision::Skip(SkipReason::Network(network));
+            return Some(SkipReason::Network(network));
         }
-        if let (None, Some(group)) = (&facts.required_by, &facts.exempt_by) {
-            return Decision::Skip(SkipReason::ExemptGroup(group.clone()));
+        match (&facts.required_by, &facts.exempt_by) {
+            (None, Some(group)) => Some(SkipReason::ExemptGroup(group.clone())),
+            _ => None,
         }
+    }
+
+    /// The decision about somebody who has no device now.
+    #[must_use]
+    pub fn without_device(&self, facts: &Facts) -> Decision {
         match (facts.enrolled, self.unenrolled, &facts.required_by) {
-            (Enrolled::Yes, _, _) => Decision::MustProve,
             (Enrolled::Never, Unenrolled::Skip, None) => Decision::Skip(SkipReason::Unenrolled),
-            (Enrolled::Never | Enrolled::NoLonger, _, _) => Decision::NotEnrolled,
+            (Enrolled::Never | Enrolled::NoLonger | Enrolled::Yes, _, _) => Decision::NotEnrolled,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
-use oss2fa_agent::config::{Config, LockLimits, MasterKeySource, SystemLog};
+use oss2fa_agent::config::{Config, LockLimits, MasterKeySource, Mode as Decides, SystemLog, Trust};
 use oss2fa_agent::policy::{Messages, SelfService, Unenrolled};
 use oss2fa_core::verdict::FactorKind;
 use tempfile::TempDir;
@@ -61,7 +61,7 @@ fn every_documented_key_is_known_and_every_known_key_is_documented() {
     let documented = |section: &str| -> Vec<&str> {
         keys.iter().filter(|(at, ..)| at == section).map(|(_, key, _)| key.as_str()).collect()
     };
-    for section in ["agent", "store", "policy", "locks", "audit", "policy.service.sshd"] {
+    for section in ["agent", "store", "policy", "locks", "audit", "policy.service.sshd", "server"] {
         // The parser lists what it would have taken.
         let error = refusal(&format!("[{section}]\nno_such_key = 1\n"));
         let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
@@ -174,14 +174,14 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 2 | unenroled = "deny"
   | ^^^^^^^^^
-unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `service`
+unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `service`
 "#);
     insta::assert_snapshot!(refusal("[polciy]\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 1, column 2
   |
 1 | [polciy]
   |  ^^^^^^
-unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`
+unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `server`
 ");
     insta::assert_snapshot!(refusal("[policy]\nunenrolled = deny\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 2, column 14
@@ -298,4 +298,60 @@ fn a_file_is_read_whole_or_not_at_all() {
     insta::assert_snapshot!(loading(long.as_bytes(), 0o600), @"the configuration FOLDER/agent.toml cannot be understood: it is longer than 1048576 bytes");
     assert_eq!(loading(format!("#{}", " ".repeat(1024 * 1024 - 1)).as_bytes(), 0o600), "accepted");
     insta::assert_snapshot!(loading(b"# caf\xe9\n", 0o600), @"the configuration FOLDER/agent.toml cannot be understood: it is not text in UTF-8");
+}
+
+const ASKS: &str = "[server]\nurls = [\"https://otp.example.org\"]\n";
+
+#[test]
+fn a_host_asks_a_server_only_where_it_has_its_address() {
+    assert_eq!(parse("").unwrap().server, None);
+    assert_eq!(
+        parse("[server]\nmode = \"local\"\nurls = [\"https://otp.example.org\"]\n").unwrap().server,
+        None
+    );
+    let server = parse(ASKS).unwrap().server.unwrap();
+    assert_eq!(
+        (server.mode, server.trust, server.timeout),
+        (Decides::Remote, Trust::System, Duration::from_secs(5))
+    );
+    assert_eq!(server.token_file, PathBuf::from("/etc/oss2fa/server.token"));
+    assert!(server.fail_open_services.is_empty() && !server.host.is_empty());
+    let server = parse(&format!(
+        "{ASKS}mode = \"remote-then-local\"\nhost = \"web1\"\nfail_open_services = [\"sudo-i\"]\n"
+    ));
+    let server = server.unwrap().server.unwrap();
+    assert_eq!((server.mode, server.host.as_str()), (Decides::RemoteThenLocal, "web1"));
+    // By the family of services, as rules go.
+    assert_eq!(server.fail_open_services.iter().collect::<Vec<_>>(), ["sudo"]);
+    let pin = format!("{ASKS}pinned_certificate = \"sha256:{}\"\n", "AB:".repeat(32).trim_end_matches(':'));
+    assert_eq!(parse(&pin).unwrap().server.unwrap().trust, Trust::Pinned([0xab; 32]));
+}
+
+#[test]
+fn whatever_would_make_the_server_less_than_sure_is_refused() {
+    for (lines, words) in [
+        ("urls = [\"http://otp.example.org\"]", "allowed is https alone"),
+        ("urls = [\"otp.example.org\"]", "addresses such as"),
+        ("urls = [\"https://user:secret@otp.example.org\"]", "without user, query and fragment"),
+        ("urls = [\"https://otp.example.org/?a=b\"]", "without user, query and fragment"),
+        ("urls = [\"https://a.example.org\", \"https://a.example.org/\"]", "each address once"),
+        ("mode = \"remote\"", "at least one address"),
+        ("mode = \"remote-then-local\"", "at least one address"),
+        ("mode = \"both\"", "\"local\", \"remote\" or \"remote-then-local\""),
+        ("token_file = \"server.token\"", "an absolute path"),
+        ("ca_file = \"ca.pem\"", "an absolute path"),
+        ("ca_file = \"/ca.pem\"\npinned_certificate = \"sha256:ab\"", "only one of them can decide"),
+        ("pinned_certificate = \"sha256:ab\"", "64 hexadecimal digits"),
+        ("pinned_certificate = \"sha1:ab\"", "64 hexadecimal digits"),
+        ("timeout = 0", "a whole number from 1 to 60"),
+        ("timeout = 61", "a whole number from 1 to 60"),
+        ("fail_open_services = [\"*\"]", "names of PAM services"),
+        ("fail_open_services = [\"\"]", "names of PAM services"),
+        ("host = \"a b\"", "letters, digits, dots and dashes"),
+        ("verify = false", "unknown field `verify`"),
+        ("[policy]\nenroll_at_login = [\"*\"]", "names of PAM services"),
+    ] {
+        let said = refusal(&format!("[server]\n{lines}\n"));
+        assert!(said.contains(words), "{lines}: {said}");
+    }
 }

@@ -6,18 +6,47 @@
 use crate::secret::SecretText;
 use crate::wire::{Conversation, DisplayText, Echo};
 
-/// Where the user stands, from the directory, the policy and the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where the user stands, from the directory, the policy, and the store or the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// The directory has no such user.
     Unknown,
+    /// May not pass whatever is shown; asked all the same, and nothing is judged.
+    Denied,
     /// Has devices: must prove one.
     MustProve,
-    /// Must have a second factor and has none.
+    /// Must prove one of a few: which, can be said first.
+    MustChoose(Menu),
+    /// Must prove a device of this host, because no server can be reached: the words of the prompt.
+    MustProveOffline(DisplayText),
+    /// Must have a second factor, has none, and may enrol one here and now.
+    MayEnroll,
+    /// Must have a second factor, has none, and is told how to get one.
     NotEnrolled,
     /// Policy lets this user pass here without one.
     Skip,
     /// Directory or store failed.
+    Unavailable,
+}
+
+/// The devices that a user can choose from, each a few words: "TOTP", "e-mail to j***@example.org".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu(pub Vec<DisplayText>);
+
+/// What came of opening a challenge on a device, or of sending its code again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// The device shows its code by itself.
+    Ready,
+    /// A code is on its way to there.
+    Sent(DisplayText),
+    /// No code was sent: one was sent just now, or there were too many. The one from before counts.
+    NotSentAgain(DisplayText),
+    /// Not to be had.
+    Refused,
+    /// Too many tries.
+    Locked,
+    /// The server failed.
     Unavailable,
 }
 
@@ -30,6 +59,12 @@ pub enum Event<E> {
     Answered(SecretText),
     /// The answer was judged.
     Judged(Judgement<E>),
+    /// A challenge was opened, or its code sent again.
+    Opened(Opened),
+    /// An enrolment has begun: what the user needs for it.
+    Prepared(DisplayText),
+    /// An enrolment could not begin.
+    NotPrepared,
     /// The module's end is gone, or said `Cancel`.
     HungUp,
     /// The deadline has passed.
@@ -58,8 +93,20 @@ pub enum Effect<E> {
     Ask(Echo, DisplayText),
     /// Show a message.
     Tell(DisplayText),
-    /// Have the store judge an answer.
+    /// Have an answer judged, of whatever device it is.
     Judge(SecretText),
+    /// Open a challenge on this device of the menu, counted from 0.
+    Open(usize),
+    /// Send the code of the open challenge again.
+    Resend,
+    /// Have an answer to the open challenge judged.
+    Complete(SecretText),
+    /// Give the open challenge up.
+    Cancel,
+    /// Begin an enrolment.
+    Prepare,
+    /// Have the first code of the device that is being enrolled judged.
+    Prove(SecretText),
     /// End the login.
     Finish(Finish<E>),
 }
@@ -116,13 +163,20 @@ pub struct Session {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     LookingUp,
     Asking { known: Known },
+    // Whoever chooses one of so many devices, or types a code straight away.
+    Choosing { devices: usize },
+    Opening { challenge: Challenge },
+    // A challenge is open. Where a code was sent, it can be sent again.
+    Answering { sent: Option<DisplayText> },
+    Preparing,
+    Enrolling,
     // A front end that shows prompts alone (sudo) has the way to enrol as a prompt.
     TellingHowToEnroll,
-    Judging,
+    Judging { challenge: Challenge },
     Over,
 }
 
@@ -130,8 +184,17 @@ enum State {
 enum Known {
     Yes,
     // Asked all the same, so that a stranger cannot tell which names exist.
-    No,
+    No(Refusal),
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Challenge {
+    Open,
+    None,
+}
+
+/// What sends a code again, at the prompt for it.
+const SEND_AGAIN: &str = "r";
 
 impl Session {
     /// Begins with the look-up.
@@ -143,44 +206,121 @@ impl Session {
     /// One step. An event that does not belong to the state ends the login with a refusal.
     #[must_use]
     pub fn step<E>(mut self, event: Event<E>) -> (Self, Vec<Effect<E>>) {
-        let effects = match (self.state, event) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let given_up = match &state {
+            State::Answering { .. }
+            | State::Opening { challenge: Challenge::Open }
+            | State::Judging { challenge: Challenge::Open } => Some(Effect::Cancel),
+            _ => None,
+        };
+        let mut effects = self.next(state, event);
+        // Whatever ends a login without its evidence also ends the challenge that it has opened.
+        let ends = |effect: &Effect<E>| matches!(effect, Effect::Finish(finish) if !finish.is_admitted());
+        if let Some(place) = effects.iter().position(ends) {
+            effects.splice(place..place, given_up);
+        }
+        (self, effects)
+    }
+
+    fn next<E>(&mut self, state: State, event: Event<E>) -> Vec<Effect<E>> {
+        match (state, event) {
             (State::Over, _) => Vec::new(),
             (State::TellingHowToEnroll, _) => self.finish(Finish::Refused(Refusal::NotEnrolled)),
             (_, Event::HungUp) => self.finish(Finish::Gone),
             (_, Event::Expired) => self.refuse(Refusal::Answer),
             (State::LookingUp, Event::Found(standing)) => self.found(standing),
-            (State::Asking { known: Known::Yes }, Event::Answered(text)) if is_empty(&text) => {
-                self.refuse(Refusal::Answer)
-            }
+            (State::Asking { known: Known::No(refusal) }, Event::Answered(_)) => self.refuse(refusal),
+            (
+                State::Asking { .. } | State::Choosing { .. } | State::Answering { .. } | State::Enrolling,
+                Event::Answered(text),
+            ) if is_empty(&text) => self.refuse(Refusal::Answer),
             (State::Asking { known: Known::Yes }, Event::Answered(text)) => {
-                self.state = State::Judging;
-                vec![Effect::Judge(text)]
+                self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text))
             }
-            (State::Asking { known: Known::No }, Event::Answered(_)) => self.refuse(Refusal::Unknown),
-            (State::Judging, Event::Judged(judgement)) => match judgement {
+            (State::Choosing { devices }, Event::Answered(text)) => match chosen(&text, devices) {
+                Some(device) => {
+                    self.wait(State::Opening { challenge: Challenge::None }, Effect::Open(device))
+                }
+                None => self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text)),
+            },
+            (State::Opening { .. }, Event::Opened(opened)) => self.opened(opened),
+            (State::Answering { sent: Some(_) }, Event::Answered(text)) if asks_again(&text) => {
+                self.wait(State::Opening { challenge: Challenge::Open }, Effect::Resend)
+            }
+            (State::Answering { .. }, Event::Answered(text)) => {
+                self.wait(State::Judging { challenge: Challenge::Open }, Effect::Complete(text))
+            }
+            (State::Preparing, Event::Prepared(shown)) => {
+                let prompt = DisplayText::new(&format!("{}\n{FIRST_CODE}", shown.as_str()));
+                self.wait(State::Enrolling, Effect::Ask(self.script.echo, prompt))
+            }
+            (State::Preparing, Event::NotPrepared) => self.refuse(Refusal::Unavailable),
+            (State::Enrolling, Event::Answered(text)) => {
+                self.wait(State::Judging { challenge: Challenge::None }, Effect::Prove(text))
+            }
+            (State::Judging { .. }, Event::Judged(judgement)) => match judgement {
                 Judgement::Admitted(evidence) => self.finish(Finish::Admitted(evidence)),
                 Judgement::Refused => self.refuse(Refusal::Answer),
                 Judgement::Locked => self.refuse(Refusal::Locked),
                 Judgement::Unavailable => self.refuse(Refusal::Unavailable),
             },
             (
-                State::LookingUp | State::Asking { .. } | State::Judging,
-                Event::Found(_) | Event::Answered(_) | Event::Judged(_),
+                State::LookingUp
+                | State::Asking { .. }
+                | State::Choosing { .. }
+                | State::Opening { .. }
+                | State::Answering { .. }
+                | State::Preparing
+                | State::Enrolling
+                | State::Judging { .. },
+                Event::Found(_)
+                | Event::Answered(_)
+                | Event::Judged(_)
+                | Event::Opened(_)
+                | Event::Prepared(_)
+                | Event::NotPrepared,
             ) => self.refuse(Refusal::Unavailable),
-        };
-        (self, effects)
+        }
     }
 
     fn found<E>(&mut self, standing: Standing) -> Vec<Effect<E>> {
-        let known = match standing {
-            Standing::MustProve => Known::Yes,
-            Standing::Unknown => Known::No,
+        let prompt = self.script.prompt.clone();
+        let (state, prompt) = match standing {
+            Standing::MustProve => (State::Asking { known: Known::Yes }, prompt),
+            Standing::MustProveOffline(words) => (State::Asking { known: Known::Yes }, words),
+            Standing::Unknown => (State::Asking { known: Known::No(Refusal::Unknown) }, prompt),
+            Standing::Denied => (State::Asking { known: Known::No(Refusal::Answer) }, prompt),
+            Standing::MustChoose(menu) => (State::Choosing { devices: menu.0.len() }, menu.prompt()),
+            Standing::MayEnroll => return self.wait(State::Preparing, Effect::Prepare),
             Standing::NotEnrolled => return self.not_enrolled(),
             Standing::Skip => return self.finish(Finish::Skipped),
             Standing::Unavailable => return self.refuse(Refusal::Unavailable),
         };
-        self.state = State::Asking { known };
-        vec![Effect::Ask(self.script.echo, self.script.prompt.clone())]
+        self.wait(state, Effect::Ask(self.script.echo, prompt))
+    }
+
+    fn opened<E>(&mut self, opened: Opened) -> Vec<Effect<E>> {
+        let (sent, prompt) = match opened {
+            Opened::Ready => (None, self.script.prompt.clone()),
+            Opened::Sent(to) => {
+                let prompt = format!("Code sent to {} ({SEND_AGAIN}: send again): ", to.as_str());
+                (Some(to), DisplayText::new(&prompt))
+            }
+            Opened::NotSentAgain(to) => {
+                let prompt =
+                    format!("No other code is sent now. The code that was sent to {}: ", to.as_str());
+                (Some(to), DisplayText::new(&prompt))
+            }
+            Opened::Refused => return self.refuse(Refusal::Answer),
+            Opened::Locked => return self.refuse(Refusal::Locked),
+            Opened::Unavailable => return self.refuse(Refusal::Unavailable),
+        };
+        self.wait(State::Answering { sent }, Effect::Ask(self.script.echo, prompt))
+    }
+
+    fn wait<E>(&mut self, state: State, effect: Effect<E>) -> Vec<Effect<E>> {
+        self.state = state;
+        vec![effect]
     }
 
     // A user who is to enrol must learn how, also where messages are not shown.
@@ -188,9 +328,8 @@ impl Session {
         match self.script.conversation {
             Conversation::Messages => self.refuse(Refusal::NotEnrolled),
             Conversation::PromptsOnly => {
-                self.state = State::TellingHowToEnroll;
                 let prompt = format!("{}\nPress Enter: ", self.script.how_to_enroll.as_str());
-                vec![Effect::Ask(Echo::Off, DisplayText::new(&prompt))]
+                self.wait(State::TellingHowToEnroll, Effect::Ask(Echo::Off, DisplayText::new(&prompt)))
             }
         }
     }
@@ -215,6 +354,33 @@ impl Session {
     }
 }
 
+impl<E> Finish<E> {
+    fn is_admitted(&self) -> bool {
+        matches!(self, Self::Admitted(_))
+    }
+}
+
+impl Menu {
+    // In the prompt, since some front ends show nothing else.
+    fn prompt(&self) -> DisplayText {
+        let lines = self.0.iter().zip(1..).map(|(device, number)| format!("{number}. {}\n", device.as_str()));
+        DisplayText::new(&format!("{}Number, or code: ", lines.collect::<String>()))
+    }
+}
+
+const FIRST_CODE: &str = "First code: ";
+
 fn is_empty(text: &SecretText) -> bool {
     text.expose().trim().is_empty()
+}
+
+fn asks_again(text: &SecretText) -> bool {
+    text.expose().trim().eq_ignore_ascii_case(SEND_AGAIN)
+}
+
+// A menu has few lines: whatever is longer than their numbers is a code.
+fn chosen(text: &SecretText, devices: usize) -> Option<usize> {
+    let text = text.expose().trim();
+    let number: usize = text.parse().ok().filter(|_| text.len() <= 2 && !text.starts_with(['+', '0']))?;
+    (1..=devices).contains(&number).then(|| number - 1)
 }

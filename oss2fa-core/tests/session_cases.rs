@@ -2,7 +2,9 @@
 #![cfg(feature = "factors")]
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Effect, Event, Finish, Judgement, Refusal, Script, Session, Standing};
+use oss2fa_core::session::{
+    Effect, Event, Finish, Judgement, Menu, Opened, Refusal, Script, Session, Standing,
+};
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -51,6 +53,24 @@ fn event(text: &str) -> Event<u32> {
         ("found", "not_enrolled") => Event::Found(Standing::NotEnrolled),
         ("found", "skip") => Event::Found(Standing::Skip),
         ("found", "unavailable") => Event::Found(Standing::Unavailable),
+        ("found", "denied") => Event::Found(Standing::Denied),
+        ("found", "may_enroll") => Event::Found(Standing::MayEnroll),
+        ("found", "must_prove_offline") => {
+            Event::Found(Standing::MustProveOffline(DisplayText::new("[offline]")))
+        }
+        ("found", "must_choose") => Event::Found(Standing::MustChoose(Menu(
+            ["TOTP", "e-mail to j***@example.org"].map(DisplayText::new).to_vec(),
+        ))),
+        ("opened", "ready") => Event::Opened(Opened::Ready),
+        ("opened", "sent") => Event::Opened(Opened::Sent(DisplayText::new("j***@example.org"))),
+        ("opened", "not_sent_again") => {
+            Event::Opened(Opened::NotSentAgain(DisplayText::new("j***@example.org")))
+        }
+        ("opened", "refused") => Event::Opened(Opened::Refused),
+        ("opened", "locked") => Event::Opened(Opened::Locked),
+        ("opened", "unavailable") => Event::Opened(Opened::Unavailable),
+        ("prepared", "") => Event::Prepared(DisplayText::new("[qr]")),
+        ("not_prepared", "") => Event::NotPrepared,
         ("answered", typed) => Event::Answered(SecretText::new(typed.to_owned())),
         ("judged", "refused") => Event::Judged(Judgement::Refused),
         ("judged", "locked") => Event::Judged(Judgement::Locked),
@@ -70,6 +90,12 @@ fn word(effect: &Effect<u32>) -> String {
         Effect::Ask(Echo::On, text) => format!("ask shown {}", text.as_str()),
         Effect::Tell(text) => format!("tell {}", text.as_str()),
         Effect::Judge(typed) => format!("judge {}", typed.expose()),
+        Effect::Open(device) => format!("open {device}"),
+        Effect::Resend => "resend".to_owned(),
+        Effect::Complete(typed) => format!("complete {}", typed.expose()),
+        Effect::Cancel => "cancel".to_owned(),
+        Effect::Prepare => "prepare".to_owned(),
+        Effect::Prove(typed) => format!("prove {}", typed.expose()),
         Effect::Finish(Finish::Admitted(evidence)) => format!("admit {evidence}"),
         Effect::Finish(Finish::Skipped) => "skip".to_owned(),
         Effect::Finish(Finish::Gone) => "gone".to_owned(),
@@ -117,12 +143,33 @@ fn confused() {
     run(include_str!("cases/confused.toml"), 9);
 }
 
-const EVENTS: [&str; 13] = [
+#[test]
+fn choosing() {
+    run(include_str!("cases/choosing.toml"), 18);
+}
+
+#[test]
+fn enrolling() {
+    run(include_str!("cases/enrolling.toml"), 8);
+}
+
+const EVENTS: [&str; 24] = [
     "found unknown",
     "found must_prove",
     "found not_enrolled",
     "found skip",
     "found unavailable",
+    "found denied",
+    "found may_enroll",
+    "found must_prove_offline",
+    "found must_choose",
+    "opened ready",
+    "opened sent",
+    "opened unavailable",
+    "prepared",
+    "not_prepared",
+    "answered r",
+    "answered 2",
     "answered 123456",
     "answered ",
     "judged refused",
@@ -149,9 +196,16 @@ proptest! {
         }
         let ends = |word: &&String| ["admit", "skip", "gone", "refuse"].iter().any(|end| word.starts_with(end));
         prop_assert!(log.iter().filter(ends).count() <= 1, "{log:?}");
-        if log.iter().any(|word| word.starts_with("admit")) {
-            prop_assert_eq!(&log, &["look_up", "ask [prompt]", "judge 123456", "admit 42"]);
+        // Whoever gets in has answered, and the answer was judged, right before.
+        if let Some(admitted) = log.iter().position(|word| word.starts_with("admit")) {
+            prop_assert_eq!(&log[admitted], "admit 42");
+            let judged = &log[admitted - 1];
+            prop_assert!(["judge ", "complete ", "prove "].iter().any(|how| judged.starts_with(how)), "{:?}", log);
+            prop_assert!(log[admitted - 2].starts_with("ask "), "{:?}", log);
         }
+        // A challenge that was opened is answered or given up, and nothing else is.
+        let cancelled = log.iter().filter(|word| *word == "cancel").count();
+        prop_assert!(cancelled <= 1 && (cancelled == 0 || log.iter().any(|word| word.starts_with("open "))));
         if log.iter().any(|word| word == "skip") {
             prop_assert_eq!(events.first(), Some(&"found skip"));
         }

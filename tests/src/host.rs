@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::agent::{Agent, CONFIG, SOCKET};
 use crate::command::{Program, Ran};
+use crate::server::Server;
 use crate::syslog::Syslog;
 use crate::token::{SKEW, Token};
 use crate::world::World;
@@ -42,8 +43,15 @@ pub struct Plan {
     accounts: Vec<Account>,
     stacks: Vec<(String, String)>,
     settings: Table,
+    files: Vec<(&'static str, String)>,
     umask: Option<&'static str>,
 }
+
+/// Where a host that asks a server has its token, inside its world.
+const TOKEN_FILE: &str = "/etc/oss2fa/server.token";
+
+/// Where it has what the server is vouched for by.
+const CA_FILE: &str = "/etc/oss2fa/server-ca.pem";
 
 /// A host that runs, until it is dropped.
 #[derive(Debug)]
@@ -123,6 +131,22 @@ impl Plan {
         self
     }
 
+    /// The host asks this server about its logins.
+    #[must_use]
+    pub fn asks(self, server: &Server) -> Self {
+        self.asks_all(&[server])
+    }
+
+    /// The host asks these nodes of one server, in this order.
+    #[must_use]
+    pub fn asks_all(mut self, servers: &[&Server]) -> Self {
+        let authorities = servers.iter().map(|server| std::fs::read_to_string(server.ca()).unwrap());
+        self.files.push((CA_FILE, authorities.collect()));
+        self.files.push((TOKEN_FILE, servers[0].token.clone()));
+        let urls: Vec<Value> = servers.iter().map(|server| Value::String(server.url.clone())).collect();
+        self.set("server.urls", urls).set("server.ca_file", CA_FILE).set("server.token_file", TOKEN_FILE)
+    }
+
     /// The umask that the daemon is started with.
     #[must_use]
     pub fn umask(mut self, mask: &'static str) -> Self {
@@ -151,6 +175,11 @@ impl Plan {
             }
             words.push(&account.name);
             world.program(&words).succeed();
+        }
+        for (path, text) in &self.files {
+            world.write(path, text);
+            world.program(&["chgrp", "oss2fa", path]).succeed();
+            world.program(&["chmod", "640", path]).succeed();
         }
         let syslog = Syslog::listen(&world);
         Host { agent: Mutex::new(None), tokens: Mutex::default(), recovery: Mutex::default(), syslog, world }
@@ -238,6 +267,9 @@ impl Host {
         assert_eq!(made.status, 0, "{made}");
         let made = made.json();
         let mut token = Token::scan(made["provisioning_uri"].as_str().expect("a provisioning URI"));
+        if made["place"] == "server" {
+            token = token.at_skew(1);
+        }
         token.device = made["device"].as_i64().expect("the number of the device");
         let code = token.next_code();
         let device = token.device.to_string();

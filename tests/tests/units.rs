@@ -26,6 +26,26 @@ fn the_service_is_exposed_to_less_than_two_of_ten() {
 }
 
 #[test]
+fn a_service_that_asks_a_server_is_exposed_to_less_than_two_of_ten() {
+    let systemd = repository().join("packaging/systemd");
+    let read = |name: &str| fs::read_to_string(systemd.join(name)).unwrap();
+    let (unit, drop_in) = (read("oss2fa-agent.service"), read("oss2fa-agent-server.conf"));
+    let (before, after) = unit.split_once("[Install]").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let both = folder.path().join("oss2fa-agent.service");
+    fs::write(&both, format!("{before}\n{drop_in}\n[Install]{after}")).unwrap();
+    let report =
+        said(Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&both));
+    let figure = report
+        .lines()
+        .find_map(|line| line.split_once("Overall exposure level for oss2fa-agent.service:"))
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .and_then(|figure| figure.parse::<f64>().ok())
+        .unwrap_or_else(|| panic!("systemd-analyze gave no figure:\n{report}"));
+    assert!(figure < 2.0, "exposure {figure}:\n{report}");
+}
+
+#[test]
 fn the_service_keeps_the_uids_of_its_peers_real() {
     // systemd-analyze would give a better figure for it, and the agent would take everybody for nobody.
     let unit = fs::read_to_string(repository().join("packaging/systemd/oss2fa-agent.service")).unwrap();

@@ -120,10 +120,18 @@ impl Command {
 
 /// The number of a device, as `list` shows it.
 pub(crate) fn device_id(text: &str) -> Result<DeviceId, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(DeviceId(number)),
+    // Where a server decides, "h" stands before the numbers of what this host keeps itself.
+    // In JSON it is a minus.
+    let (here, digits) = text.strip_prefix(['h', '-']).map_or((1, text), |digits| (-1, digits));
+    match digits.parse::<i64>() {
+        Ok(number) if number > 0 => Ok(DeviceId(number * here)),
         _ => Err("a device is named by its number: see `oss2fa-agent list`".to_owned()),
     }
+}
+
+/// The same the other way round.
+pub(crate) fn shown_id(device: DeviceId) -> String {
+    if device.0 < 0 { format!("h{}", device.0.unsigned_abs()) } else { device.to_string() }
 }
 
 /// The name of a device.

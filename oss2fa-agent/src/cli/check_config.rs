@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::context::{Context, Form, Output};
 use super::failure::Failure;
-use crate::config::{Config, MasterKeySource};
-use crate::policy::{Messages, Rules, SelfService, Unenrolled};
+use crate::config::{Config, MasterKeySource, ServerConfig, Trust};
+use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled};
 
 /// Check the configuration file and say in words what it means
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,21 @@ struct Report {
     rules: RuleReport,
     services: Vec<RuleReport>,
     self_service: Vec<&'static str>,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<ServerReport>,
     warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerReport {
+    urls: Vec<String>,
+    token_file: String,
+    trust: String,
+    timeout: u64,
+    fail_open_services: Vec<String>,
+    enroll_at_login: Vec<String>,
+    host: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +105,8 @@ impl Report {
                 .filter(|(verb, _)| policy.allows(*verb))
                 .map(|(_, word)| word)
                 .collect(),
+            mode: config.mode(),
+            server: config.server.as_ref().map(|server| ServerReport::of(server, policy)),
             warnings: warnings(config),
         }
     }
@@ -112,10 +128,60 @@ impl Report {
             [] => "Users may do nothing for themselves: root acts for them.".to_owned(),
             verbs => format!("Users may do for themselves: {}.", verbs.join(", ")),
         });
+        if let Some(server) = &self.server {
+            lines.extend(server.words(self.mode));
+        }
         lines.push(format!(
             "The agent runs as {}, listens on {}, stores in {}, sealed with the key in {}.",
             self.user, self.socket, self.store, self.master_key
         ));
+        lines
+    }
+}
+
+impl ServerReport {
+    fn of(server: &ServerConfig, policy: &Policy) -> Self {
+        Self {
+            urls: server.urls.iter().map(|url| url.as_str().to_owned()).collect(),
+            token_file: server.token_file.display().to_string(),
+            trust: match &server.trust {
+                Trust::System => "the system's authorities".to_owned(),
+                Trust::Authorities(path) => format!("the authorities in {}", path.display()),
+                Trust::Pinned(_) => "its pinned certificate".to_owned(),
+            },
+            timeout: server.timeout.as_secs(),
+            fail_open_services: server.fail_open_services.iter().cloned().collect(),
+            enroll_at_login: policy.enroll_at_login().map(str::to_owned).collect(),
+            host: server.host.clone(),
+        }
+    }
+
+    fn words(&self, mode: &str) -> Vec<String> {
+        let who = match mode {
+            "remote-then-local" => "about whoever has no device on this host",
+            _ => "about everybody",
+        };
+        let mut lines = vec![format!(
+            "The server decides {who} whom the rules above do not let pass (mode = \"{mode}\"): {}, known by {}, as the \
+             host {}, within {} s.",
+            self.urls.join(", "),
+            self.trust,
+            self.host,
+            self.timeout
+        )];
+        lines.push(match self.fail_open_services.as_slice() {
+            [] => "While no server can be reached, nobody passes without a code.".to_owned(),
+            services => format!(
+                "WHILE NO SERVER CAN BE REACHED, {} LETS EVERYBODY PASS WITHOUT A SECOND FACTOR.",
+                services.join(", ")
+            ),
+        });
+        if !self.enroll_at_login.is_empty() {
+            lines.push(format!(
+                "Whoever has no device at the server enrols one in a login to {}.",
+                self.enroll_at_login.join(", ")
+            ));
+        }
         lines
     }
 }
@@ -168,6 +234,14 @@ impl RuleReport {
 /// What is allowed, and yet is most likely not what was meant.
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(server) = &config.server
+        && let Err(problem) = crate::server::tls::settings(&server.trust)
+    {
+        warnings.push(problem);
+    }
+    if config.server.is_none() && config.policy.enroll_at_login().next().is_some() {
+        warnings.push("enroll_at_login holds where a server decides, and there is none".to_owned());
+    }
     if let Ok(None) = User::from_name(&config.agent.user) {
         warnings.push(format!("this host has no user {}, which [agent] user names", config.agent.user));
     }

@@ -2,7 +2,7 @@
 
 use oss2fa_core::ids::DeviceId;
 
-use super::arguments::device_id;
+use super::arguments::{device_id, shown_id};
 use super::code::Code;
 use super::context::{Context, Output, Whose};
 use super::failure::Failure;
@@ -14,7 +14,7 @@ pub(crate) struct Confirm {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: DeviceId,
     /// Its first code; "-" reads it from standard input
     code: Code,
@@ -27,11 +27,13 @@ impl Confirm {
         let user = context.user(&self.whose)?;
         let agent = context.agent()?;
         let code = self.code.read(context.console)?;
-        match agent.done(&Request::Confirm { user, device: self.device, code })? {
+        match agent.done(&Request::Confirm { user, device: self.device, code, name: None })? {
             Response::Device(view) => {
                 let words = format!(
                     "Device {} ({}) of {} is active and counts from the next login on.",
-                    view.device, view.name, view.user
+                    shown_id(view.device),
+                    view.name,
+                    view.user
                 );
                 context.answer(&view, &words)
             }

@@ -3,25 +3,30 @@
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use oss2fa_core::factor::otp::{Algorithm, Digits, OtpParameters, Period};
-use oss2fa_core::ids::DeviceName;
+use oss2fa_core::ids::{DeviceId, DeviceName};
 
-use super::arguments::device_name;
+use super::arguments::{device_name, shown_id};
 use super::context::{Context, Form, Output, Whose};
 use super::failure::{Failure, OwnCode};
 use super::proof::{Proof, TRIES};
 use super::provisioning;
-use crate::admin::{Enrolled, OtpKind, RefusalCode, Request, Response};
+use crate::admin::{Enrolled, OtpKind, Place, RefusalCode, Request, Response, SentKind};
 
-/// Add an authenticator app or a code token
+/// Add an authenticator app, a code token, or an address for codes
 ///
 /// Shows a QR code for the app, asks for the first code, and only then makes the device count. With
 /// --json it prints the provisioning URI instead, and the device waits for `oss2fa-agent confirm`.
+///
+/// On a host that asks a server the device is the server's: it counts on all its hosts.
 ///
 /// Many apps know only the default digits, algorithm and period, and ignore others without a word.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Enroll {
     /// How its codes are made
     kind: Kind,
+    /// Where codes are sent to: for email and sms
+    #[arg(value_name = "ADDRESS")]
+    address: Option<String>,
     #[command(flatten)]
     whose: Whose,
     /// What you call it, for example "phone"
@@ -38,6 +43,9 @@ pub(crate) struct Enroll {
     /// Seconds from one code to the next, 15 to 300; totp only [default: 30]
     #[arg(long, value_name = "SECONDS")]
     period: Option<Period>,
+    /// On this host alone, also where it asks a server: for an account that must get in without one (root)
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
     proof: Proof,
     #[command(flatten)]
@@ -50,20 +58,37 @@ enum Kind {
     Totp,
     /// By a counter, as tokens with a button do (RFC 4226)
     Hotp,
+    /// By the server, which sends them by e-mail
+    Email,
+    /// By the server, which sends them by SMS
+    Sms,
+    /// By a counter; they count on this host, and only while its server cannot be reached
+    Offline,
 }
 
 impl Enroll {
     pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-        let kind = match self.kind {
-            Kind::Totp => OtpKind::Totp,
-            Kind::Hotp if self.period.is_some() => {
-                return Err(Failure::new(
-                    OwnCode::BadUsage,
-                    "--period belongs to totp: the codes of a hotp device go by a counter, not by the clock",
-                ));
+        let misused = |what: &str| Err(Failure::new(OwnCode::BadUsage, what));
+        match (self.kind, &self.address) {
+            (Kind::Email | Kind::Sms, None) => {
+                return misused("name the address: oss2fa-agent enroll email ADDRESS");
             }
-            Kind::Hotp => OtpKind::Hotp,
-        };
+            (Kind::Totp | Kind::Hotp | Kind::Offline, Some(_)) => {
+                return misused("an address belongs to email and sms alone");
+            }
+            _ => {}
+        }
+        if self.kind != Kind::Totp && self.period.is_some() {
+            return misused(
+                "--period belongs to totp: the codes of a hotp device go by a counter, not by the clock",
+            );
+        }
+        let by_app = matches!(self.kind, Kind::Totp | Kind::Hotp);
+        if !by_app
+            && (self.local || self.digits != Digits::default() || self.algorithm != Algorithm::default())
+        {
+            return misused("--local, --digits and --algorithm belong to totp and hotp alone");
+        }
         let user = context.user(&self.whose)?;
         let agent = context.agent()?;
         let parameters = OtpParameters {
@@ -71,42 +96,77 @@ impl Enroll {
             digits: self.digits,
             period: self.period.unwrap_or_default(),
         };
-        let answer = self.proof.send(&agent, context, |proof| Request::Enroll {
+        let by_clock_or_counter = |kind, proof| Request::Enroll {
             user: user.clone(),
             kind,
             name: self.name.clone(),
             parameters,
             proof,
+            place: if self.local { Place::Host } else { Place::Usual },
+        };
+        let sent = |kind, proof| Request::EnrollAddress {
+            user: user.clone(),
+            kind,
+            address: self.address.clone().unwrap_or_default(),
+            proof,
+        };
+        let answer = self.proof.send(&agent, context, |proof| match self.kind {
+            Kind::Totp => by_clock_or_counter(OtpKind::Totp, proof),
+            Kind::Hotp => by_clock_or_counter(OtpKind::Hotp, proof),
+            Kind::Email => sent(SentKind::Email, proof),
+            Kind::Sms => sent(SentKind::Sms, proof),
+            Kind::Offline => Request::EnrollOffline { user: user.clone(), name: self.name.clone(), proof },
         })?;
         let enrolled = match answer {
             Response::Enrolled(enrolled) => enrolled,
+            Response::CodeSent(sent) if context.form == Form::Json => return context.console.json(&sent),
+            Response::CodeSent(sent) => {
+                context.console.say(&format!("A code was sent to {}.", sent.to))?;
+                return self.prove(context, &user, sent.device, Place::Server);
+            }
             other => return Err(Failure::out_of_place(&other)),
         };
         if context.form == Form::Json {
             return context.console.json(&enrolled);
         }
         provisioning::show(context, &user, &enrolled.provisioning_uri)?;
-        self.prove(context, &user, &enrolled)
+        let Enrolled { device, place, .. } = enrolled;
+        self.prove(context, &user, device, place)
     }
 
-    fn prove(&self, context: &mut Context<'_, '_>, user: &str, enrolled: &Enrolled) -> Result<(), Failure> {
+    fn prove(
+        &self,
+        context: &mut Context<'_, '_>,
+        user: &str,
+        device: DeviceId,
+        place: Place,
+    ) -> Result<(), Failure> {
         let agent = context.agent()?;
-        let device = enrolled.device;
-        let later = format!(
-            "Device {device} waits for its first code and does not count before that:\n  {} --device {device} CODE\n\
-             or remove it:\n  {} --device {device}",
-            context.hint("confirm", user),
-            context.hint("remove", user)
+        let number = shown_id(device);
+        let confirm = context.hint("confirm", user);
+        let mut later = format!(
+            "Device {number} waits for its first code and does not count before that:\n  {confirm} --device {number} CODE"
         );
+        if place != Place::Server {
+            let remove = context.hint("remove", user);
+            later.push_str(&format!("\nor remove it:\n  {remove} --device {number}"));
+        }
+        let name = || self.name.clone().filter(|_| place == Place::Server);
         for left in (0..TRIES).rev() {
             let code =
                 context.console.ask("First code from it: ").map_err(|failure| failure.with_advice(&later))?;
-            match agent.ask(&Request::Confirm { user: user.to_owned(), device, code })? {
+            match agent.ask(&Request::Confirm { user: user.to_owned(), device, code, name: name() })? {
                 Response::Device(view) => {
                     context.console.say(&format!(
-                        "\nDone: device {device} ({}) of {} is active and counts from the next login on.",
-                        view.name, view.user
+                        "\nDone: device {} ({}) of {} is active and counts {}.",
+                        shown_id(view.device),
+                        view.name,
+                        view.user,
+                        self.counts_when()
                     ))?;
+                    if self.kind == Kind::Offline {
+                        return Ok(());
+                    }
                     let next = context.hint("recovery-codes", user);
                     return context.console.say(&format!(
                         "For the day it is lost, make recovery codes and keep them on paper:\n  {next}"
@@ -125,6 +185,13 @@ impl Enroll {
             }
         }
         Ok(())
+    }
+
+    fn counts_when(&self) -> &'static str {
+        match self.kind {
+            Kind::Offline => "on this host while its server cannot be reached",
+            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms => "from the next login on",
+        }
     }
 
     fn is_unusual(&self) -> bool {

@@ -20,7 +20,7 @@ pub(crate) struct Export {
     #[arg(long, short)]
     user: String,
     /// Only this device
-    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: Option<DeviceId>,
     #[command(flatten)]
     pub(crate) output: Output,

@@ -165,7 +165,8 @@ impl From<Refused> for Failure {
             | RefusalCode::UnknownUser
             | RefusalCode::UnknownDevice
             | RefusalCode::LastFactor
-            | RefusalCode::BadRequest => Exit::Refused,
+            | RefusalCode::BadRequest
+            | RefusalCode::AtServer => Exit::Refused,
         };
         Self { exit, code: Code::FromAgent(refused.code), message: refused.message }
     }

@@ -3,6 +3,7 @@
 use oss2fa_core::factor::otp::OtpParameters;
 use oss2fa_core::verdict::FactorKind;
 
+use super::arguments::shown_id;
 use super::connection::Agent;
 use super::context::{Context, Form, Output, Whose};
 use super::date::{counted, date};
@@ -49,7 +50,8 @@ pub(crate) fn all(agent: &Agent, user: Option<&str>) -> Result<Vec<DeviceView>, 
         let after = all.last().map(|device| device.device);
         match agent.done(&Request::List { user: user.map(str::to_owned), after })? {
             Response::Devices { devices, more } => {
-                let moved_on = devices.last().map(|device| device.device) > after;
+                let last = devices.last().map(|device| device.device);
+                let moved_on = last.is_some() && last != after;
                 all.extend(devices);
                 // A page that does not move on would be asked for without end.
                 if more == More::No || !moved_on {
@@ -65,7 +67,7 @@ const HEADING: [&str; 6] = ["ID", "NAME", "KIND", "STATUS", "LAST USED", "ADDED"
 
 fn row(device: &DeviceView) -> [String; 6] {
     [
-        device.device.to_string(),
+        shown_id(device.device),
         device.name.to_string(),
         kind(device),
         device.status.as_str().to_owned(),
@@ -87,6 +89,9 @@ fn with_column<'a>(column: &'a str, heading: [&'a str; 6]) -> [&'a str; 7] {
 
 // What differs from the defaults is worth a word; what does not is not.
 fn kind(device: &DeviceView) -> String {
+    if let Some(words) = &device.shown_as {
+        return words.clone();
+    }
     if let Some(left) = device.codes_left {
         return format!("{}, {} left", device.kind, counted(left, "code"));
     }

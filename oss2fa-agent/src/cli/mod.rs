@@ -30,7 +30,7 @@ mod pam_remove;
 mod pam_try;
 mod proof;
 mod provisioning;
-mod qr;
+pub(crate) mod qr;
 mod recovery_codes;
 mod remove;
 mod rename;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use nix::unistd::Group;
+
 use super::context::Context;
 use super::doctor;
 use super::failure::Failure;
@@ -90,7 +92,16 @@ fn somebody_has_a_way_back(context: &Context<'_, '_>, tree: &Tree) -> Result<(),
              of them, or recovery codes, say --danger-no-way-back",
         ));
     }
-    let devices = list::all(&context.agent()?, None)?;
+    let agent = context.agent()?;
+    let devices = match context.config()?.server {
+        None => list::all(&agent, None)?,
+        // A server lists the devices of one name at a time.
+        Some(_) => {
+            let each: Result<Vec<_>, _> =
+                candidates()?.iter().map(|user| list::all(&agent, Some(user))).collect();
+            each?.concat()
+        }
+    };
     let mut users: Vec<&str> = devices.iter().map(|device| device.user.as_str()).collect();
     users.sort_unstable();
     users.dedup();
@@ -112,6 +123,17 @@ fn is_prepared(devices: &[DeviceView], user: &str) -> bool {
     let tokens = of_user().filter(|device| device.codes_left.is_none()).count();
     let has_codes = of_user().any(|device| device.codes_left.is_some_and(|left| left > 0));
     tokens >= 2 || (tokens == 1 && has_codes)
+}
+
+/// Root, and who is listed in a group of those that can become root.
+fn candidates() -> Result<Vec<String>, Failure> {
+    let mut names = vec!["root".to_owned()];
+    for group in ROOTS_GROUPS {
+        let found = Group::from_name(group).map_err(|errno| unchanged(errno.desc()))?;
+        names.extend(found.into_iter().flat_map(|group| group.mem));
+    }
+    names.retain(|name| matches!(Nss.account(name), Ok(Some(_))));
+    Ok(names)
 }
 
 fn can_become_root(user: &str) -> Result<bool, Failure> {

@@ -3,7 +3,7 @@
 use clap::ArgGroup;
 use oss2fa_core::ids::DeviceId;
 
-use super::arguments::device_id;
+use super::arguments::{device_id, shown_id};
 use super::context::{Context, Output, Whose};
 use super::failure::Failure;
 use super::proof::Proof;
@@ -19,7 +19,7 @@ pub(crate) struct Remove {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id, conflicts_with = "forget")]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id, conflicts_with = "forget")]
     device: Option<DeviceId>,
     /// All devices of the user; needs --forget
     #[arg(long, requires = "forget", requires = "user")]
@@ -44,7 +44,7 @@ impl Remove {
                     device,
                     proof,
                 })?,
-                format!("Device {device} of {user} is removed."),
+                format!("Device {} of {user} is removed.", shown_id(device)),
             ),
             None => (
                 agent.done(&Request::Forget { user: user.clone() })?,

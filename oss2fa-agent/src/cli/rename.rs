@@ -13,7 +13,7 @@ pub(crate) struct Rename {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: DeviceId,
     /// The new name, up to 64 characters
     #[arg(value_parser = device_name)]

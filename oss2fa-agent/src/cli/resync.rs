@@ -16,7 +16,7 @@ pub(crate) struct Resync {
     #[command(flatten)]
     whose: Whose,
     /// Number of the device
-    #[arg(long, short, value_name = "ID", value_parser = device_id)]
+    #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: DeviceId,
     /// A code of it; "-" reads it from standard input
     #[arg(value_name = "CODE1")]

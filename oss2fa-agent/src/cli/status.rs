@@ -46,7 +46,7 @@ fn rows(status: &admin::Status, socket: String) -> Vec<[String; 3]> {
         "skip" => "skip: they pass without a second factor",
         _ => "deny: they are refused and told how to enrol",
     };
-    [
+    let mut rows = vec![
         ("Socket", socket),
         ("Configuration", status.config.clone()),
         ("Store", status.store.clone()),
@@ -55,7 +55,20 @@ fn rows(status: &admin::Status, socket: String) -> Vec<[String; 3]> {
         ("Locks", format!("{} in force", status.locks)),
         ("Audit events", status.audit_events.to_string()),
         ("Never enrolled", unenrolled.to_owned()),
-    ]
-    .map(|(name, value)| [String::new(), name.to_owned(), value])
-    .into()
+    ];
+    for server in &status.servers {
+        let health = match &server.away {
+            None => "not known to be away".to_owned(),
+            Some(why) => format!("away: {why}"),
+        };
+        rows.push(("Server", format!("{}, {health}", server.url)));
+    }
+    if !status.servers.is_empty() {
+        rows.push(("Mode", status.mode.clone()));
+        rows.push((
+            "To be told",
+            format!("{} events that the server has not heard of", status.waiting_events),
+        ));
+    }
+    rows.into_iter().map(|(name, value)| [String::new(), name.to_owned(), value]).collect()
 }

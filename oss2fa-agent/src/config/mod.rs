@@ -2,6 +2,7 @@
 
 mod parse;
 mod raw;
+mod server;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
+pub use self::server::{Mode, ServerConfig, ServerUrl, Trust};
 use crate::policy::Policy;
 
 /// Where the configuration is looked for.
@@ -34,6 +36,8 @@ pub struct Config {
     pub locks: LockLimits,
     /// `[audit]`.
     pub audit: AuditConfig,
+    /// `[server]`; `None` for a host that works alone.
+    pub server: Option<ServerConfig>,
 }
 
 /// `[agent]`.
@@ -145,6 +149,12 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Who decides about logins, as the configuration spells it.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        self.server.as_ref().map_or("local", |server| server.mode.as_str())
+    }
+
     /// Reads and checks `path`.
     ///
     /// # Errors

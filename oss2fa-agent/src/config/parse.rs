@@ -10,6 +10,7 @@ use oss2fa_core::verdict::FactorKind;
 
 use super::{
     AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, raw,
+    server,
 };
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled, family};
 
@@ -21,16 +22,17 @@ pub(super) fn config(path: &Path, file: raw::File) -> Result<Config, ConfigError
         store: store(&at, file.store)?,
         policy: policy(&at, file.policy)?,
         locks: locks(&at, &file.locks)?,
+        server: server::server(&at, file.server)?,
         audit: AuditConfig { syslog: if file.audit.syslog { SystemLog::On } else { SystemLog::Off } },
     })
 }
 
-struct Place<'a> {
+pub(super) struct Place<'a> {
     path: &'a Path,
 }
 
 impl Place<'_> {
-    fn refuse<T>(&self, key: &str, value: impl Display, allowed: &str) -> Result<T, ConfigError> {
+    pub(super) fn refuse<T>(&self, key: &str, value: impl Display, allowed: &str) -> Result<T, ConfigError> {
         Err(ConfigError::Value {
             path: self.path.to_owned(),
             key: key.to_owned(),
@@ -39,14 +41,20 @@ impl Place<'_> {
         })
     }
 
-    fn whole<T: TryFrom<i64>>(&self, key: &str, value: i64, least: i64, most: i64) -> Result<T, ConfigError> {
+    pub(super) fn whole<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        value: i64,
+        least: i64,
+        most: i64,
+    ) -> Result<T, ConfigError> {
         match T::try_from(value) {
             Ok(number) if (least..=most).contains(&value) => Ok(number),
             _ => self.refuse(key, value, &format!("a whole number from {least} to {most}")),
         }
     }
 
-    fn absolute(&self, key: &str, value: PathBuf) -> Result<PathBuf, ConfigError> {
+    pub(super) fn absolute(&self, key: &str, value: PathBuf) -> Result<PathBuf, ConfigError> {
         if value.is_absolute() {
             return Ok(value);
         }
@@ -153,7 +161,8 @@ fn policy(at: &Place<'_>, policy: raw::Policy) -> Result<Policy, ConfigError> {
         })
         .collect::<Result<_, _>>()?;
     let totp_skew = at.whole("[policy] totp_skew", policy.totp_skew, 0, 3)?;
-    Ok(Policy::new(base, services, self_service, totp_skew))
+    let enroll_at_login = server::services(at, "[policy] enroll_at_login", &policy.enroll_at_login)?;
+    Ok(Policy::new(base, services, self_service, totp_skew).enrolling_at_login(enroll_at_login))
 }
 
 fn service_rules(

@@ -13,6 +13,7 @@ pub(super) struct File {
     pub(super) policy: Policy,
     pub(super) locks: Locks,
     pub(super) audit: Audit,
+    pub(super) server: Server,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +61,7 @@ pub(super) struct Policy {
     pub(super) skip_networks: Vec<String>,
     pub(super) self_service: Vec<String>,
     pub(super) totp_skew: i64,
+    pub(super) enroll_at_login: Vec<String>,
     pub(super) service: BTreeMap<String, Service>,
 }
 
@@ -72,6 +74,7 @@ impl Default for Policy {
             skip_networks: Vec::new(),
             self_service: ["enroll", "list", "remove", "rename"].map(str::to_owned).to_vec(),
             totp_skew: 1,
+            enroll_at_login: Vec::new(),
             service: BTreeMap::new(),
         }
     }
@@ -119,5 +122,33 @@ pub(super) struct Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self { syslog: true }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) mode: Option<String>,
+    pub(super) urls: Vec<String>,
+    pub(super) token_file: PathBuf,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) pinned_certificate: Option<String>,
+    pub(super) timeout: i64,
+    pub(super) fail_open_services: Vec<String>,
+    pub(super) host: Option<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            urls: Vec::new(),
+            token_file: PathBuf::from("/etc/oss2fa/server.token"),
+            ca_file: None,
+            pinned_certificate: None,
+            timeout: 5,
+            fail_open_services: Vec::new(),
+            host: None,
+        }
     }
 }

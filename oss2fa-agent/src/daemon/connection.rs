@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::peer::Caller;
 use crate::admin::Request;
 
 /// Bytes that one read takes; a login's frames are far shorter.
@@ -51,6 +52,11 @@ impl Connection {
     pub(super) fn new(stream: UnixStream) -> Result<Self, Broken> {
         stream.set_write_timeout(Some(SEND_PATIENCE))?;
         Ok(Self { stream, decoder: Decoder::default() })
+    }
+
+    /// The program at the other end, as it calls itself.
+    pub(super) fn program(&self) -> Option<String> {
+        Caller::program(&self.stream)
     }
 
     /// The next whole message.

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::live::Live;
 use super::peer::Caller;
 use super::{admin, login};
-use crate::admin::{ImportEntry, Imported, OtpKind, RefusalCode, Request, Response};
+use crate::admin::{ImportEntry, Imported, OtpKind, Place, RefusalCode, Request, Response};
 use crate::config::{Config, MasterKeySource, StoreConfig};
 use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
@@ -82,7 +82,7 @@ fn daemon(directory: Ldap, config: &str) -> Daemon {
     let master = master_key::find(&store.master_key, owner, None).unwrap();
     let system = Arc::new(System);
     let store = Store::open(&store, master, owner, system.clone(), system, Box::new(Nowhere)).unwrap();
-    Daemon { folder, live: Arc::new(Live::new(config, store, Box::new(directory))) }
+    Daemon { folder, live: Arc::new(Live::new(config, store, Box::new(directory)).unwrap()) }
 }
 
 fn who(rhost: Option<&str>) -> Login {
@@ -220,8 +220,9 @@ fn no_request_gets_past_a_directory_that_fails() {
                 name: None,
                 parameters: Default::default(),
                 proof: None,
+                place: Place::Usual,
             },
-            Request::Confirm { user: user(), device, code: code() },
+            Request::Confirm { user: user(), device, code: code(), name: None },
             Request::List { user: Some(user()), after: None },
             Request::Remove { user: user(), device, proof: None },
             Request::Rename { user: user(), device, name: name() },
@@ -265,6 +266,7 @@ fn a_device_that_only_waits_is_none_where_its_kind_alone_would_count() {
         name: None,
         parameters: Default::default(),
         proof: None,
+        place: Place::Usual,
     };
     assert!(matches!(
         admin::answer(&daemon.live, Caller::Root, enroll(OtpKind::Totp)),

@@ -1,23 +1,23 @@
 //! A login: performs what the session wants, until it ends.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use oss2fa_core::session::{Effect, Event, Finish, Judgement, Refusal, Script, Session, Standing};
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::session::{Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing};
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
 };
 
+use super::asking::Open;
 use super::connection::{Broken, Connection};
-use super::live::Live;
+use super::live::{InForce, Live};
 use super::peer::Caller;
-use super::proof::hold;
-use crate::admin::DeviceStatus;
-use crate::config::Config;
-use crate::directory::{Account, Membership};
-use crate::policy::{Decision, Enrolled, Facts, Messages, SkipReason, address_of};
+use super::proof::{Which, hold};
+use super::ruling::{Bypass, Case, LookUp, NotFoundOut, Ruling};
+use crate::policy::Messages;
+use crate::server::Proven;
 use crate::source::Source;
-use crate::store::{self, Admitted, Attempt, Context, Device, Purpose, Verdict};
+use crate::store::{self, Admitted, Attempt, Context, Report, Verdict};
 
 /// The words that clients of other systems look for, too.
 const PROMPT: &str = "Verification code: ";
@@ -34,11 +34,13 @@ const ACCOUNT_REFUSED: &str = "This login showed no second factor, and this acco
 Let your client answer questions after the key (for ssh: keyboard-interactive), or ask an administrator \
 of this host.";
 
-/// What the look-up found; a login keeps it to its end.
-struct Case {
-    account: Option<Account>,
-    devices: Vec<Device>,
-    decision: Decision,
+const OFFLINE: &str = "The server cannot be reached. Code of your offline device for this host: ";
+
+/// What lets somebody in: the store of this host, or the server, verified a factor and spent it.
+#[derive(Debug)]
+enum Evidence {
+    Here(Admitted),
+    Server(Proven),
 }
 
 /// Serves one auth phase.
@@ -48,8 +50,8 @@ pub(super) fn authenticate(
     caller: Caller,
     start: Start,
 ) -> Result<(), Broken> {
-    let config = live.config();
-    let deadline = Instant::now() + config.agent.login_timeout;
+    let in_force = live.in_force();
+    let deadline = Instant::now() + in_force.config.agent.login_timeout;
     let mut login = Serving {
         live,
         connection,
@@ -58,7 +60,8 @@ pub(super) fn authenticate(
         login: start.login.clone(),
         deadline,
         case: None,
-        config,
+        open: Open::default(),
+        in_force,
     };
     let (mut session, mut effects) = Session::start(login.script(&start));
     loop {
@@ -83,35 +86,34 @@ pub(super) fn account(
     caller: Caller,
     login: Login,
 ) -> Result<(), Broken> {
-    let config = live.config();
+    let in_force = live.in_force();
     let source = source(caller, &login);
-    let answer = match look_up(live, &config, caller, &login) {
-        Ok(Some(case)) => match (case.account, case.decision) {
+    let deadline = Instant::now() + in_force.config.agent.login_timeout;
+    let program = in_force.server.as_ref().and_then(|_| connection.program());
+    let look_up = LookUp { live, in_force: &in_force, caller, login: &login, program, deadline };
+    let answer = match look_up.find() {
+        Ok(Some(case)) => match (case.account, case.ruling) {
             (None, _) => Err(Outcome::UserUnknown),
-            (Some(account), Decision::Skip(reason)) => {
+            (Some(account), Ruling::Pass(bypass)) => {
                 let context = Context::new(live.store.now(), &account.name, &login.service, &source);
-                let detail = format!("account phase: {}", words(&reason));
-                match live.store.note(context, store::Event::Skipped, detail) {
-                    Ok(()) => Ok(AccountAnswer::NotRequired),
-                    Err(error) => {
-                        tracing::error!(code = "audit", %error, "a bypass that cannot be audited is refused");
-                        Err(Outcome::Unavailable)
-                    }
+                match let_pass(live, context, &bypass, "account phase: ") {
+                    Outcome::Skipped => Ok(AccountAnswer::NotRequired),
+                    refused => Err(refused),
                 }
             }
-            (Some(account), Decision::MustProve | Decision::NotEnrolled) => {
+            (Some(account), _) => {
                 let context = Context::new(live.store.now(), &account.name, &login.service, &source);
                 note(live, context, store::Event::AccountRefused, String::new());
                 Ok(AccountAnswer::Required)
             }
         },
         Ok(None) => Err(Outcome::Refused),
-        Err(()) => Err(Outcome::Unavailable),
+        Err(NotFoundOut) => Err(Outcome::Unavailable),
     };
     match answer {
         Ok(answer) => {
             if answer == AccountAnswer::Required
-                && config.policy.rules(&login.service).messages(&login.service) == Messages::Show
+                && in_force.config.policy.rules(&login.service).messages(&login.service) == Messages::Show
             {
                 connection.send(&AgentMessage::Tell { text: DisplayText::new(ACCOUNT_REFUSED) })?;
             }
@@ -123,7 +125,7 @@ pub(super) fn account(
 
 enum Next {
     Nothing,
-    Event(Event<Admitted>),
+    Event(Event<Evidence>),
     Over,
 }
 
@@ -135,13 +137,14 @@ struct Serving<'a> {
     login: Login,
     deadline: Instant,
     case: Option<Case>,
-    config: Arc<Config>,
+    open: Open,
+    in_force: InForce,
 }
 
 impl Serving<'_> {
     fn script(&self, start: &Start) -> Script {
         let Login { user, service, .. } = &self.login;
-        let conversation = match self.config.policy.rules(service).messages(service) {
+        let conversation = match self.in_force.config.policy.rules(service).messages(service) {
             Messages::Show => start.conversation,
             Messages::Hide => Conversation::PromptsOnly,
         };
@@ -158,7 +161,7 @@ impl Serving<'_> {
         }
     }
 
-    fn perform(&mut self, effect: Effect<Admitted>) -> Result<Next, Broken> {
+    fn perform(&mut self, effect: Effect<Evidence>) -> Result<Next, Broken> {
         match effect {
             Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up()))),
             Effect::Tell(text) => {
@@ -176,7 +179,16 @@ impl Serving<'_> {
                     Err(Broken::Frame(error)) => return Err(error.into()),
                 }))
             }
-            Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(code.expose())))),
+            Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(&code)))),
+            Effect::Open(choice) => Ok(Next::Event(Event::Opened(self.opening(choice)))),
+            Effect::Resend => Ok(Next::Event(Event::Opened(self.resending()))),
+            Effect::Complete(code) => Ok(Next::Event(Event::Judged(self.complete(&code)))),
+            Effect::Prepare => Ok(Next::Event(self.prepare())),
+            Effect::Prove(code) => Ok(Next::Event(Event::Judged(self.prove(&code)))),
+            Effect::Cancel => {
+                self.cancel();
+                Ok(Next::Nothing)
+            }
             Effect::Finish(finish) => {
                 self.finish(finish)?;
                 Ok(Next::Over)
@@ -185,8 +197,17 @@ impl Serving<'_> {
     }
 
     fn look_up(&mut self) -> Standing {
-        match look_up(self.live, &self.config, self.caller, &self.login) {
-            Err(()) => Standing::Unavailable,
+        let program = self.in_force.server.as_ref().and_then(|_| self.connection.program());
+        let look_up = LookUp {
+            live: self.live,
+            in_force: &self.in_force,
+            caller: self.caller,
+            login: &self.login,
+            program,
+            deadline: self.deadline,
+        };
+        match look_up.find() {
+            Err(NotFoundOut) => Standing::Unavailable,
             Ok(None) => {
                 let context = self.context_of_stranger();
                 let detail = format!("uid {} asked for another account", self.caller.uid());
@@ -194,11 +215,17 @@ impl Serving<'_> {
                 Standing::Unavailable
             }
             Ok(Some(case)) => {
-                let standing = match (&case.account, &case.decision) {
+                let standing = match (&case.account, &case.ruling) {
                     (None, _) => Standing::Unknown,
-                    (Some(_), Decision::MustProve) => Standing::MustProve,
-                    (Some(_), Decision::NotEnrolled) => Standing::NotEnrolled,
-                    (Some(_), Decision::Skip(_)) => Standing::Skip,
+                    (Some(_), Ruling::Prove) => Standing::MustProve,
+                    (Some(_), Ruling::Ask(asked)) => asked.standing(),
+                    (Some(_), Ruling::ProveOffline(_)) => {
+                        Standing::MustProveOffline(DisplayText::new(OFFLINE))
+                    }
+                    (Some(_), Ruling::NotEnrolled) => Standing::NotEnrolled,
+                    (Some(_), Ruling::Enroll(_)) => Standing::MayEnroll,
+                    (Some(_), Ruling::Denied) => Standing::Denied,
+                    (Some(_), Ruling::Pass(_)) => Standing::Skip,
                 };
                 self.case = Some(case);
                 standing
@@ -206,13 +233,65 @@ impl Serving<'_> {
         }
     }
 
-    fn judge(&self, code: &str) -> Judgement<Admitted> {
+    fn judge(&self, code: &SecretText) -> Judgement<Evidence> {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Prove) => self.judge_here(code, Which::Always),
+            Some(Ruling::ProveOffline(proof)) => self.judge_here(code, Which::Offline(proof)),
+            Some(Ruling::Ask(asked)) => self.by_server(asked.judge(code, self.deadline)),
+            _ => Judgement::Unavailable,
+        }
+    }
+
+    fn complete(&self, code: &SecretText) -> Judgement<Evidence> {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Ask(asked)) => self.by_server(asked.complete(&self.open, code, self.deadline)),
+            _ => Judgement::Unavailable,
+        }
+    }
+
+    fn prove(&self, code: &SecretText) -> Judgement<Evidence> {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Enroll(asked)) => self.by_server(asked.prove(&self.open, code, self.deadline)),
+            _ => Judgement::Unavailable,
+        }
+    }
+
+    fn opening(&mut self, choice: usize) -> Opened {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Ask(asked)) => asked.open(choice, &mut self.open, self.deadline),
+            _ => Opened::Unavailable,
+        }
+    }
+
+    fn resending(&self) -> Opened {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Ask(asked)) => asked.resend(&self.open, self.deadline),
+            _ => Opened::Unavailable,
+        }
+    }
+
+    fn prepare(&mut self) -> Event<Evidence> {
+        let prepared = match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Enroll(asked)) => asked.prepare(&mut self.open, self.deadline),
+            _ => None,
+        };
+        prepared.map_or(Event::NotPrepared, Event::Prepared)
+    }
+
+    fn cancel(&mut self) {
+        if let Some(Case { ruling: Ruling::Ask(asked), .. }) = &self.case {
+            asked.cancel(&mut self.open);
+        }
+    }
+
+    fn judge_here(&self, code: &SecretText, which: Which<'_>) -> Judgement<Evidence> {
         let Some(Case { account: Some(account), devices, .. }) = &self.case else {
             return Judgement::Unavailable;
         };
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
-        let rules = self.config.policy.rules(&self.login.service);
-        let held = hold(self.live, devices, &rules.factors, code, self.config.policy.totp_skew);
+        let config = &self.in_force.config;
+        let allowed = &config.policy.rules(&self.login.service).factors;
+        let held = hold(self.live, devices, which, allowed, code.expose(), config.policy.totp_skew);
         let verdict = match held {
             Ok(held) => {
                 let attempt = Attempt {
@@ -222,14 +301,15 @@ impl Serving<'_> {
                     source: self.source.clone(),
                     kinds: held.kinds,
                     verified: held.verified,
-                    purpose: Purpose::Login,
+                    purpose: which.purpose(),
+                    report: self.report(which),
                 };
-                self.live.store.judge(attempt, self.config.locks)
+                self.live.store.judge(attempt, config.locks)
             }
             Err(error) => Err(error),
         };
         match verdict {
-            Ok(Verdict::Admitted(evidence)) => Judgement::Admitted(evidence),
+            Ok(Verdict::Admitted(evidence)) => Judgement::Admitted(Evidence::Here(evidence)),
             Ok(Verdict::Refused) => Judgement::Refused,
             Ok(Verdict::Locked) => Judgement::Locked,
             Err(error) => {
@@ -239,10 +319,49 @@ impl Serving<'_> {
         }
     }
 
-    fn finish(&mut self, finish: Finish<Admitted>) -> Result<(), Broken> {
+    // Of what is decided here while the server is away it hears later.
+    fn report(&self, which: Which<'_>) -> Report {
+        let away = || self.in_force.server.as_ref().is_some_and(|server| server.known_away().is_some());
+        match which {
+            Which::Offline(_) => Report::Server,
+            Which::Always if away() => Report::Server,
+            Which::Always => Report::Nobody,
+        }
+    }
+
+    // What the server says is in this host's audit, too, before anybody gets in.
+    fn by_server(&self, judgement: Judgement<Proven>) -> Judgement<Evidence> {
+        let Some(context) = self.context() else { return Judgement::Unavailable };
+        let by_server = || "by the server".to_owned();
+        match judgement {
+            Judgement::Admitted(proven) => {
+                let detail = format!("by the server client={}", proven.client());
+                match self.live.store.note(context, store::Event::Accepted, detail) {
+                    Ok(()) => Judgement::Admitted(Evidence::Server(proven)),
+                    Err(error) => {
+                        tracing::error!(code = "audit", %error, "a login that cannot be audited is refused");
+                        Judgement::Unavailable
+                    }
+                }
+            }
+            Judgement::Refused => {
+                note(self.live, context, store::Event::Refused, by_server());
+                Judgement::Refused
+            }
+            Judgement::Locked => {
+                note(self.live, context, store::Event::Locked, by_server());
+                Judgement::Locked
+            }
+            Judgement::Unavailable => Judgement::Unavailable,
+        }
+    }
+
+    fn finish(&mut self, finish: Finish<Evidence>) -> Result<(), Broken> {
         let outcome = match finish {
-            // The only place that lets somebody in: it takes the store's evidence.
-            Finish::Admitted(Admitted { .. }) => Outcome::Verified,
+            // The only place that lets somebody in: it takes the store's evidence, or the server's.
+            Finish::Admitted(Evidence::Here(Admitted { .. }) | Evidence::Server(Proven { .. })) => {
+                Outcome::Verified
+            }
             Finish::Skipped => self.skipped(),
             Finish::Refused(Refusal::Answer) => Outcome::Refused,
             Finish::Refused(Refusal::Locked) => Outcome::Locked,
@@ -263,20 +382,12 @@ impl Serving<'_> {
         self.end(outcome)
     }
 
-    // A bypass is audited before it happens, or it does not happen.
     fn skipped(&self) -> Outcome {
-        let (Some(context), Some(Case { decision: Decision::Skip(reason), .. })) =
-            (self.context(), &self.case)
+        let (Some(context), Some(Case { ruling: Ruling::Pass(bypass), .. })) = (self.context(), &self.case)
         else {
             return Outcome::Unavailable;
         };
-        match self.live.store.note(context, store::Event::Skipped, words(reason)) {
-            Ok(()) => Outcome::Skipped,
-            Err(error) => {
-                tracing::error!(code = "audit", %error, "a bypass that cannot be audited is refused");
-                Outcome::Unavailable
-            }
-        }
+        let_pass(self.live, context, bypass, "")
     }
 
     // The name is as the program gave it: the directory does not know it, or may not be asked.
@@ -309,11 +420,19 @@ fn source(caller: Caller, login: &Login) -> Source {
     }
 }
 
-fn words(reason: &SkipReason) -> String {
-    match reason {
-        SkipReason::ExemptGroup(group) => format!("member of the exempt group {group}"),
-        SkipReason::Network(network) => format!("comes from the skipped network {network}"),
-        SkipReason::Unenrolled => "not enrolled, and policy says skip".to_owned(),
+// A bypass is audited before it happens, or it does not happen.
+fn let_pass(live: &Live, context: Context, bypass: &Bypass, phase: &str) -> Outcome {
+    let detail = format!("{phase}{}", bypass.words());
+    let noted = match bypass {
+        Bypass::Policy(_) | Bypass::Server => live.store.note(context, store::Event::Skipped, detail),
+        Bypass::FailOpen(_) => live.store.note_fail_open(context, detail),
+    };
+    match noted {
+        Ok(()) => Outcome::Skipped,
+        Err(error) => {
+            tracing::error!(code = "audit", %error, "a bypass that cannot be audited is refused");
+            Outcome::Unavailable
+        }
     }
 }
 
@@ -321,73 +440,4 @@ fn note(live: &Live, context: Context, event: store::Event, detail: String) {
     if let Err(error) = live.store.note(context, event, detail) {
         tracing::error!(code = "audit", %error, "an event could not be written to the audit");
     }
-}
-
-// `Ok(None)` where the caller may not ask for this user. The reason of an `Err` is in the log.
-fn look_up(live: &Live, config: &Config, caller: Caller, login: &Login) -> Result<Option<Case>, ()> {
-    find(live, config, caller, login).map_err(|error| {
-        tracing::error!(code = "look_up", %error, "a login is refused: who must do what could not be found out");
-    })
-}
-
-fn find(live: &Live, config: &Config, caller: Caller, login: &Login) -> Result<Option<Case>, String> {
-    let account = live.directory.account(&login.user).map_err(|error| error.to_string())?;
-    let Some(account) = account else {
-        return Ok((caller == Caller::Root).then(|| Case {
-            account: None,
-            devices: Vec::new(),
-            decision: Decision::NotEnrolled,
-        }));
-    };
-    if !caller.may_act_for(account.uid) {
-        return Ok(None);
-    }
-    let view = live.store.account_view(&account.name).map_err(|error| error.to_string())?;
-    let rules = config.policy.rules(&login.service);
-    let usable =
-        |device: &Device| device.status == DeviceStatus::Active && rules.factors.contains(&device.kind);
-    let enrolled = match view.enrolled {
-        Enrolled::Yes if !view.devices.iter().any(usable) => Enrolled::NoLonger,
-        other => other,
-    };
-    let facts = Facts {
-        enrolled,
-        required_by: required_group(live, &account, &rules.required_groups)?,
-        exempt_by: exempt_group(live, &account, &rules.exempt_groups)?,
-        address: match caller {
-            Caller::Root => login.rhost.as_deref().and_then(address_of),
-            Caller::User(_) => None,
-        },
-    };
-    let decision = rules.decide(&facts);
-    Ok(Some(Case { account: Some(account), devices: view.devices, decision }))
-}
-
-// A group that must, and that nobody can find, may be the one this user is in: refused.
-fn required_group(live: &Live, account: &Account, groups: &[String]) -> Result<Option<String>, String> {
-    for group in groups {
-        match live.directory.membership(account, group).map_err(|error| error.to_string())? {
-            Membership::Member => return Ok(Some(group.clone())),
-            Membership::Outsider => {}
-            Membership::NoSuchGroup => {
-                return Err(format!(
-                    "the group {group} of required_groups does not exist: make it, or take it out of the configuration"
-                ));
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn exempt_group(live: &Live, account: &Account, groups: &[String]) -> Result<Option<String>, String> {
-    for group in groups {
-        match live.directory.membership(account, group).map_err(|error| error.to_string())? {
-            Membership::Member => return Ok(Some(group.clone())),
-            Membership::Outsider => {}
-            Membership::NoSuchGroup => {
-                tracing::warn!(group, "a group of exempt_groups does not exist: nobody is exempt by it");
-            }
-        }
-    }
-    Ok(None)
 }

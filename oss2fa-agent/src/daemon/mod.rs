@@ -1,14 +1,19 @@
 //! The daemon: listens, and hands each connection to a login or to a request of the command line.
 
 mod admin;
+mod asking;
 mod connection;
 mod converse;
+mod courier;
 #[cfg(test)]
 mod fault_tests;
 mod live;
 mod login;
 mod peer;
 mod proof;
+#[cfg(test)]
+mod remote_tests;
+mod ruling;
 mod socket;
 mod start;
 mod syslog;

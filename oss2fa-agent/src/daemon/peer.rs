@@ -29,6 +29,13 @@ impl Caller {
         Ok(if uid == 0 { Self::Root } else { Self::User(uid) })
     }
 
+    /// The name of the program at the other end, as it calls itself: for people, and for nothing else.
+    pub(super) fn program(stream: &UnixStream) -> Option<String> {
+        let pid = getsockopt(stream, sockopt::PeerCredentials).ok()?.pid();
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        Some(crate::source::clean(comm.trim_end_matches('\n'))).filter(|name| !name.is_empty())
+    }
+
     pub(super) fn uid(self) -> u32 {
         match self {
             Self::Root => 0,

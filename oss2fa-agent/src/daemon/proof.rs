@@ -4,8 +4,8 @@ use oss2fa_core::factor::recovery_code;
 use oss2fa_core::verdict::{FactorKind, Verified};
 
 use super::live::Live;
-use crate::admin::DeviceStatus;
-use crate::store::{Device, StoreError};
+use crate::server::Unreachable;
+use crate::store::{Device, Purpose, StoreError};
 
 /// What a code turned out to be.
 #[derive(Debug)]
@@ -16,19 +16,48 @@ pub(super) struct Held {
     pub(super) verified: Option<Verified>,
 }
 
+/// Which devices of this host count.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// Those that always do.
+    Always,
+    /// Those that do while no server can be reached: it takes the proof.
+    Offline(
+        #[expect(dead_code, reason = "evidence: it is asked for, and nothing is read of it")] &'a Unreachable,
+    ),
+}
+
+impl Which<'_> {
+    /// What a code of them is spent for.
+    pub(super) fn purpose(self) -> Purpose {
+        match self {
+            Self::Always => Purpose::Login,
+            Self::Offline(_) => Purpose::Offline,
+        }
+    }
+
+    fn has(self, device: &Device) -> bool {
+        match self {
+            Self::Always => device.is_usable_here(),
+            Self::Offline(_) => device.is_usable_offline(),
+        }
+    }
+}
+
 /// Holds `code` against each active device of an allowed kind that it could be of.
 pub(super) fn hold(
     live: &Live,
     devices: &[Device],
+    which: Which<'_>,
     allowed: &[FactorKind],
     code: &str,
     skew: u8,
 ) -> Result<Held, StoreError> {
     let mut held = Held { kinds: Vec::new(), verified: None };
     let now = live.store.now();
-    let candidates = devices.iter().filter(|device| {
-        device.status == DeviceStatus::Active && allowed.contains(&device.kind) && device.fits(code)
-    });
+    let candidates = devices
+        .iter()
+        .filter(|device| which.has(device) && allowed.contains(&device.kind) && device.fits(code));
     for device in candidates {
         if !held.kinds.contains(&device.kind) {
             held.kinds.push(device.kind);

@@ -13,6 +13,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{Shutdown, shutdown};
 use thiserror::Error;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 use super::live::Live;
 use super::socket::{self, Made};
@@ -22,6 +26,7 @@ use crate::config::{Config, ConfigError};
 use crate::directory::Nss;
 use crate::outside::System;
 use crate::privileges::{PrivilegeError, drop_to, owner_when_serving};
+use crate::server::ServerError;
 use crate::store::open::prepare_folder;
 use crate::store::{Context, Event, Store, StoreError, master_key};
 
@@ -47,6 +52,9 @@ pub enum ServeError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server cannot be asked.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The socket cannot be used.
     #[error("the socket {path}: {what}")]
     Socket {
@@ -72,12 +80,7 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 /// A [`ServeError`] that says what is wrong and what to do.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let config = Config::load(&options.config)?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.agent.log_level)
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .try_init()
-        .unwrap_or_default();
+    begin_log(config.agent.log_level);
     let owner = owner_when_serving(&config.agent.user)?;
     let mut passed = ListenFd::from_env();
     let (listener, made) = socket::listen(&config.agent.socket, &mut passed)?;
@@ -91,8 +94,17 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let sink = Box::new(Syslog::new(config.audit.syslog));
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
-    let live = Arc::new(Live::new(config, store, Box::new(Nss)));
-    run(&live, listener, made)
+    let signals = block_signals()?;
+    let live = Arc::new(Live::new(config, store, Box::new(Nss))?);
+    run(&live, &signals, listener, made)
+}
+
+// Libraries say no more than warnings, whatever the level: what they tell of their work can be what the server
+// said, or what it was told.
+fn begin_log(level: tracing::Level) {
+    let targets = Targets::new().with_default(level.min(tracing::Level::WARN)).with_target("oss2fa", level);
+    let lines = fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(targets);
+    let _there_already = tracing_subscriber::registry().with(lines).try_init();
 }
 
 // Two agents on one store would both be right about every code, and wrong about who is locked out.
@@ -109,16 +121,21 @@ fn alone(store: &Path) -> Result<Flock<File>, ServeError> {
     })?)
 }
 
-fn run(live: &Arc<Live>, listener: UnixListener, made: Made) -> Result<(), ServeError> {
-    // Blocked before the first thread starts, so that every thread has it so and they wait here.
+// Before the first thread starts, so that every thread has it so and they wait for the main one.
+fn block_signals() -> Result<SigSet, ServeError> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);
     }
     signals.thread_block().map_err(std::io::Error::from)?;
+    Ok(signals)
+}
+
+fn run(live: &Arc<Live>, signals: &SigSet, listener: UnixListener, made: Made) -> Result<(), ServeError> {
     note(live, Event::Started, format!("version {}", env!("CARGO_PKG_VERSION")))?;
     let listening = listener.try_clone()?;
     let workers = Workers::start(Arc::clone(live), listener)?;
+    live.keep_courier()?;
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(
         socket = %live.config().agent.socket.display(),
@@ -143,9 +160,12 @@ fn note(live: &Live, event: Event, detail: String) -> Result<(), StoreError> {
     live.store.note(Context::of_agent(live.store.now()), event, detail)
 }
 
-fn reload(live: &Live) {
+fn reload(live: &Arc<Live>) {
     match live.reload() {
         Ok(needs_restart) => {
+            if let Err(error) = live.keep_courier() {
+                tracing::error!(code = "thread", %error, "the server is not told what happens while it is away");
+            }
             tracing::info!("the configuration was read again and is in force");
             for part in needs_restart {
                 tracing::warn!(part, "a change of this part needs a restart: systemctl restart oss2fa-agent");

@@ -3,7 +3,7 @@
 use super::phase;
 use super::stack::Stack;
 use crate::config::Config;
-use crate::policy::Unenrolled;
+use crate::policy::{Unenrolled, family};
 
 /// For one service, whose stack asks the agent.
 pub(super) fn notes(config: &Result<Config, String>, service: &str, stack: &Stack) -> Vec<String> {
@@ -48,6 +48,20 @@ pub(super) fn notes(config: &Result<Config, String>, service: &str, stack: &Stac
             "whoever comes from {} is not asked (`skip_networks` in {path})",
             networks.join(", ")
         ));
+    }
+    if let Some(server) = &config.server {
+        if server.fail_open_services.contains(family(service)) {
+            notes.push(format!(
+                "WHILE NO SERVER CAN BE REACHED NOBODY IS ASKED: whoever keeps this host from its server needs no second \
+                 factor (`fail_open_services` in {path})"
+            ));
+        }
+        if config.policy.enrolls_at_login(service) {
+            notes.push(format!(
+                "whoever has no device at the server enrols one in the login, knowing no more than the password \
+                 (`enroll_at_login` in {path})"
+            ));
+        }
     }
     if rules.factors.is_empty() {
         notes.push(format!("no factor counts, so nobody who is asked gets in (`factors` in {path})"));

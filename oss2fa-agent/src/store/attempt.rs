@@ -11,6 +11,7 @@ use super::device::{AccountId, PENDING_FOR, mark_enrolled};
 use super::error::StoreError;
 use super::keys::Keys;
 use super::lock::{Locks, OpenKinds};
+use super::outbox::{self, Report};
 use crate::config::LockLimits;
 use crate::source::Source;
 
@@ -51,6 +52,8 @@ pub enum Verdict {
 pub enum Purpose {
     /// A login, or `verify`.
     Login,
+    /// A login while no server can be reached.
+    Offline,
     /// A change of the user's own devices.
     Change,
     /// To make a pending device active.
@@ -79,6 +82,8 @@ pub struct Attempt {
     pub verified: Option<Verified>,
     /// What for.
     pub purpose: Purpose,
+    /// Whether the server hears of it once it is back.
+    pub report: Report,
 }
 
 /// Judges a try within the caller's transaction.
@@ -107,6 +112,7 @@ pub fn judge(
         OpenKinds::Some(open) => (open, Verdict::Locked),
         OpenKinds::None => {
             append(connection, keys, events, &context, Event::Locked, &words(&kinds))?;
+            report_refusal(connection, &context, attempt.purpose, attempt.report, "locked")?;
             return Ok(Verdict::Locked);
         }
     };
@@ -116,26 +122,40 @@ pub fn judge(
             locks.count_success(connection, kind)?;
             let event = match attempt.purpose {
                 Purpose::Login | Purpose::Change => Event::Accepted,
+                Purpose::Offline => Event::OfflineCode,
                 Purpose::Confirm(_) => {
                     mark_enrolled(connection, attempt.account, now)?;
                     Event::Confirmed
                 }
                 Purpose::Resync { .. } => Event::Resynced,
             };
-            append(
-                connection,
-                keys,
-                events,
-                &context,
-                event,
-                &format!("{kind} device={}", admitted.device()),
-            )?;
+            let detail = format!("{kind} device={}", admitted.device());
+            append(connection, keys, events, &context, event, &detail)?;
+            if attempt.report == Report::Server {
+                let word = if attempt.purpose == Purpose::Offline { "offline_code" } else { "local_login" };
+                outbox::add(connection, &context, word, &detail)?;
+            }
             return Ok(Verdict::Admitted(admitted));
         }
     }
     locks.count_failure(connection, &open)?;
-    append(connection, keys, events, &context, Event::Refused, &words(&open))?;
+    let event = if attempt.purpose == Purpose::Offline { Event::OfflineRefused } else { Event::Refused };
+    append(connection, keys, events, &context, event, &words(&open))?;
+    report_refusal(connection, &context, attempt.purpose, attempt.report, &words(&open))?;
     Ok(refusal)
+}
+
+fn report_refusal(
+    connection: &Connection,
+    context: &Context,
+    purpose: Purpose,
+    report: Report,
+    detail: &str,
+) -> Result<(), StoreError> {
+    match (purpose, report) {
+        (Purpose::Offline, Report::Server) => outbox::add(connection, context, "offline_refused", detail),
+        _ => Ok(()),
+    }
 }
 
 fn spend(
@@ -170,13 +190,21 @@ fn spend(
             rows
         }
         // It proves no device, and has no clock to be found again.
-        (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. }) => 0,
+        (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
         // No device of a host has such codes.
         (FactorKind::SentCode, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3
-                 WHERE id = ?1 AND account = ?4 AND status = 'active' AND next_position <= ?2",
+                 WHERE id = ?1 AND account = ?4 AND status = 'active' AND offline IS NULL
+                   AND next_position <= ?2",
+            )?
+            .execute(params![device.0, position, now, account.0])?,
+        (FactorKind::Totp | FactorKind::Hotp, Purpose::Offline) => connection
+            .prepare_cached(
+                "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3
+                 WHERE id = ?1 AND account = ?4 AND status = 'active' AND offline IS NOT NULL
+                   AND next_position <= ?2",
             )?
             .execute(params![device.0, position, now, account.0])?,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Resync { drift }) => connection
@@ -192,7 +220,8 @@ fn spend(
                  WHERE id = ?1 AND id = ?5 AND account = ?4 AND status = 'pending' AND next_position <= ?2
                    AND created_at >= ?6
                    AND (vouched = 1 OR NOT EXISTS (
-                        SELECT 1 FROM device other WHERE other.account = ?4 AND other.status = 'active'))",
+                        SELECT 1 FROM device other WHERE other.account = ?4 AND other.status = 'active'
+                                                     AND other.offline IS NULL))",
             )?
             .execute(params![device.0, position, now, account.0, pending.0, oldest])?,
     };

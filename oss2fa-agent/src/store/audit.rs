@@ -19,6 +19,14 @@ pub enum Event {
     Locked,
     /// Policy let somebody pass without a second factor.
     Skipped,
+    /// No server could be reached, and the administrator lets this service pass then.
+    FailOpen,
+    /// A code of an offline device was accepted, while no server could be reached.
+    OfflineCode,
+    /// A code was refused while no server could be reached.
+    OfflineRefused,
+    /// An offline device was removed, because the server has revoked it.
+    OfflineRevoked,
     /// Somebody who must have a device has none.
     NotEnrolled,
     /// The account phase refused a login that had seen no second factor.
@@ -62,6 +70,10 @@ impl Event {
             Self::Refused => "refused",
             Self::Locked => "locked",
             Self::Skipped => "skipped",
+            Self::FailOpen => "fail_open",
+            Self::OfflineCode => "offline_code",
+            Self::OfflineRefused => "offline_refused",
+            Self::OfflineRevoked => "offline_revoked",
             Self::NotEnrolled => "not_enrolled",
             Self::AccountRefused => "account_refused",
             Self::Enrolled => "enrolled",

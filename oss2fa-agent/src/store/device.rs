@@ -39,6 +39,8 @@ pub struct Device {
     next_position: u64,
     created_at: u64,
     last_used_at: Option<u64>,
+    /// Its number at the server, for a device that counts only while no server can be reached.
+    pub offline: Option<i64>,
 }
 
 /// Whether root, or a fresh code of the owner, stands behind a new device.
@@ -68,15 +70,29 @@ pub struct NewDevice<'a> {
     pub status: DeviceStatus,
     /// Who stands behind it.
     pub vouched: Vouched,
+    /// Its number at the server, for a device that counts only while no server can be reached.
+    pub offline: Option<i64>,
 }
 
 /// How long a pending device waits for its first code, in seconds.
 pub const PENDING_FOR: u64 = 24 * 3600;
 
 const COLUMNS: &str = "id, account, name, kind, status, sealed, algorithm, digits, period, drift,
-                       next_position, created_at, last_used_at, vouched";
+                       next_position, created_at, last_used_at, vouched, offline";
 
 impl Device {
+    /// Whether its codes count at any time.
+    #[must_use]
+    pub fn is_usable_here(&self) -> bool {
+        self.status == DeviceStatus::Active && self.offline.is_none()
+    }
+
+    /// Whether its codes count while no server can be reached.
+    #[must_use]
+    pub fn is_usable_offline(&self) -> bool {
+        self.status == DeviceStatus::Active && self.offline.is_some()
+    }
+
     /// Whether a code could be this device's, by its look.
     #[must_use]
     pub fn fits(&self, code: &str) -> bool {
@@ -153,6 +169,7 @@ impl Device {
             codes_left,
             created_at: self.created_at,
             last_used_at: self.last_used_at,
+            shown_as: self.offline.map(|_| format!("{}, offline", self.kind)),
         }
     }
 
@@ -190,6 +207,7 @@ impl Device {
             next_position: row.get::<_, i64>(10)?.cast_unsigned(),
             created_at: row.get::<_, i64>(11)?.cast_unsigned(),
             last_used_at: row.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
+            offline: row.get(14)?,
         })
     }
 }
@@ -278,7 +296,7 @@ pub fn page(
          WHERE id > ?1 AND status <> 'removed' ORDER BY id LIMIT ?2"
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![after.0, limit], |row| Ok((row.get(14)?, Device::of(row)?)))?;
+    let rows = statement.query_map(params![after.0, limit], |row| Ok((row.get(15)?, Device::of(row)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -361,8 +379,8 @@ pub fn add(
     connection
         .prepare_cached(
             "INSERT INTO device (account, name, kind, status, vouched, fingerprint, algorithm, digits,
-                                 period, next_position, created_at, drift)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                 period, next_position, created_at, drift, offline)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             account.0,
@@ -376,7 +394,8 @@ pub fn add(
             new.parameters.period.value(),
             i64::try_from(floor).map_err(|_| StoreError::Corrupt("a position beyond every counter"))?,
             now.cast_signed(),
-            new.drift
+            new.drift,
+            new.offline
         ])?;
     let id = DeviceId(connection.last_insert_rowid());
     let sealed = keys.seal(new.secret, &associated(id, account, new.kind, new.parameters), random)?;

@@ -11,10 +11,12 @@ pub mod keys;
 pub mod lock;
 pub mod master_key;
 pub mod open;
+pub mod outbox;
 mod readers;
 pub mod recovery;
 pub mod schema;
 mod verbs;
+pub mod without_server;
 pub mod writer;
 
 use std::path::Path;
@@ -27,6 +29,7 @@ pub use audit::{AuditEntry, AuditVerdict, Context, Event};
 pub use device::{AccountId, Device};
 pub use error::StoreError;
 pub use master_key::Owner;
+pub use outbox::Report;
 pub use verbs::{AccountView, Enrollment};
 
 use crate::config::{Config, StoreConfig};

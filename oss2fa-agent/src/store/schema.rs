@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 
-const MIGRATIONS: &[(&str, &str)] = &[("0001_first", include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_first", include_str!("../../migrations/0001_first.sql")),
+    ("0002_offline", include_str!("../../migrations/0002_offline.sql")),
+];
 
 /// Brings the database to this release's schema.
 ///
@@ -63,4 +66,52 @@ pub fn check_applied(connection: &Connection, path: &Path) -> Result<(), StoreEr
 
 fn checksum(sql: &str) -> [u8; 32] {
     Sha256::digest(sql.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(connection: &Connection, sql: &str) -> i64 {
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_store_of_the_first_release_is_brought_up_with_all_that_is_in_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        let (name, sql) = MIGRATIONS[0];
+        connection.execute_batch(sql).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE migration (name TEXT PRIMARY KEY, checksum BLOB NOT NULL, applied_at INTEGER NOT NULL)
+                     STRICT, WITHOUT ROWID;
+                 INSERT INTO account (id, name, enrolled_at) VALUES (1, 'ferris', 7);
+                 INSERT INTO device (id, account, name, kind, status, vouched, sealed, next_position, created_at)
+                     VALUES (3, 1, 'phone', 'totp', 'active', 1, x'0102', 99, 5),
+                            (4, 1, 'codes', 'recovery_code', 'active', 1, NULL, 0, 6),
+                            (9, 1, 'lost', 'hotp', 'removed', 1, NULL, 12, 6);
+                 INSERT INTO recovery_code (device, number, digest, used_at) VALUES (4, 0, x'aa', NULL), (4, 1, x'bb', 8);
+                 DELETE FROM device WHERE id = 9;",
+            )
+            .unwrap();
+        connection
+            .execute("INSERT INTO migration VALUES (?1, ?2, 1)", params![name, checksum(sql).as_slice()])
+            .unwrap();
+        migrate(&mut connection, Path::new("/agent.db"), 2).unwrap();
+        migrate(&mut connection, Path::new("/agent.db"), 3).unwrap();
+        assert_eq!(number(&connection, "SELECT count(*) FROM device"), 2);
+        assert_eq!(
+            number(&connection, "SELECT next_position FROM device WHERE id = 3 AND sealed = x'0102'"),
+            99
+        );
+        assert_eq!(number(&connection, "SELECT count(*) FROM recovery_code WHERE device = 4"), 2);
+        assert_eq!(number(&connection, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+        let add = "INSERT INTO device (account, name, kind, status, vouched, created_at)
+                   VALUES (1, 'new', 'hotp', 'active', 1, 9)";
+        connection.execute(add, []).unwrap();
+        assert_eq!(connection.last_insert_rowid(), 10, "no number is given out twice");
+        let orphan = "INSERT INTO recovery_code (device, number, digest) VALUES (77, 0, x'cc')";
+        assert!(connection.execute(orphan, []).is_err(), "codes still belong to a device");
+    }
 }

@@ -157,15 +157,10 @@ impl Store {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
         self.writer.run(move |connection, events| {
             let account = device::account_for(connection, &user)?;
-            device::drop_stale(connection, account, context.now.saturating_sub(device::PENDING_FOR))?;
-            let present = device::devices(connection, account)?;
-            let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
-            if present.len() >= MOST_DEVICES || pending >= MOST_PENDING {
+            if !has_room(connection, account, context.now)? {
                 return Ok(None);
             }
-            let mut bytes = zeroize::Zeroizing::new(vec![0; parameters.algorithm.secret_length()]);
-            random.fill(&mut bytes)?;
-            let secret = SecretBytes::new(std::mem::take(&mut bytes));
+            let secret = fresh_secret(random.as_ref(), parameters)?;
             let new = NewDevice {
                 kind: kind.into(),
                 name: &name,
@@ -175,6 +170,7 @@ impl Store {
                 drift: 0,
                 status: DeviceStatus::Pending,
                 vouched,
+                offline: None,
             };
             let device = device::add(connection, &keys, random.as_ref(), account, &new, context.now)?;
             let detail = format!("{} device={device}", FactorKind::from(kind));
@@ -225,6 +221,7 @@ impl Store {
                         drift,
                         status: DeviceStatus::Active,
                         vouched: Vouched::Yes,
+                        offline: None,
                     };
                     device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
                 }
@@ -327,7 +324,7 @@ impl Store {
     }
 
     // A change and its audit event; no event where nothing changed.
-    fn change(
+    pub(super) fn change(
         &self,
         context: Context,
         event: Event,
@@ -343,6 +340,23 @@ impl Store {
             Ok(changed)
         })
     }
+}
+
+/// Whether one more device of this account may wait. Those that waited too long go.
+pub(super) fn has_room(connection: &Connection, account: AccountId, now: u64) -> Result<bool, StoreError> {
+    device::drop_stale(connection, account, now.saturating_sub(device::PENDING_FOR))?;
+    let present = device::devices(connection, account)?;
+    let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
+    Ok(present.len() < MOST_DEVICES && pending < MOST_PENDING)
+}
+
+pub(super) fn fresh_secret(
+    random: &dyn crate::outside::Random,
+    parameters: OtpParameters,
+) -> Result<SecretBytes, StoreError> {
+    let mut bytes = zeroize::Zeroizing::new(vec![0; parameters.algorithm.secret_length()]);
+    random.fill(&mut bytes)?;
+    Ok(SecretBytes::new(std::mem::take(&mut bytes)))
 }
 
 fn base32(text: &SecretText) -> Option<SecretBytes> {

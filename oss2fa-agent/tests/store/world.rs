@@ -17,7 +17,8 @@ use oss2fa_agent::source::Source;
 use oss2fa_agent::store::device::Vouched;
 use oss2fa_agent::store::writer::EventSink;
 use oss2fa_agent::store::{
-    AccountId, Attempt, AuditEntry, Context, Device, Owner, Purpose, Store, StoreError, Verdict, master_key,
+    AccountId, Attempt, AuditEntry, Context, Device, Owner, Purpose, Report, Store, StoreError, Verdict,
+    master_key,
 };
 use oss2fa_core::factor::otp::OtpParameters;
 use oss2fa_core::factor::recovery_code;
@@ -331,6 +332,7 @@ pub(crate) fn attempt(
         kinds: kinds.to_vec(),
         verified,
         purpose,
+        report: Report::Nobody,
     }
 }
 

@@ -9,12 +9,12 @@ use super::subject::Subject;
 use super::{Answer, Desk};
 use crate::admin::RefusalCode;
 use crate::daemon::peer::Caller;
-use crate::daemon::proof::{Held, hold};
+use crate::daemon::proof::{Held, Which, hold};
 use crate::directory::{Account, DirectoryError, Membership};
 use crate::policy::SelfService;
 use crate::source::{Source, clean};
 use crate::store::device::Vouched;
-use crate::store::{Attempt, Context, Event, Purpose, Verdict};
+use crate::store::{Attempt, Context, Event, Purpose, Report, Verdict};
 
 /// No account can have this uid or gid (POSIX `(uid_t)-1`).
 const NOBODYS: u32 = u32::MAX;
@@ -119,8 +119,15 @@ impl Desk<'_> {
 
     pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
         let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
-        hold(self.live, &subject.view.devices, &all, code.expose(), self.config.policy.totp_skew)
-            .map_err(|error| unavailable(&error))
+        hold(
+            self.live,
+            &subject.view.devices,
+            Which::Always,
+            &all,
+            code.expose(),
+            self.config.policy.totp_skew,
+        )
+        .map_err(|error| unavailable(&error))
     }
 
     pub(super) fn judge(&self, subject: &Subject, held: Held, purpose: Purpose) -> Answer<()> {
@@ -140,6 +147,7 @@ impl Desk<'_> {
             kinds: held.kinds,
             verified: held.verified,
             purpose,
+            report: Report::Nobody,
         };
         match self.live.store.judge(attempt, self.config.locks) {
             Ok(Verdict::Admitted(_)) => Ok(()),

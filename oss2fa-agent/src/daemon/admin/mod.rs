@@ -1,5 +1,6 @@
 //! A request of the command line, and what is done.
 
+mod at_server;
 mod gate;
 mod refusal;
 mod subject;
@@ -14,21 +15,23 @@ use oss2fa_core::verdict::FactorKind;
 
 use self::refusal::{bad_request, last_factor, refused, unavailable, unknown_device};
 use self::subject::Subject;
-use super::live::Live;
+use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::Held;
 use crate::admin::{
     DeviceStatus, DeviceView, Enrolled, IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, LIST_PAGE, More,
-    OtpKind, RefusalCode, Refused, Request, Response, Status,
+    OtpKind, Place, RefusalCode, Refused, Request, Response, ServerStatus, Status,
 };
 use crate::config::Config;
 use crate::policy::SelfService;
+use crate::server::{Health, Server};
 use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
 
 /// Answers one request.
 pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
-    let desk = Desk { live, caller, config: live.config() };
+    let InForce { config, server } = live.in_force();
+    let desk = Desk { live, caller, config, server };
     match desk.handle(request) {
         Ok(response) => response,
         Err(refused) => Response::Refused(refused),
@@ -41,25 +44,52 @@ struct Desk<'a> {
     live: &'a Live,
     caller: Caller,
     config: Arc<Config>,
+    server: Option<Arc<Server>>,
 }
 
 impl Desk<'_> {
     fn handle(&self, request: Request) -> Answer<Response> {
         match request {
-            Request::Enroll { user, kind, name, parameters, proof } => {
-                self.enroll(&user, kind, name, parameters, proof)
+            Request::Enroll { user, kind, name, parameters, proof, place } => {
+                self.enroll(&user, kind, name, parameters, proof, place)
             }
-            Request::Confirm { user, device, code } => self.confirm(&user, device, &code),
+            Request::EnrollAddress { user, kind, address, proof } => {
+                self.enroll_address(&user, kind, &address, proof)
+            }
+            Request::EnrollOffline { user, name, proof } => self.enroll_offline(&user, name, proof),
+            Request::Confirm { user, device, code, name } => match self.server_with(device) {
+                Some(server) => self.confirm_at(server, &user, device, &code, name),
+                None => self.confirm(&user, self.number_here(device), &code),
+            },
             Request::List { user, after } => self.list(user.as_deref(), after),
-            Request::Remove { user, device, proof } => self.remove(&user, device, proof),
+            Request::Remove { user, device, proof } => match self.server_with(device) {
+                Some(server) => self.remove_at(server, &user, device, proof),
+                None => self.remove(&user, self.number_here(device), proof),
+            },
             Request::Forget { user } => self.forget(&user),
-            Request::Rename { user, device, name } => self.rename(&user, device, name),
+            Request::Rename { user, device, name } => match self.server_with(device) {
+                Some(server) => self.rename_at(server, &user, device, name),
+                None => self.rename(&user, self.number_here(device), name),
+            },
             Request::RecoveryCodes { user, proof } => self.recovery_codes(&user, proof),
-            Request::Resync { user, device, first, second } => self.resync(&user, device, &first, &second),
+            Request::Resync { user, device, first, second } => match self.server_with(device) {
+                Some(_) => Err(refused(
+                    RefusalCode::AtServer,
+                    "a device of the server is found again there: enrol it anew, or ask its administrator"
+                        .to_owned(),
+                )),
+                None => self.resync(&user, self.number_here(device), &first, &second),
+            },
             Request::Unlock { user } => self.unlock(&user),
             Request::Verify { user, code } => self.verify(&user, &code),
             Request::Import { entries } => self.import(entries),
-            Request::Export { user, device } => self.export(&user, device),
+            Request::Export { user, device } => match self.server_with(device) {
+                Some(_) => Err(refused(
+                    RefusalCode::AtServer,
+                    "the secrets of the server's devices never reach this host".to_owned(),
+                )),
+                None => self.export(&user, self.number_here(device)),
+            },
             Request::Status {} => self.status(),
         }
     }
@@ -71,8 +101,15 @@ impl Desk<'_> {
         name: Option<DeviceName>,
         parameters: OtpParameters,
         proof: Option<SecretText>,
+        place: Place,
     ) -> Answer<Response> {
         let subject = self.subject(user, Some(SelfService::Enroll))?;
+        if place == Place::Host && self.server.is_some() {
+            self.only_root("enrol a device that counts on this host alone", "")?;
+            self.only_here("enrolling", "leave --local out, or set mode to remote-then-local")?;
+        } else if let Some(server) = self.server_of(&subject) {
+            return self.enroll_at(server, &subject, kind, parameters, proof);
+        }
         let vouched = self.vouch(&subject, proof)?;
         let name = match name {
             Some(name) => name,
@@ -94,10 +131,11 @@ impl Desk<'_> {
             ));
         };
         Ok(Response::Enrolled(Enrolled {
-            device: made.device,
+            device: self.number_outside(made.device),
             kind: kind.into(),
             status: DeviceStatus::Pending,
             provisioning_uri: provisioning(kind.into(), &user, made.secret, parameters, 0),
+            place: Place::Host,
         }))
     }
 
@@ -131,21 +169,33 @@ impl Desk<'_> {
     fn list(&self, user: Option<&str>, after: Option<DeviceId>) -> Answer<Response> {
         let Some(user) = user else {
             self.only_root("list everybody's devices", "Name yourself with --user.")?;
+            self.only_here(
+                "listing everybody's devices",
+                "oss2fa-server client list. Or name one with --user",
+            )?;
             return self.list_all(after);
         };
         let subject = self.subject_or_gone(user, Some(SelfService::List))?;
-        Ok(Response::Devices { devices: self.views(&subject)?, more: More::No })
+        let mut devices = match self.server_of(&subject) {
+            Some(server) => self.server_views(server, &subject)?,
+            None => Vec::new(),
+        };
+        devices.extend(self.views(&subject)?);
+        Ok(Response::Devices { devices, more: More::No })
     }
 
     fn list_all(&self, after: Option<DeviceId>) -> Answer<Response> {
         let page = self
             .live
             .store
-            .page(after.unwrap_or(DeviceId(0)), LIST_PAGE + 1)
+            .page(after.map_or(DeviceId(0), |after| self.number_here(after)), LIST_PAGE + 1)
             .map_err(|error| unavailable(&error))?;
         let more = if page.len() > LIST_PAGE { More::Yes } else { More::No };
-        let devices =
-            page.into_iter().take(LIST_PAGE).map(|(user, device, left)| device.view(&user, left)).collect();
+        let devices = page
+            .into_iter()
+            .take(LIST_PAGE)
+            .map(|(user, device, left)| self.outside(device.view(&user, left)));
+        let devices = devices.collect();
         Ok(Response::Devices { devices, more })
     }
 
@@ -154,6 +204,8 @@ impl Desk<'_> {
         let found = subject.device(device)?;
         let (account, name) = (found.account, subject.account.name.clone());
         let by_owner = matches!(self.caller, Caller::User(_));
+        // An offline device stands in for those of the server: it is nobody's last.
+        let by_owner = by_owner && found.offline.is_none();
         if by_owner && found.status == DeviceStatus::Active {
             // Asked before the code is spent: it would be spent for nothing.
             if subject.is_last(device) && !self.is_exempt(&subject.account)? {
@@ -167,7 +219,10 @@ impl Desk<'_> {
             self.live.store.remove(self.context(&name), account, device)
         };
         match removed {
-            Ok(true) => Ok(Response::Done {}),
+            Ok(true) => {
+                self.tell_removed(found);
+                Ok(Response::Done {})
+            }
             Ok(false) if by_owner => Err(last_factor(&name)),
             Ok(false) => Err(unknown_device(&name, device)),
             Err(error) => Err(unavailable(&error)),
@@ -198,6 +253,9 @@ impl Desk<'_> {
 
     fn recovery_codes(&self, user: &str, proof: Option<SecretText>) -> Answer<Response> {
         let subject = self.subject(user, Some(SelfService::Enroll))?;
+        if let Some(server) = self.server_of(&subject) {
+            return self.recovery_codes_at(server, &subject, proof);
+        }
         let name = subject.account.name.clone();
         if !subject.has_otp() && matches!(self.caller, Caller::User(_)) {
             return Err(refused(
@@ -233,6 +291,12 @@ impl Desk<'_> {
     fn unlock(&self, user: &str) -> Answer<Response> {
         self.only_root("release locks", "They also release by themselves.")?;
         let subject = self.subject(user, None)?;
+        if self.server_of(&subject).is_some() && subject.view.devices.is_empty() {
+            self.only_here(
+                "releasing locks",
+                &format!("oss2fa-server client unlock {}", subject.account.name),
+            )?;
+        }
         if let Some(account) = subject.view.account {
             let context = self.context(&subject.account.name);
             self.live.store.unlock(context, account).map_err(|error| unavailable(&error))?;
@@ -242,6 +306,10 @@ impl Desk<'_> {
 
     fn verify(&self, user: &str, code: &SecretText) -> Answer<Response> {
         let subject = self.subject(user, None)?;
+        if let Some(server) = self.server_of(&subject) {
+            self.verify_at(server, &subject, code)?;
+            return Ok(Response::Done {});
+        }
         let held = self.hold(&subject, code)?;
         self.judge(&subject, held, Purpose::Login)?;
         Ok(Response::Done {})
@@ -249,6 +317,7 @@ impl Desk<'_> {
 
     fn import(&self, entries: Vec<ImportEntry>) -> Answer<Response> {
         self.only_root("import devices", "")?;
+        self.only_here("importing devices", "oss2fa-server import")?;
         if entries.len() > IMPORT_BATCH {
             return Err(bad_request(&format!("at most {IMPORT_BATCH} entries at a time")));
         }
@@ -306,6 +375,9 @@ impl Desk<'_> {
             audit_events,
             unenrolled: self.config.policy.unenrolled().as_str().to_owned(),
             reload_error: self.live.reload_error(),
+            mode: self.config.mode().to_owned(),
+            servers: self.server.iter().flat_map(|server| server.health()).map(server_status).collect(),
+            waiting_events: self.live.store.count_waiting().map_err(|error| unavailable(&error))?,
         }))
     }
 
@@ -314,7 +386,7 @@ impl Desk<'_> {
         let views = self.views(&subject)?;
         views
             .into_iter()
-            .find(|view| view.device == device)
+            .find(|view| view.device == self.number_outside(device))
             .map(Response::Device)
             .ok_or_else(|| unknown_device(&subject.account.name, device))
     }
@@ -326,11 +398,16 @@ impl Desk<'_> {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
                 FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
             };
-            Ok(device.view(user, left))
+            Ok(self.outside(device.view(user, left)))
         };
         let views: Result<_, StoreError> = subject.view.devices.iter().map(view).collect();
         views.map_err(|error| unavailable(&error))
     }
+}
+
+fn server_status(health: Health) -> ServerStatus {
+    let Health { url, away } = health;
+    ServerStatus { url, away }
 }
 
 fn provisioning(

@@ -4,7 +4,6 @@ use oss2fa_core::ids::DeviceId;
 
 use super::Answer;
 use super::refusal::unknown_device;
-use crate::admin::DeviceStatus;
 use crate::directory::Account;
 use crate::store::{AccountView, Device};
 
@@ -24,7 +23,7 @@ impl Subject {
     }
 
     pub(super) fn active(&self) -> impl Iterator<Item = &Device> {
-        self.view.devices.iter().filter(|device| device.status == DeviceStatus::Active)
+        self.view.devices.iter().filter(|device| device.is_usable_here())
     }
 
     pub(super) fn has_any(&self) -> bool {

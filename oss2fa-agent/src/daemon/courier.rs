@@ -1,0 +1,101 @@
+//! What is done with the server when nobody logs in: it hears what happened while it was away, and says which
+//! offline codes it has revoked.
+
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::live::Live;
+use crate::server::events::{HostEvent, MOST_EVENTS};
+use crate::server::offline::CredentialStatus;
+use crate::server::{Fault, Server};
+use crate::store::StoreError;
+use crate::store::outbox::Waiting;
+use crate::store::without_server::Removed;
+
+/// How often the server is asked what it has revoked.
+const EVERY: Duration = Duration::from_secs(180);
+
+/// How long to wait where that failed.
+const AGAIN: Duration = Duration::from_secs(20);
+
+const STACK: usize = 512 * 1024;
+
+/// Starts the thread. It ends with the server: where there is none any more, or the daemon has ended.
+pub(super) fn start(live: &Arc<Live>) -> std::io::Result<JoinHandle<()>> {
+    let live = Arc::downgrade(live);
+    thread::Builder::new().name("courier".to_owned()).stack_size(STACK).spawn(move || go(&live))
+}
+
+fn go(live: &Weak<Live>) {
+    let mut seen = 0;
+    loop {
+        let Some(server) = live.upgrade().and_then(|live| live.in_force().server) else { return };
+        let done = live.upgrade().map_or(Ok(()), |live| round(&live, &server));
+        let pause = match done {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::warn!(code = "courier", %error, "the server was not told what happened while it was away");
+                AGAIN
+            }
+        };
+        seen = server.wait_until_back(seen, pause);
+    }
+}
+
+/// One round.
+pub(super) fn round(live: &Live, server: &Server) -> Result<(), Undone> {
+    deliver(live, server)?;
+    drop_revoked(live, server)
+}
+
+/// Why a round was not finished. Everything is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undone {
+    #[error("{0}")]
+    Server(Fault),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// At least once each; the ids make it once.
+fn deliver(live: &Live, server: &Server) -> Result<(), Undone> {
+    loop {
+        let waiting = live.store.waiting_events(MOST_EVENTS)?;
+        let Some(last) = waiting.last().map(|event| event.number) else { return Ok(()) };
+        let events: Vec<_> = waiting.into_iter().map(event).collect();
+        server.tell_events(&events, soon(server)).map_err(Undone::Server)?;
+        live.store.told_events(last)?;
+    }
+}
+
+fn event(waiting: Waiting) -> HostEvent {
+    let Waiting { id, at, event, user, service, detail, .. } = waiting;
+    let at = i64::try_from(at).ok().and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
+    let at = at.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
+    HostEvent { id, at: at.unwrap_or_default(), event, username: user, service, detail }
+}
+
+// Whatever the server does not list as active is gone: what cannot be revoked there must not count here.
+fn drop_revoked(live: &Live, server: &Server) -> Result<(), Undone> {
+    // Taken before the server is asked: what is enrolled meanwhile is in neither list.
+    let ours = live.store.offline_devices()?;
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let listed = server.offline_credentials(server.config().timeout).map_err(Undone::Server)?;
+    for device in ours {
+        let active = listed.get(&device.credential) == Some(&CredentialStatus::Active);
+        if device.removed == Removed::Yes && active {
+            server.revoke_offline(device.credential, soon(server)).map_err(Undone::Server)?;
+        } else if device.removed == Removed::No && !active {
+            tracing::info!(device = %device.id, user = device.user, "an offline device was revoked at the server");
+            live.store.drop_revoked(device)?;
+        }
+    }
+    Ok(())
+}
+
+fn soon(server: &Server) -> Instant {
+    Instant::now() + server.config().timeout
+}
