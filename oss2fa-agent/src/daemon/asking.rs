@@ -102,7 +102,7 @@ impl Asked {
 
     /// Begins to enrol an authenticator app; gives what its owner must see.
     pub(super) fn prepare(&self, open: &mut Open, deadline: Instant) -> Option<DisplayText> {
-        match self.server.enroll(&self.binding.username, "TOTP", &json!({}), deadline) {
+        match self.server.enroll(&self.binding, "TOTP", &json!({}), deadline) {
             Ok(Begun::Waiting(waiting)) => match waiting.shown {
                 Shown::ProvisioningUri(uri) => {
                     *open = Open::Enrollment(waiting.pk);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::judge::{Judged, Proven, refusal};
-use super::{Fault, Server};
+use super::{Binding, Fault, Server};
 
 /// A device that waits for its first code.
 #[derive(Debug)]
@@ -52,18 +52,18 @@ struct Details {
 }
 
 impl Server {
-    /// Begins an enrolment of this kind.
+    /// Begins an enrolment of this kind, which the server may allow from some networks alone.
     ///
     /// # Errors
     /// A [`Fault`].
     pub fn enroll(
         &self,
-        username: &str,
+        login: &Binding,
         kind: &str,
         options: &Value,
         deadline: Instant,
     ) -> Result<Begun, Fault> {
-        let question = self.post("/integrations/enrollments", &json!({ "username": username }))?;
+        let question = self.post("/integrations/enrollments", &login.body([]))?;
         let answer = self.ask(question, deadline)?;
         if let Some(why) = not_done(answer.status(), answer.error_code()) {
             return Ok(Begun::Refused(why));
@@ -130,6 +130,7 @@ impl Server {
 fn not_done(status: u16, code: &str) -> Option<String> {
     let why = match (status, code) {
         (403, "kind_not_allowed") => "the server's policy does not allow this kind of device",
+        (403, "network_not_allowed") => "the server's policy takes no enrolment from there",
         (403, "client_inactive") => "the server has switched this user off",
         (409, "too_many_devices") => "this user has as many devices at the server as its policy allows",
         (422, "bad_options") => "the server does not take that address or these options",

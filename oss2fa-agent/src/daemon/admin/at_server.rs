@@ -110,13 +110,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn verify_at(&self, server: &Server, subject: &Subject, code: &SecretText) -> Answer<()> {
-        let binding = Binding {
-            username: subject.account.name.as_str().to_owned(),
-            host: server.config().host.clone(),
-            service: "cli".to_owned(),
-            ..Binding::default()
-        };
-        let judged = server.verify(&binding, code, soon(server));
+        let judged = server.verify(&binding(server, subject), code, soon(server));
         self.judged(subject, judged, Event::Accepted)
     }
 
@@ -215,7 +209,7 @@ impl Desk<'_> {
     }
 
     fn begin(&self, server: &Server, subject: &Subject, kind: &str, options: &Value) -> Answer<Waiting> {
-        let begun = server.enroll(subject.account.name.as_str(), kind, options, soon(server));
+        let begun = server.enroll(&binding(server, subject), kind, options, soon(server));
         match begun.map_err(|fault| away(&fault))? {
             Begun::Waiting(waiting) => {
                 let detail = format!("{kind} at the server enrollment={}", waiting.pk);
@@ -407,6 +401,16 @@ impl Desk<'_> {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+// Of whoever sits at this host.
+fn binding(server: &Server, subject: &Subject) -> Binding {
+    Binding {
+        username: subject.account.name.as_str().to_owned(),
+        host: server.config().host.clone(),
+        service: "cli".to_owned(),
+        ..Binding::default()
     }
 }
 

@@ -105,6 +105,11 @@ fn a_user_without_a_device_enrols_in_the_login_where_that_is_wanted() {
     assert_eq!(ended.outcome, Outcome::Verified);
     assert!(ended.prompts[0].contains(uri) && ended.prompts[0].contains('█'), "{}", ended.prompts[0]);
     assert!(ended.prompts[0].ends_with("First code: "));
+    let begun = &server.asked_for("/integrations/enrollments")[0].body;
+    assert_eq!(
+        (&begun["username"], &begun["binding_context"]["address"]),
+        (&json!("ferris"), &json!("192.0.2.7"))
+    );
     assert_eq!(host.login(&["000000"]).outcome, Outcome::Refused);
     assert_eq!(host.login(&["222222"]).outcome, Outcome::Unavailable);
     assert_eq!(host.login(&["333333"]).outcome, Outcome::Unavailable);
