@@ -10,7 +10,7 @@ build="build-essential pkg-config libpam0g-dev"
 # The programs that people log in through, and an independent generator of codes.
 login="openssh-server openssh-client sudo iproute2 oathtool curl expect python3 python3-pexpect python3-pyotp"
 # libpam without a program around it, as root and as somebody else; what a process opens; QR codes.
-harness="pamtester libpam-wrapper strace zbar-tools qrencode faketime gdb"
+harness="pamtester libpam-wrapper iptables strace zbar-tools qrencode faketime gdb"
 # What stands around the server: its callers, its other store, who takes its mail, the broker of its bus.
 server="jq openssl postgresql python3-aiosmtpd python3-requests rabbitmq-server"
 # To install the peers that come from PyPI (tests/peers/install.sh).

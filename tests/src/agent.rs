@@ -30,7 +30,16 @@ impl Agent {
     /// Where it ends instead, or does not listen within 20 seconds.
     #[must_use]
     pub fn start(world: &World) -> Self {
-        let mut agent = Self::launch(world, &["/usr/local/bin/oss2fa-agent", "serve"]);
+        Self::start_by(world, &[])
+    }
+
+    /// The same, started through a program that these words call.
+    ///
+    /// # Panics
+    /// As [`Agent::start`].
+    #[must_use]
+    pub(crate) fn start_by(world: &World, before: &[&str]) -> Self {
+        let mut agent = Self::launch(world, &[before, &["/usr/local/bin/oss2fa-agent", "serve"]].concat());
         agent.wait_until_ready(world);
         agent
     }

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::agent::{Agent, CONFIG, SOCKET};
 use crate::command::{Program, Ran};
+use crate::network::Network;
 use crate::server::Server;
 use crate::syslog::Syslog;
 use crate::token::{SKEW, Token};
@@ -44,6 +45,7 @@ pub struct Plan {
     stacks: Vec<(String, String)>,
     settings: Table,
     files: Vec<(&'static str, String)>,
+    network: Option<String>,
     umask: Option<&'static str>,
 }
 
@@ -60,6 +62,7 @@ pub struct Host {
     pub agent: Mutex<Option<Agent>>,
     tokens: Mutex<HashMap<String, Vec<Token>>>,
     recovery: Mutex<HashMap<String, Vec<String>>>,
+    network: Option<String>,
     syslog: Syslog,
     world: World,
 }
@@ -139,12 +142,34 @@ impl Plan {
 
     /// The host asks these nodes of one server, in this order.
     #[must_use]
-    pub fn asks_all(mut self, servers: &[&Server]) -> Self {
-        let authorities = servers.iter().map(|server| std::fs::read_to_string(server.ca()).unwrap());
-        self.files.push((CA_FILE, authorities.collect()));
-        self.files.push((TOKEN_FILE, servers[0].token.clone()));
-        let urls: Vec<Value> = servers.iter().map(|server| Value::String(server.url.clone())).collect();
-        self.set("server.urls", urls).set("server.ca_file", CA_FILE).set("server.token_file", TOKEN_FILE)
+    pub fn asks_all(self, servers: &[&Server]) -> Self {
+        let authorities: String =
+            servers.iter().map(|server| std::fs::read_to_string(server.ca()).unwrap()).collect();
+        let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
+        self.asks_at(&urls, &authorities, &servers[0].token)
+    }
+
+    /// The host asks a server at these addresses, which these authorities vouch for, with this token.
+    #[must_use]
+    pub fn asks_at(mut self, urls: &[&str], authorities: &str, token: &str) -> Self {
+        self.files.push((CA_FILE, authorities.to_owned()));
+        self.files.push((TOKEN_FILE, token.to_owned()));
+        self.set("server.urls", urls.to_vec())
+            .set("server.ca_file", CA_FILE)
+            .set("server.token_file", TOKEN_FILE)
+    }
+
+    /// The host asks this server, over a line that begins at this port of loopback.
+    #[must_use]
+    pub fn asks_over(self, line: u16, server: &Server) -> Self {
+        self.asks(server).set("server.urls", vec![format!("https://127.0.0.1:{line}")])
+    }
+
+    /// Its daemon is in this network, which must outlive the host.
+    #[must_use]
+    pub fn in_network(mut self, network: &Network) -> Self {
+        self.network = Some(network.namespace());
+        self
     }
 
     /// The umask that the daemon is started with.
@@ -182,7 +207,14 @@ impl Plan {
             world.program(&["chmod", "640", path]).succeed();
         }
         let syslog = Syslog::listen(&world);
-        Host { agent: Mutex::new(None), tokens: Mutex::default(), recovery: Mutex::default(), syslog, world }
+        Host {
+            agent: Mutex::new(None),
+            tokens: Mutex::default(),
+            recovery: Mutex::default(),
+            network: self.network,
+            syslog,
+            world,
+        }
     }
 
     /// Makes it all and starts the daemon.
@@ -229,7 +261,9 @@ impl Host {
     pub fn start_agent(&self) {
         let mut slot = self.agent();
         drop(slot.take());
-        *slot = Some(Agent::start(&self.world));
+        let network = self.network.as_ref().map(|network| format!("--net={network}"));
+        let entering = network.as_ref().map_or(Vec::new(), |network| vec!["/usr/bin/nsenter", network, "--"]);
+        *slot = Some(Agent::start_by(&self.world, &entering));
     }
 
     /// Kill -9 and start again.

@@ -100,6 +100,17 @@ impl Terminal {
         self
     }
 
+    /// Waits for a prompt and answers it, or for the program's end.
+    #[must_use]
+    pub fn answer_if_asked(mut self, prompt: &str, line: &str) -> Self {
+        let answer = self.ask(&json!({"do": "expect", "text": prompt, "seconds": PATIENCE}));
+        if answer.found == "yes" {
+            self.transcript.push_str(prompt);
+            self.send(line);
+        }
+        self
+    }
+
     /// Number of the program's process.
     pub fn pid(&mut self) -> u32 {
         self.ask(&json!({"do": "pid"})).pid

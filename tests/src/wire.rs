@@ -44,7 +44,12 @@ impl Dialogue {
     /// # Errors
     /// Where nobody listens.
     pub fn open(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
+        let stream = loop {
+            match UnixStream::connect(socket) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                connected => break connected?,
+            }
+        };
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { stream })
     }
@@ -77,7 +82,11 @@ impl Dialogue {
                 return decoder.next().map_err(io::Error::other)?.ok_or(io::ErrorKind::InvalidData.into());
             }
             let mut bytes = vec![0; missing];
-            let length = self.stream.read(&mut bytes)?;
+            let length = match self.stream.read(&mut bytes) {
+                // With a time-out set, a signal to any thread ends the call (signal(7)).
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

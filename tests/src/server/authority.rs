@@ -6,6 +6,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+/// The names of this machine's own address.
+const LOOPBACK: &str = "IP:127.0.0.1,DNS:localhost";
+
 /// An authority, and a certificate of it for `127.0.0.1`, `localhost`, and what it is made for besides.
 #[derive(Debug)]
 pub struct Authority {
@@ -42,24 +45,39 @@ impl Authority {
 
     /// Another key and certificate under the same names, signed by the same authority.
     pub fn renew(&self) {
-        let names = format!(
-            "subjectAltName=IP:127.0.0.1,DNS:localhost{}\nbasicConstraints=critical,CA:FALSE\n",
-            self.names
-        );
+        self.sign(&format!("{LOOPBACK}{}", self.names), "+0d");
+    }
+
+    /// The same for this name of somebody else.
+    pub fn renew_for(&self, name: &str) {
+        self.sign(&format!("DNS:{name}"), "+0d");
+    }
+
+    /// The same, as it would have been signed three days ago: it has expired since.
+    pub fn renew_expired(&self) {
+        self.sign(LOOPBACK, "-3d");
+    }
+
+    fn sign(&self, names: &str, offset: &str) {
+        let names = format!("subjectAltName={names}\nbasicConstraints=critical,CA:FALSE\n");
         fs::write(self.folder.path().join("names"), names).unwrap();
         self.openssl(
             "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
              -keyout new.key -out new.csr",
         );
-        self.openssl("x509 -req -in new.csr -CA ca.pem -CAkey ca.key -days 2 -extfile names -out new.pem");
+        let words = "x509 -req -in new.csr -CA ca.pem -CAkey ca.key -days 2 -extfile names -out new.pem";
+        self.run(Command::new("/usr/bin/faketime").args(["-f", offset, "/usr/bin/openssl"]), words);
         fs::rename(self.folder.path().join("new.key"), self.key()).unwrap();
         fs::rename(self.folder.path().join("new.pem"), self.certificate()).unwrap();
     }
 
     fn openssl(&self, words: &str) {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let openssl = Command::new("/usr/bin/openssl").args(words).current_dir(self.folder.path()).output();
-        let output = openssl.expect("openssl");
+        self.run(&mut Command::new("/usr/bin/openssl"), words);
+    }
+
+    fn run(&self, command: &mut Command, words: &str) {
+        let output = command.args(words.split_whitespace()).current_dir(self.folder.path()).output();
+        let output = output.expect("openssl and faketime");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

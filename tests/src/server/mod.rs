@@ -24,6 +24,7 @@ mod nameko;
 mod node;
 mod place;
 mod plan;
+mod rough_line;
 mod script;
 
 pub use app::App;
@@ -39,3 +40,4 @@ pub use mail::{Mail, MailMode, MailSecurity, MailSink};
 pub use nameko::{Nameko, Running};
 pub use node::Server;
 pub use plan::{Plan, Store};
+pub use rough_line::RoughLine;

@@ -186,6 +186,23 @@ impl Server {
         ran.json()
     }
 
+    /// The port of loopback that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.place.port()
+    }
+
+    /// Codes of this client that were accepted, by the audit.
+    ///
+    /// # Panics
+    /// Where the audit cannot be read.
+    #[must_use]
+    pub fn accepted(&self, client: &str) -> usize {
+        let listed = self.cli(&["audit", "list", "--client", client, "--event", "accepted", "--json"]);
+        assert_eq!(listed.status, 0, "{listed}");
+        listed.stdout.lines().filter(|line| !line.is_empty()).count()
+    }
+
     /// Its certificate.
     #[must_use]
     pub fn ca(&self) -> PathBuf {

@@ -1,15 +1,15 @@
 //! Where a server runs: in a temporary folder, or on what looks to it like a machine of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
 use crate::built::Built;
+use crate::network::Network;
 use crate::world::{PATH, World};
 
 /// The folder, the network and the program of a server.
@@ -17,6 +17,8 @@ use crate::world::{PATH, World};
 pub(crate) struct Place {
     folder: TempDir,
     machine: Option<Machine>,
+    /// Of a test, where not the machine's own.
+    network: Option<String>,
     port: u16,
 }
 
@@ -24,15 +26,15 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Machine {
     world: World,
-    network: Child,
+    network: Network,
 }
 
 impl Place {
-    /// A temporary folder and a free port on loopback.
-    pub(crate) fn folder() -> Self {
+    /// A temporary folder and a free port on loopback; in a network of the test's own, where one is named.
+    pub(crate) fn folder(network: Option<String>) -> Self {
         let folder = tempfile::Builder::new().prefix("oss2fa-server-").tempdir().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
-        Self { folder, machine: None, port: free_port() }
+        Self { folder, machine: None, network, port: free_port() }
     }
 
     /// A machine on which the server was just installed, and never started.
@@ -40,19 +42,9 @@ impl Place {
         let world = World::new();
         fs::copy(Built::server(), world.path("/usr/local/bin/oss2fa-server")).unwrap();
         world.program(&["rm", "-rf", "/etc/oss2fa"]).succeed();
-        let mut network = Command::new("/usr/bin/unshare")
-            .args(["--net", "/bin/sh", "-c", "ip link set lo up && echo ready && read -r end"])
-            .env_clear()
-            .env("PATH", PATH)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare of util-linux");
-        let mut line = String::new();
-        BufReader::new(network.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "ready", "the private network could not be made");
         let folder = tempfile::Builder::new().prefix("oss2fa-server-").tempdir().unwrap();
-        Self { folder, machine: Some(Machine { world, network }), port: 8300 }
+        let network = Network::new();
+        Self { folder, machine: Some(Machine { world, network }), network: None, port: 8300 }
     }
 
     /// The port that the server has.
@@ -92,11 +84,18 @@ impl Place {
     /// A program that runs where the server does.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = match &self.machine {
-            None => Command::new(program),
+            None => match &self.network {
+                None => Command::new(program),
+                Some(network) => {
+                    let mut command = Command::new("/usr/bin/nsenter");
+                    command.args([&format!("--net={network}"), "--", program]);
+                    command
+                }
+            },
             Some(machine) => {
                 let mut command = Command::new("/usr/bin/nsenter");
                 command.arg(format!("--mount={}", machine.world.mount_namespace().display()));
-                command.arg(format!("--net=/proc/{}/ns/net", machine.network.id()));
+                command.arg(format!("--net={}", machine.network.namespace()));
                 command.args(["--wd=/", "--", program]);
                 command
             }
@@ -111,13 +110,6 @@ impl Place {
             Some(_) => self.command("/usr/local/bin/oss2fa-server"),
             None => self.command(&Built::server().display().to_string()),
         }
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        drop(self.network.stdin.take());
-        let _gone = self.network.wait();
     }
 }
 

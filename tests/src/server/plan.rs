@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
+use crate::network::Network;
 use crate::server::cluster::PostgresCluster;
 use crate::server::node::Server;
 use crate::server::place::Place;
@@ -22,6 +23,7 @@ pub enum Store<'c> {
 pub struct Plan {
     pub(crate) settings: Table,
     pub(crate) token: Option<String>,
+    network: Option<String>,
     bare: bool,
 }
 
@@ -30,7 +32,7 @@ impl Server {
     #[expect(clippy::new_ret_no_self, reason = "tests read as a sentence that ends with `start`")]
     #[must_use]
     pub fn new() -> Plan {
-        Plan { settings: Table::new(), token: None, bare: false }
+        Plan { settings: Table::new(), token: None, network: None, bare: false }
     }
 }
 
@@ -63,6 +65,13 @@ impl Plan {
         let _own =
             key.or_insert_with(|| Value::String(first.data().join("master.key").display().to_string()));
         self.token = Some(first.token.clone());
+        self
+    }
+
+    /// In this network, which must outlive the server.
+    #[must_use]
+    pub fn in_network(mut self, network: &Network) -> Self {
+        self.network = Some(network.namespace());
         self
     }
 
@@ -105,7 +114,7 @@ impl Plan {
     }
 
     fn place(&self) -> Place {
-        if self.bare { Place::machine() } else { Place::folder() }
+        if self.bare { Place::machine() } else { Place::folder(self.network.clone()) }
     }
 
     /// The data folder and flags that go without saying.
