@@ -1,8 +1,9 @@
 //! `make bench`: the promises about speed and size, measured against the peers as ratios of one run.
 //!
-//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half, `oss2fa-bench apps` and `oss2fa-bench bus` a part of
-//! the latter; without a word it is both. `oss2fa-bench server small` goes through all of that half with next to
-//! nothing, to see that each part runs: it holds nothing against its bound and writes no file.
+//! `oss2fa-bench agent`, `oss2fa-bench remote` (hosts that ask the server) and `oss2fa-bench server` measure one part
+//! each, `oss2fa-bench apps` and `oss2fa-bench bus` a part of the last; without a word it is all. `oss2fa-bench server
+//! small` goes through all of its part with next to nothing, to see that each piece runs: it holds nothing against its
+//! bound and writes no file.
 //!
 //! Prints a table and writes `target/bench/results.json`. Ends with status 1 where a bound is missed;
 //! the figure is then printed as measured.
@@ -18,6 +19,7 @@
 
 mod codes;
 mod logins;
+mod remote;
 mod report;
 mod server;
 mod site;
@@ -35,9 +37,11 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [] => {
             agent(&mut report);
+            remote::measure(&mut report);
             server::measure(&mut report, server::PROMISED);
         }
         ["agent"] => agent(&mut report),
+        ["remote"] => remote::measure(&mut report),
         ["server"] => server::measure(&mut report, server::PROMISED),
         ["apps"] => server::measure_apps(&mut report, server::PROMISED),
         ["bus"] => server::measure_bus(&mut report, server::PROMISED),
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
         }
         other => {
             eprintln!(
-                "unknown {other:?}; it is agent, server, server small, apps or bus (parts of server), or none"
+                "unknown {other:?}; it is agent, remote, server, server small, apps or bus (parts of server), or none"
             );
             return ExitCode::from(2);
         }

@@ -70,6 +70,11 @@ impl Instance {
         Self { child, folder: folder.to_owned(), target: waited.unwrap(), first_answer }
     }
 
+    /// Where hosts reach it.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.target.authority())
+    }
+
     /// `/healthz`, as fast as it answers.
     pub(crate) fn health(&self, seconds: f64) -> Outcome {
         self.flawless(run(&self.target, &mut health(&self.target), &plan(seconds, Pace::Full)))

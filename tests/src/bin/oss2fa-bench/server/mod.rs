@@ -4,13 +4,13 @@
 mod apps;
 mod bus;
 mod footprint;
-mod instance;
+pub(crate) mod instance;
 mod peer;
 mod processors;
 mod rates;
 mod scale;
-mod stock;
-mod uses;
+pub(crate) mod stock;
+pub(crate) mod uses;
 
 use crate::report::Report;
 pub(crate) use scale::{PROMISED, SMALL, Scale};
