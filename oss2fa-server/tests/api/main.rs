@@ -8,6 +8,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod clients;
 mod credentials;
 mod disclosure;

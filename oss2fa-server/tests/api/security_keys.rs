@@ -224,6 +224,26 @@ async fn rows_40_and_49_an_assertion_with_one_thing_wrong_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn row_48_the_answer_of_a_key_is_what_it_signed_and_nothing_less() {
+    let desk = Desk::new().await;
+    let who = desk.enroll("touch", json!({})).await;
+    for missing in ["id", "rawId", "type", "authenticatorData", "clientDataJSON", "signature", "response"] {
+        let (challenge, options) = desk.challenge("touch", who.device).await;
+        let mut token = desk.keys.get(who.key, &options, &json!({}));
+        let removed = token.as_object_mut().unwrap().remove(missing);
+        let within = token["response"].as_object_mut().and_then(|response| response.remove(missing));
+        assert!(removed.is_some() || within.is_some(), "{missing}: {token}");
+        let answer = desk.answer(challenge, &token).await;
+        assert_eq!(answer.refusal(), wrong_token(), "{missing}: {answer:?}");
+    }
+    for token in [json!(""), json!("000000"), json!({}), json!([]), json!(null), json!({"status": 3})] {
+        let (challenge, _) = desk.challenge("touch", who.device).await;
+        let answer = desk.answer(challenge, &token).await;
+        assert_eq!(answer.refusal(), wrong_token(), "{token}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_attestation_with_one_thing_wrong_enrolls_nobody() {
     let desk = Desk::new().await;
     let mut wrong = wrong_answers();

@@ -186,3 +186,40 @@ impl PublicKey for CoseKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// WebAuthn Level 3, section 6.5.1.1, gives the members of a key in this order; this point is on the curve
+    /// (RFC 6979 appendix A.2.5).
+    const COSE: &str = "a5010203262001215820\
+        60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6225820\
+        7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299";
+
+    #[test]
+    fn the_form_that_is_kept_can_be_read_by_anybody() {
+        let cose = data_encoding::HEXLOWER.decode(COSE.as_bytes()).unwrap();
+        let parts = Parts { rp_id: "example.org".to_owned(), id: vec![0xfb, 1, 2], public_key: cose.clone() };
+        let credential = Credential {
+            aaguid: "00000000-0000-0000-0000-000000000000".to_owned(),
+            attestation_format: "none".to_owned(),
+            transports: vec!["usb".to_owned()],
+            ..Credential::new(&parts)
+        };
+        let kept = credential.keep().unwrap();
+        let written = format!(
+            r#"{{"version":1,"rp_id":"example.org","credential_id":"-wEC","public_key":"{}","sign_count":0,"aaguid":"00000000-0000-0000-0000-000000000000","attestation_format":"none","attested":false,"user_verified":false,"backup_eligible":false,"backup_state":false,"transports":["usb"]}}"#,
+            BASE64URL_NOPAD.encode(&cose)
+        );
+        assert_eq!(std::str::from_utf8(kept.expose()).unwrap(), written);
+        assert_eq!(Credential::read(&kept).unwrap(), credential);
+        assert!(credential.key().is_ok());
+        let newer = written.replace("\"version\":1", "\"version\":2");
+        assert!(Credential::read(&SecretBytes::new(newer.into_bytes())).is_err());
+        for cut in [0, 1, 40, cose.len() - 1] {
+            assert!(CoseKey::read(&cose[..cut]).is_none(), "{cut} bytes");
+        }
+        assert!(CoseKey::read(&[&cose[..], b"\0"].concat()).is_none(), "something behind it");
+    }
+}

@@ -37,7 +37,8 @@ pub struct Challenge {
     /// When it was completed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
-    /// What the client needs to answer: for e-mail and SMS the masked `address`.
+    /// What the client needs to answer: for e-mail and SMS the masked `address`, for FIDO2 and U2F `publicKey`, the
+    /// options of `navigator.credentials.get`.
     #[schema(value_type = Option<Object>)]
     pub public_details: Option<Value>,
 }
