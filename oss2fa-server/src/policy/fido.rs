@@ -187,7 +187,7 @@ fn is_origin_below(origin: &str, rp_id: &str) -> bool {
     let Some(host) = url.domain() else { return false };
     let is_secure = url.scheme() == "https" || (url.scheme() == "http" && host == "localhost");
     let is_below = host == rp_id || host.strip_suffix(rp_id).is_some_and(|before| before.ends_with('.'));
-    is_secure && is_below && url.origin().ascii_serialization() == origin
+    is_secure && is_below && is_domain(host) && url.origin().ascii_serialization() == origin
 }
 
 #[cfg(test)]

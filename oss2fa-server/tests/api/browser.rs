@@ -45,9 +45,9 @@ impl Listening {
             .spawn()
             .expect("a Debian package is needed: run packaging/install-test-packages.sh");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut ports = lines.filter_map(|line| {
-            line.rsplit_once("on port ").and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
-        });
+        let mut ports = lines
+            .filter_map(|line| line.rsplit_once("on port ")?.1.trim_end_matches('.').parse().ok())
+            .filter(|port| *port != 0);
         let port = ports.next().expect("a port");
         // Whoever writes on must not find the pipe closed.
         std::thread::spawn(move || ports.count());

@@ -136,7 +136,7 @@ async fn a_key_is_enrolled_and_lets_its_owner_in() {
     assert_eq!(request["allowCredentials"][0]["transports"], json!(["usb"]), "{request}");
     assert_ne!(request["challenge"], asked["challenge"]);
     let right = desk.keys.get(key, &options, &json!({}));
-    assert_eq!(desk.answer(challenge, &right).await.ok()["device_pk"], who.device);
+    assert_eq!(desk.answer(challenge, &right).await.ok()["device"], who.device);
     desk.login("touch", who, json!({})).await.ok();
     assert_eq!(desk.events("accepted").len(), 2);
     let kept = desk.world.rows();
