@@ -328,9 +328,8 @@ impl Kinds {
 
     /// Those that a policy offers.
     pub fn offered(&self, policy: &Policy) -> impl Iterator<Item = Description> {
-        let offered = |kind: &&Box<dyn Kind>| {
-            policy.allows_kind(kind.description().name) && kind.offered(policy).is_ok()
-        };
-        self.0.iter().filter(offered).map(|kind| kind.description())
+        let offered =
+            |kind: &&dyn Kind| policy.allows_kind(kind.description().name) && kind.offered(policy).is_ok();
+        self.0.iter().map(|kind| &**kind).filter(offered).map(|kind| kind.description())
     }
 }
