@@ -18,6 +18,8 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
+    /// An assertion of a security key: FIDO2 or U2F.
+    Fido,
 }
 
 impl FactorKind {
@@ -29,6 +31,7 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
+            Self::Fido => "fido",
         }
     }
 
@@ -38,7 +41,7 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido => false,
         }
     }
 }
@@ -94,8 +97,9 @@ impl Verified {
         self.kind
     }
 
-    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
-    /// number of the recovery code. 0 for a code that was sent: there its challenge is spent.
+    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), the
+    /// number of the recovery code, or the signature counter (FIDO). 0 for a code that was sent: there its
+    /// challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

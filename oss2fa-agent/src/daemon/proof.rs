@@ -40,6 +40,8 @@ pub(super) fn hold(
             FactorKind::RecoveryCode => recovery(live, device, code)?,
             // Never in a store of the agent.
             FactorKind::SentCode => None,
+            // A touch, not a code.
+            FactorKind::Fido => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {

@@ -94,7 +94,7 @@ impl Store {
                         FactorKind::RecoveryCode => {
                             Some(recovery::unused(connection, device.id)?.len() as u64)
                         }
-                        FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
+                        FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode | FactorKind::Fido => None,
                     };
                     Ok((user, device, left))
                 })

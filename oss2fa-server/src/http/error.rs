@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, ToSchema};
 
+use crate::device::NotOffered;
 use crate::outside::{Clock, SECOND, System, Timestamp};
 use crate::service::refusal::Refusal;
 use crate::store::error::StoreError;
@@ -109,6 +110,12 @@ impl From<Refusal> for ApiError {
             Refusal::BadName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_name"),
             Refusal::UnknownKind => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_kind"),
             Refusal::KindNotAllowed => (StatusCode::FORBIDDEN, "kind_not_allowed"),
+            Refusal::NotOffered(NotOffered::NoRelyingParty) => (StatusCode::FORBIDDEN, "no_relying_party"),
+            Refusal::NotOffered(NotOffered::OtherRelyingParty) => {
+                (StatusCode::CONFLICT, "other_relying_party")
+            }
+            Refusal::NotOffered(NotOffered::CannotVerifyUser) => (StatusCode::FORBIDDEN, "kind_not_allowed"),
+            Refusal::Unfit(_) => (StatusCode::FORBIDDEN, "key_not_allowed"),
             Refusal::Options(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_options"),
             Refusal::NotPrepared => (StatusCode::CONFLICT, "not_prepared"),
             Refusal::Over("enrollment") => (StatusCode::CONFLICT, "enrollment_over"),
@@ -122,6 +129,7 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyDevices => (StatusCode::CONFLICT, "too_many_devices"),
             Refusal::TooManyCredentials => (StatusCode::CONFLICT, "too_many_credentials"),
             Refusal::UsedSecret => (StatusCode::CONFLICT, "used_secret"),
+            Refusal::RegisteredKey => (StatusCode::CONFLICT, "registered_key"),
             Refusal::NoMoreMessages { .. } => (StatusCode::TOO_MANY_REQUESTS, "no_more_messages"),
             Refusal::NothingToSend => (StatusCode::CONFLICT, "nothing_to_send"),
             Refusal::NotSent(_) => (StatusCode::BAD_GATEWAY, "message_not_sent"),

@@ -97,7 +97,7 @@ impl Service {
             device: new.device,
             reference: new.reference,
             fingerprint: new.context.fingerprint,
-            attempts: policy.attempts,
+            attempts: kind.attempts(policy),
             sends: policy.sends,
             expires_at: caller.now.after(policy.challenge_expiry),
         };

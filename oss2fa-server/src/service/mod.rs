@@ -168,20 +168,22 @@ impl Service {
             policy: &integration.policy,
             issuer: integration.policy.issuer.as_deref().unwrap_or(&integration.name),
             username,
+            registered: &[],
             keys,
             random: self.store.ring().random(),
             now: caller.now,
         }
     }
 
-    /// A kind that policy allows, by name.
+    /// A kind that policy offers, by name.
     fn kind(&self, caller: &Caller, name: &str) -> Result<&dyn Kind, Refusal> {
         let kind = self.kinds.named(name).ok_or(Refusal::UnknownKind)?;
-        if caller.integration.policy.allows_kind(kind.description().name) {
-            Ok(kind)
-        } else {
-            Err(Refusal::KindNotAllowed)
+        let policy = &caller.integration.policy;
+        if !policy.allows_kind(kind.description().name) {
+            return Err(Refusal::KindNotAllowed);
         }
+        kind.offered(policy)?;
+        Ok(kind)
     }
 
     async fn send(

@@ -75,7 +75,7 @@ impl Service {
                 }
                 Ok(Answered::Refused | Answered::Another(_)) => {}
                 Err(KindError::Store(error)) => return Err(error),
-                Err(KindError::Options(_)) => {}
+                Err(KindError::Options(_) | KindError::NotOffered(_)) => {}
             }
         }
         Ok(judged)

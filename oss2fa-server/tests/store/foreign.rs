@@ -21,6 +21,7 @@ use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, Ke
 use oss2fa_server::store::verbs::clients::{
     ChangeClient, ClientChange, ClientStatus, DevicesOf, FindByName, FindClient, ListClients,
 };
+use oss2fa_server::store::verbs::devices::MaterialsOf;
 use oss2fa_server::store::verbs::enrollments::{
     Completed, FindEnrollment, KeepEnrollmentStep, RefuseEnrollment,
 };
@@ -268,6 +269,16 @@ cases! {
     Tenant DevicesOf(victim, doer) {
         let devices = DevicesOf { tenant: doer.tenant, client: victim.client };
         assert_eq!(victim.store.read(devices).await.unwrap(), []);
+    }
+    Integration MaterialsOf(victim, doer) {
+        let ask = |integration| MaterialsOf {
+            tenant: doer.tenant, integration, username: name("ferris"), kinds: &["HOTP", "RecoveryCodes"],
+        };
+        let own = victim.store.read(ask(doer.integration.unwrap())).await.unwrap();
+        assert!(own.is_empty());
+        if doer.tenant != victim.own.tenant {
+            assert!(victim.store.read(ask(victim.own.integration)).await.unwrap().is_empty());
+        }
     }
     Integration ChangeClient(victim, doer) {
         for change in [

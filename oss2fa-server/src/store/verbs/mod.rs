@@ -6,7 +6,7 @@ pub mod attempts;
 pub mod challenges;
 pub mod clients;
 pub mod deliveries;
-mod devices;
+pub mod devices;
 pub mod enrollments;
 pub mod host_events;
 pub mod housekeeping;
