@@ -18,6 +18,8 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
+    /// What a YubiKey types at a touch. No device of a host makes one yet.
+    YubicoOtp,
 }
 
 impl FactorKind {
@@ -29,6 +31,7 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
+            Self::YubicoOtp => "yubico_otp",
         }
     }
 
@@ -38,7 +41,7 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode => false,
+            Self::RecoveryCode | Self::SentCode | Self::YubicoOtp => false,
         }
     }
 }
@@ -95,7 +98,8 @@ impl Verified {
     }
 
     /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
-    /// number of the recovery code. 0 for a code that was sent: there its challenge is spent.
+    /// number of the recovery code; the two counters of a YubiKey. 0 for a code that was sent: there its
+    /// challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

@@ -7,7 +7,10 @@
 pub(crate) mod generator;
 
 pub mod hotp;
+pub mod modhex;
 pub mod otp;
 pub mod recovery_code;
 pub mod sent_code;
 pub mod totp;
+pub mod yubico_otp;
+pub mod yubico_validation;

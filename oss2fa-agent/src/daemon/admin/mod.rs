@@ -281,6 +281,9 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
+            FactorKind::YubicoOtp => {
+                return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
+            }
         }
         let secret = found.secret(self.live.store.keys()).map_err(|error| unavailable(&error))?;
         let name = &subject.account.name;
@@ -324,7 +327,7 @@ impl Desk<'_> {
         let view = |device: &Device| {
             let left = match device.kind {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
-                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
+                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode | FactorKind::YubicoOtp => None,
             };
             Ok(device.view(user, left))
         };
