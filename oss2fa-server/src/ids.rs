@@ -36,6 +36,8 @@ id! {
     AdministratorId;
     /// Number of a webhook.
     WebhookId;
+    /// Number of a client of the validation protocol: the id that it sends.
+    YubicoClientId;
 }
 
 /// The server itself, in audit and keys: what belongs to no tenant.

@@ -12,10 +12,12 @@ pub mod recovery_code;
 mod sent;
 pub mod sms;
 pub mod totp;
+pub mod yubikey;
 
 use std::sync::Arc;
 
 use oss2fa_core::factor::recovery_code::StoredCode;
+use oss2fa_core::factor::yubico_otp::{PublicId, TypedOtp};
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::Random;
 use oss2fa_core::secret::{SecretBytes, SecretText};
@@ -103,6 +105,8 @@ pub struct NewDevice {
     pub next_position: u64,
     /// Keyed digests of single-use codes that are unused.
     pub codes: Vec<StoredCode>,
+    /// By what its passwords name it, where they do: there is one such device in an integration.
+    pub public_id: Option<PublicId>,
 }
 
 /// What came of an answer to an enrollment.
@@ -112,6 +116,8 @@ pub enum Enrolled {
     Device(NewDevice),
     /// One more step.
     Another(Step),
+    /// The device is proved, and to be stored, if the validation servers say that this password is right.
+    Ask(TypedOtp, NewDevice),
     /// Wrong.
     Refused,
 }
@@ -149,6 +155,8 @@ pub enum Answered {
     Verified(Verified, Spend),
     /// One more step.
     Another(Step),
+    /// Right if the validation servers say so; what they vouch for spends the position.
+    Ask(TypedOtp),
     /// Wrong.
     Refused,
 }
@@ -260,6 +268,7 @@ impl Kinds {
             Box::new(email::Email),
             Box::new(sms::Sms),
             Box::new(recovery_code::RecoveryCodes),
+            Box::new(yubikey::Yubikey),
         ]))
     }
 

@@ -8,12 +8,13 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
-use crate::ids::{ClientId, IntegrationId};
+use crate::ids::{ClientId, IntegrationId, YubicoClientId};
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {
     tokens: DefaultKeyedRateLimiter<IntegrationId>,
     apps: DefaultKeyedRateLimiter<ClientId>,
+    yubico_clients: DefaultKeyedRateLimiter<YubicoClientId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     refused: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
@@ -30,6 +31,7 @@ impl Limiter {
         Self {
             tokens: RateLimiter::keyed(quota(limits.token)),
             apps: RateLimiter::keyed(quota(limits.token)),
+            yubico_clients: RateLimiter::keyed(quota(limits.token)),
             addresses: RateLimiter::keyed(quota(limits.address)),
             refused: RateLimiter::keyed(Quota::per_minute(limits.refused_per_minute)),
             clock: DefaultClock::default(),
@@ -52,6 +54,14 @@ impl Limiter {
         self.check(&self.apps, &app)
     }
 
+    /// Counts a request of a client of the validation protocol, which has the limits of a token.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn of_yubico_client(&self, client: YubicoClientId) -> Result<(), ApiError> {
+        self.check(&self.yubico_clients, &client)
+    }
+
     /// Counts a request of an integration.
     ///
     /// # Errors
@@ -72,6 +82,7 @@ impl Limiter {
     pub fn forget(&self) {
         self.tokens.retain_recent();
         self.apps.retain_recent();
+        self.yubico_clients.retain_recent();
         self.addresses.retain_recent();
         self.refused.retain_recent();
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::{Caller, KeptStep, Service};
-use crate::device::{Enrolled, Kind, Step, Token};
+use crate::device::{Enrolled, Kind, NewDevice, Step, Token};
 use crate::ids::{ClientId, EnrollmentId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
@@ -91,8 +91,19 @@ impl Service {
         let keys = self.keys(caller).await?;
         let around = self.around(caller, &found.username, &keys);
         let state = KeptStep::unpack(kept)?.state()?;
-        match kind.enroll(&around, enrollment.0, &state, token)? {
-            Enrolled::Refused => {
+        let mut enrolled = kind.enroll(&around, enrollment.0, &state, token)?;
+        if let Enrolled::Ask(otp, device) = enrolled {
+            enrolled = match self.vouched(DeviceId(0), &otp).await? {
+                Some(verified) => {
+                    let next_position = verified.position().saturating_add(1);
+                    Enrolled::Device(NewDevice { next_position, ..device })
+                }
+                None => Enrolled::Refused,
+            };
+        }
+        match enrolled {
+            // Nothing asks twice.
+            Enrolled::Refused | Enrolled::Ask(..) => {
                 let refuse =
                     RefuseEnrollment { doer: caller.doer(""), enrollment, username: found.username.clone() };
                 match self.store.write(refuse).await? {
@@ -119,6 +130,7 @@ impl Service {
                     Completed::Barred => Err(Refusal::Inactive),
                     Completed::TooMany => Err(Refusal::TooManyDevices),
                     Completed::Used => Err(Refusal::UsedSecret),
+                    Completed::Taken => Err(Refusal::KeyTaken),
                 }
             }
         }

@@ -14,8 +14,10 @@ pub mod name;
 pub mod refusal;
 pub mod rotation;
 pub mod tenant;
+pub mod validation;
 pub mod verify;
 pub mod webhook;
+mod yubikey;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use crate::store::sql::Sql;
 use crate::store::verb::{Query, Tx};
 use crate::store::verbs::Doer;
 use crate::store::verbs::integrations::Integration;
+use crate::yubico::OtpAuthority;
 
 /// What every request works with.
 #[derive(Clone)]
@@ -46,6 +49,8 @@ pub struct Service {
     pub kinds: Kinds,
     /// Sends codes.
     pub messenger: Arc<dyn Messenger>,
+    /// Judges passwords of YubiKeys whose secrets are not here.
+    pub authority: Arc<dyn OtpAuthority>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Subject of mails with a code.

@@ -13,11 +13,16 @@ use crate::values;
 pub type Migration = (&'static str, &'static str);
 
 /// For SQLite.
-pub const SQLITE: &[Migration] = &[("0001_first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+pub const SQLITE: &[Migration] = &[
+    ("0001_first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    ("0002_yubico", include_str!("../../migrations/sqlite/0002_yubico.sql")),
+];
 
 /// For PostgreSQL.
-pub const POSTGRES: &[Migration] =
-    &[("0001_first", include_str!("../../migrations/postgres/0001_first.sql"))];
+pub const POSTGRES: &[Migration] = &[
+    ("0001_first", include_str!("../../migrations/postgres/0001_first.sql")),
+    ("0002_yubico", include_str!("../../migrations/postgres/0002_yubico.sql")),
+];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (
     name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";

@@ -12,7 +12,7 @@ use oss2fa_core::ids::DeviceId;
 use super::error::StoreError;
 use crate::ids::{
     AdministratorId, AppUuid, ChallengeId, ClientId, EnrollmentId, IntegrationId, TenantId, Username,
-    WebhookId,
+    WebhookId, YubicoClientId,
 };
 use crate::outside::Timestamp;
 
@@ -236,6 +236,7 @@ numbered!(
     ChallengeId,
     AdministratorId,
     WebhookId,
+    YubicoClientId,
     DeviceId,
     Timestamp
 );
