@@ -31,3 +31,4 @@ mod sow;
 mod tenants;
 mod trusted;
 mod world;
+mod yubikeys;
