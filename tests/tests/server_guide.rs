@@ -1,4 +1,4 @@
-//! The blocks of docs/server.md and docs/ungleich-otp.md, each page run from top to bottom as one script, with the
+//! The blocks of docs/server.md, docs/ungleich-otp.md and docs/yubico.md, each page run from top to bottom as one script, with the
 //! built server.
 #![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
@@ -18,6 +18,12 @@ fn the_guide_does_what_it_says() {
 fn the_guide_of_ungleich_otp_does_what_it_says() {
     let told = run("docs/ungleich-otp.md", 5);
     assert!(told.contains("dynamicweb"), "{told}");
+}
+
+#[test]
+fn the_guide_of_yubikeys_does_what_it_says() {
+    let told = run("docs/yubico.md", 5);
+    assert!(told.contains("vvccccccbcgu imported"), "{told}");
 }
 
 /// What a page's script says; it has at least so many blocks.

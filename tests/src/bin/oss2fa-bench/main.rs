@@ -1,6 +1,6 @@
 //! `make bench`: the promises about speed and size, measured against the peers as ratios of one run.
 //!
-//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half, `oss2fa-bench apps` a part of the latter; without
+//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half, `oss2fa-bench apps` and `yubico` parts of the latter; without
 //! a word it is both.
 //!
 //! Prints a table and writes `target/bench/results.json`. Ends with status 1 where a bound is missed;
@@ -34,9 +34,10 @@ fn main() -> ExitCode {
         Some("agent") => &[agent],
         Some("server") => &[server::measure],
         Some("apps") => &[server::measure_apps],
+        Some("yubico") => &[server::measure_yubico],
         Some(other) => {
             eprintln!(
-                "unknown half {other:?}; it is agent, server, apps (a part of server), or none for both"
+                "unknown half {other:?}; it is agent, server, apps or yubico (parts of server), or none for both"
             );
             return ExitCode::from(2);
         }

@@ -101,6 +101,14 @@ impl Instance {
         self.flawless(run(&self.target, &mut requests, &plan(seconds, pace)))
     }
 
+    /// A GET of each of these paths; a body counts that contains `words`.
+    pub(crate) fn get(&self, paths: Vec<String>, words: &str, seconds: f64) -> Outcome {
+        let expected = Expected { status: 200, contains: words.as_bytes().to_vec() };
+        let plan = Plan { expected, ..plan(seconds, Pace::Full) };
+        let mut requests = Requests::get_each(&self.head_of("/", &[]), paths);
+        self.flawless(run(&self.target, &mut requests, &plan))
+    }
+
     /// That none of these is accepted: else nothing was measured.
     pub(crate) fn refuses(&self, path: &str, bodies: Vec<String>) {
         let (count, mut requests) = (bodies.len(), Requests::post(&self.head_of(path, &[]), bodies));

@@ -8,6 +8,7 @@ mod peer;
 mod rates;
 mod stock;
 mod uses;
+mod yubico;
 
 use crate::report::Report;
 
@@ -18,6 +19,7 @@ pub(crate) fn measure(report: &mut Report) {
     eprintln!("measuring on PostgreSQL");
     rates::postgres(report);
     measure_apps(report);
+    measure_yubico(report);
     eprintln!("measuring privacyIDEA (some minutes where it is not installed yet)");
     peer::measure(report, &ours);
     eprintln!("measuring memory and the start");
@@ -27,4 +29,9 @@ pub(crate) fn measure(report: &mut Report) {
 pub(crate) fn measure_apps(report: &mut Report) {
     eprintln!("measuring the apps of ungleich-otp");
     apps::measure(report);
+}
+
+pub(crate) fn measure_yubico(report: &mut Report) {
+    eprintln!("measuring the validation protocol of Yubico");
+    yubico::measure(report);
 }
