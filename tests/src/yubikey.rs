@@ -22,13 +22,7 @@ impl Yubikey {
     #[must_use]
     pub fn new(public_id: &str, private_id: &str, key: &str) -> Self {
         let text = |text: &str| text.to_owned();
-        Self {
-            public_id: text(public_id),
-            private_id: text(private_id),
-            key: text(key),
-            session: 1,
-            used: 0,
-        }
+        Self { public_id: text(public_id), private_id: text(private_id), key: text(key), session: 1, used: 0 }
     }
 
     /// Plugged in once more.
