@@ -1,5 +1,5 @@
 //! Yubico OTP against an independent generator: the passwords were made by `ykgenerate` of Debian's libyubikey-dev.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it likes")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail where it likes")]
 #![cfg(feature = "factors")]
 
 use data_encoding::HEXLOWER;

@@ -1,11 +1,6 @@
 //! The client of the validation protocol against servers that answer by a script: every status, and answers that are
 //! late, unsigned, wrongly signed, for another question, or no answer at all. Only a right one lets in.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it likes"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail where it likes")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

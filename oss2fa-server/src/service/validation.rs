@@ -38,8 +38,11 @@ pub struct ApiClient {
 #[derive(Clone)]
 pub struct Validation {
     service: Service,
-    known: Arc<RwLock<HashMap<YubicoClientId, (Instant, Arc<ApiClient>)>>>,
+    known: Arc<RwLock<Known>>,
 }
+
+/// Clients that were looked up a moment ago, and when.
+type Known = HashMap<YubicoClientId, (Instant, Arc<ApiClient>)>;
 
 /// The parameters of a request, each once.
 pub type Parameters = BTreeMap<String, String>;
