@@ -37,9 +37,7 @@ pub(crate) fn measure(report: &mut Report) {
         let paths = paths(&client, round * MOST, MOST);
         rounds.push(instance.get(paths, "status=OK", SECONDS).per_second);
     }
-    // Else nothing was measured.
-    let spent = paths(&client, (ROUNDS - 1) * MOST, 3);
-    instance.get(spent, "status=REPLAYED_REQUEST", 0.1);
+    instance.answers_each(paths(&client, (ROUNDS - 1) * MOST, 3), "status=REPLAYED_");
     let name = "Yubico OTP, verifications a second through /wsapi/2.0/verify on SQLite";
     report.add(name, median(&mut rounds), "1/s", Bound::AtLeast(5_000.0));
     drop(instance);
