@@ -20,6 +20,8 @@ pub enum FactorKind {
     SentCode,
     /// An assertion of a security key: FIDO2 or U2F.
     Fido,
+    /// What a YubiKey types at a touch. No device of a host makes one yet.
+    YubicoOtp,
 }
 
 impl FactorKind {
@@ -32,6 +34,7 @@ impl FactorKind {
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
             Self::Fido => "fido",
+            Self::YubicoOtp => "yubico_otp",
         }
     }
 
@@ -41,7 +44,7 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode | Self::Fido => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::YubicoOtp => false,
         }
     }
 }
@@ -98,7 +101,8 @@ impl Verified {
     }
 
     /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), the
-    /// number of the recovery code, or the signature counter (FIDO). 0 for a code that was sent: there its
+    /// number of the recovery code, the signature counter (FIDO), or the two counters of a YubiKey. 0 for a code that
+    /// was sent: there its
     /// challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {

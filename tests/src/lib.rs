@@ -34,6 +34,7 @@ mod terminal;
 mod token;
 mod wire;
 mod world;
+mod yubikey;
 
 pub use agent::Agent;
 pub use built::{Built, workspace};
@@ -48,3 +49,4 @@ pub use terminal::{End, Terminal};
 pub use token::{Generator, Token, unix_time};
 pub use wire::{Dialogue, Reply, start};
 pub use world::World;
+pub use yubikey::Yubikey;

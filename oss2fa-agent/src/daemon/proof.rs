@@ -39,7 +39,7 @@ pub(super) fn hold(
         held.verified = match device.kind {
             FactorKind::RecoveryCode => recovery(live, device, code)?,
             // Never in a store of the agent.
-            FactorKind::SentCode => None,
+            FactorKind::SentCode | FactorKind::YubicoOtp => None,
             // A touch, not a code.
             FactorKind::Fido => None,
             FactorKind::Totp | FactorKind::Hotp => {

@@ -172,7 +172,7 @@ fn spend(
         // It proves no device, and has no clock to be found again.
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. }) => 0,
         // No device of a host has such codes.
-        (FactorKind::SentCode, _) => 0,
+        (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
         // Its counter has no update here yet.
         (FactorKind::Fido, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection

@@ -83,7 +83,7 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
-            FactorKind::SentCode | FactorKind::Fido => false,
+            FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => false,
         }
     }
 
@@ -96,7 +96,9 @@ impl Device {
         Ok(match self.kind {
             FactorKind::Totp => self.totp(&secret, skew).check(code, now),
             FactorKind::Hotp => self.hotp(&secret).check(code),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido => None,
+            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => {
+                None
+            }
         })
     }
 
@@ -118,7 +120,9 @@ impl Device {
                 .resync(first, second, now)
                 .map(|Resynced { verified, drift }| (verified, drift)),
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido => None,
+            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => {
+                None
+            }
         })
     }
 

@@ -9,7 +9,10 @@ pub(crate) mod generator;
 
 pub mod fido;
 pub mod hotp;
+pub mod modhex;
 pub mod otp;
 pub mod recovery_code;
 pub mod sent_code;
 pub mod totp;
+pub mod yubico_otp;
+pub mod yubico_validation;

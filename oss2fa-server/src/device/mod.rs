@@ -13,10 +13,12 @@ pub mod recovery_code;
 mod sent;
 pub mod sms;
 pub mod totp;
+pub mod yubikey;
 
 use std::sync::Arc;
 
 use oss2fa_core::factor::recovery_code::StoredCode;
+use oss2fa_core::factor::yubico_otp::{PublicId, TypedOtp};
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::Random;
 use oss2fa_core::secret::{SecretBytes, SecretText};
@@ -108,6 +110,8 @@ pub struct NewDevice {
     pub next_position: u64,
     /// Keyed digests of single-use codes that are unused.
     pub codes: Vec<StoredCode>,
+    /// By what its passwords name it, where they do: there is one such device in an integration.
+    pub public_id: Option<PublicId>,
 }
 
 /// What came of an answer to an enrollment.
@@ -119,6 +123,8 @@ pub enum Enrolled {
     Another(Step),
     /// What policy does not take, in words for its owner.
     Unfit(&'static str),
+    /// The device is proved, and to be stored, if the validation servers say that this password is right.
+    Ask(TypedOtp, NewDevice),
     /// Wrong.
     Refused,
 }
@@ -159,6 +165,8 @@ pub enum Answered {
     Verified(Verified, Spend),
     /// One more step.
     Another(Step),
+    /// Right if the validation servers say so; what they vouch for spends the position.
+    Ask(TypedOtp),
     /// Wrong.
     Refused,
 }
@@ -312,6 +320,7 @@ impl Kinds {
             Box::new(recovery_code::RecoveryCodes),
             Box::new(fido::SecurityKey(fido::Model::U2f)),
             Box::new(fido::SecurityKey(fido::Model::Fido2)),
+            Box::new(yubikey::Yubikey),
         ]))
     }
 

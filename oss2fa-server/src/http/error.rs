@@ -130,6 +130,8 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyCredentials => (StatusCode::CONFLICT, "too_many_credentials"),
             Refusal::UsedSecret => (StatusCode::CONFLICT, "used_secret"),
             Refusal::RegisteredKey => (StatusCode::CONFLICT, "registered_key"),
+            Refusal::KeyTaken => (StatusCode::CONFLICT, "key_taken"),
+            Refusal::NotValidated(_) => (StatusCode::BAD_GATEWAY, "otp_not_validated"),
             Refusal::NoMoreMessages { .. } => (StatusCode::TOO_MANY_REQUESTS, "no_more_messages"),
             Refusal::NothingToSend => (StatusCode::CONFLICT, "nothing_to_send"),
             Refusal::NotSent(_) => (StatusCode::BAD_GATEWAY, "message_not_sent"),
@@ -222,7 +224,7 @@ const ERRORS: [(&str, &str); 16] = [
     ("422", "A value that cannot be; the message says which."),
     ("429", "Too many requests or wrong tokens: wait."),
     ("500", "The server could not do this."),
-    ("502", "A code could not be sent."),
+    ("502", "A code could not be sent, or no validation server could judge one."),
     ("503", "The store does not answer, or not in time."),
 ];
 

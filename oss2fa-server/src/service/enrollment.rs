@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::decision::BindingContext;
 use super::refusal::Refusal;
 use super::{Caller, KeptStep, Service};
-use crate::device::{Enrolled, Kind, Step, Surroundings, Token};
+use crate::device::{Enrolled, Kind, NewDevice, Step, Surroundings, Token};
 use crate::ids::{ClientId, EnrollmentId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
@@ -103,8 +103,19 @@ impl Service {
         let keys = self.keys(caller).await?;
         let around = self.around(caller, &found.username, &keys);
         let state = KeptStep::unpack(kept)?.state()?;
-        match kind.enroll(&around, enrollment.0, &state, token)? {
-            Enrolled::Refused => match self.refuse(caller, &found, context).await? {
+        let mut enrolled = kind.enroll(&around, enrollment.0, &state, token)?;
+        if let Enrolled::Ask(otp, device) = enrolled {
+            enrolled = match self.vouched(DeviceId(0), &otp).await? {
+                Some(verified) => {
+                    let next_position = verified.position().saturating_add(1);
+                    Enrolled::Device(NewDevice { next_position, ..device })
+                }
+                None => Enrolled::Refused,
+            };
+        }
+        match enrolled {
+            // Nothing asks twice.
+            Enrolled::Refused | Enrolled::Ask(..) => match self.refuse(caller, &found, context).await? {
                 None => Err(Refusal::Over("enrollment")),
                 attempts_left => Err(Refusal::WrongToken { attempts_left }),
             },
@@ -132,6 +143,7 @@ impl Service {
                     Completed::TooMany => Err(Refusal::TooManyDevices),
                     Completed::Used => Err(Refusal::UsedSecret),
                     Completed::Registered => Err(Refusal::RegisteredKey),
+                    Completed::Taken => Err(Refusal::KeyTaken),
                 }
             }
         }

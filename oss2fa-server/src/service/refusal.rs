@@ -69,6 +69,12 @@ pub enum Refusal {
     /// The credential is one that the integration knows.
     #[error("this security key is enrolled here already: use another")]
     RegisteredKey,
+    /// The security key is enrolled.
+    #[error("this security key is enrolled already: remove that device first, or take another key")]
+    KeyTaken,
+    /// Nobody could say whether the password of a security key is right.
+    #[error(transparent)]
+    NotValidated(#[from] crate::yubico::NoAnswer),
     /// No more messages, or not yet.
     #[error("no other message is sent now: wait for the first to arrive, or begin anew later")]
     NoMoreMessages {

@@ -284,6 +284,9 @@ impl Desk<'_> {
             FactorKind::Fido => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
+            FactorKind::YubicoOtp => {
+                return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
+            }
         }
         let secret = found.secret(self.live.store.keys()).map_err(|error| unavailable(&error))?;
         let name = &subject.account.name;
@@ -327,7 +330,11 @@ impl Desk<'_> {
         let view = |device: &Device| {
             let left = match device.kind {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
-                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode | FactorKind::Fido => None,
+                FactorKind::Totp
+                | FactorKind::Hotp
+                | FactorKind::SentCode
+                | FactorKind::Fido
+                | FactorKind::YubicoOtp => None,
             };
             Ok(device.view(user, left))
         };

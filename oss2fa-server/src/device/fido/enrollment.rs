@@ -111,6 +111,7 @@ pub(super) fn enroll(
             counted => u64::from(counted) + 1,
         },
         codes: Vec::new(),
+        public_id: None,
     }))
 }
 

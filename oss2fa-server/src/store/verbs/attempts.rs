@@ -115,7 +115,7 @@ impl Verb for Attempt {
 
 impl Attempt {
     /// Locks, verdict, audit; the caller holds the client's row.
-    async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
+    pub(super) async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
         let locks = Locks {
             tenant: self.doer.tenant,
             tried: Tried::Client(self.client),

@@ -52,6 +52,15 @@ pub(super) async fn add_device<S: Sql>(
             )
             .await?;
     }
+    if let Some(public_id) = &new.public_id {
+        tx.sql
+            .execute(
+                "INSERT INTO yubikey (device, tenant, integration, client, public_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                values![device, tenant, doer.integration, client, public_id.as_str()],
+            )
+            .await?;
+    }
     Ok(device)
 }
 
@@ -73,6 +82,7 @@ pub(super) async fn remove_device<S: Sql>(
     if rows > 0 {
         let which = values![tenant, device];
         tx.sql.execute("DELETE FROM recovery_code WHERE tenant = ?1 AND device = ?2", which).await?;
+        tx.sql.execute("DELETE FROM yubikey WHERE tenant = ?1 AND device = ?2", which).await?;
         tx.sql
             .execute(
                 "UPDATE challenge SET status = 4, sealed = NULL

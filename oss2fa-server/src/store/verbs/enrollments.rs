@@ -7,6 +7,7 @@ use super::Doer;
 use super::challenges::{Kept, Sending};
 use super::clients::ClientStatus;
 use super::devices::{add_device, remove_device};
+use super::yubikeys::is_taken;
 use crate::device::NewDevice;
 use crate::ids::{ClientId, EnrollmentId, IntegrationId, TenantId, Username};
 use crate::outside::Timestamp;
@@ -281,6 +282,8 @@ pub enum Completed {
     Used,
     /// The integration knows this credential of a security key.
     Registered,
+    /// The key is the device of somebody already.
+    Taken,
 }
 
 impl Verb for CompleteEnrollment {
@@ -327,6 +330,11 @@ impl Verb for CompleteEnrollment {
             if self.is_used(tx, fingerprint, position).await? {
                 return Ok(Completed::Used);
             }
+        }
+        if let Some(public_id) = &self.device.public_id
+            && is_taken(tx, tenant, integration, public_id).await?
+        {
+            return Ok(Completed::Taken);
         }
         let done = tx
             .sql

@@ -20,6 +20,8 @@ pub mod state;
 pub mod tenants;
 pub mod trusted;
 pub mod webhooks;
+pub mod yubico_clients;
+pub mod yubikeys;
 
 use super::audit::Event;
 use crate::ids::{IntegrationId, TenantId};

@@ -1,6 +1,6 @@
 //! `make bench`: the promises about speed and size, measured against the peers as ratios of one run.
 //!
-//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half, `oss2fa-bench apps` and `oss2fa-bench bus` a part of
+//! `oss2fa-bench agent` and `oss2fa-bench server` measure one half, `oss2fa-bench apps`, `bus` and `yubico` a part of
 //! the latter; without a word it is both. `oss2fa-bench server small` goes through all of that half with next to
 //! nothing, to see that each part runs: it holds nothing against its bound and writes no file.
 //!
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         ["server"] => server::measure(&mut report, server::PROMISED),
         ["apps"] => server::measure_apps(&mut report, server::PROMISED),
         ["bus"] => server::measure_bus(&mut report, server::PROMISED),
+        ["yubico"] => server::measure_yubico(&mut report, server::PROMISED),
         ["server", "small"] => {
             server::measure(&mut report, server::SMALL);
             report.print();
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         }
         other => {
             eprintln!(
-                "unknown {other:?}; it is agent, server, server small, apps or bus (parts of server), or none"
+                "unknown {other:?}; it is agent, server, server small, apps, bus or yubico (parts of server), or none"
             );
             return ExitCode::from(2);
         }
