@@ -249,11 +249,12 @@ impl Verb for StoreResealed {
 }
 
 /// Everything that a key may have sealed.
-const USES: [&str; 5] = [
+const USES: [&str; 6] = [
     "SELECT 1 FROM device WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM enrollment WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM challenge WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM webhook WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
+    "SELECT 1 FROM yubico_client WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM idempotency WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
 ];
 
