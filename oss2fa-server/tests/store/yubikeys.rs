@@ -13,6 +13,7 @@ use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, ClientStatus};
 use oss2fa_server::store::verbs::enrollments::Completed;
 use oss2fa_server::store::verbs::integrations::RemoveIntegration;
+use oss2fa_server::store::verbs::keys::{KeyUse, UseOfKey};
 use oss2fa_server::store::verbs::tenants::Removed;
 use oss2fa_server::store::verbs::yubico_clients::{
     CreateYubicoClient, CreatedYubicoClient, FindYubicoClient, ListYubicoClients, RemoveYubicoClient,
@@ -60,7 +61,7 @@ fn importing(doer: Doer) -> ImportYubikey {
     ImportYubikey { doer, username: name(PUBLIC), device: secrets().device(0).unwrap() }
 }
 
-async fn imported(world: &World, store: &Store, own: Own) -> oss2fa_server::ids::ClientId {
+pub(crate) async fn imported(world: &World, store: &Store, own: Own) -> oss2fa_server::ids::ClientId {
     match store.write(importing(own.doer(world))).await.unwrap() {
         ImportedYubikey::New(client, _) => client,
         other => panic!("{other:?}"),
@@ -192,7 +193,7 @@ async fn a_key_that_was_removed_does_not_bring_its_used_passwords_back(world: &W
     assert_eq!(shown(world, store, own, 3, "third").await, "accepted");
 }
 
-async fn created(world: &World, store: &Store, own: Own) -> YubicoClient {
+pub(crate) async fn created(world: &World, store: &Store, own: Own) -> YubicoClient {
     match store.write(creating(Doer { integration: None, ..own.doer(world) }, own)).await.unwrap() {
         CreatedYubicoClient::New(client) => client,
         other => panic!("{other:?}"),
@@ -207,7 +208,11 @@ fn creating(doer: Doer, own: Own) -> CreateYubicoClient {
 async fn a_client_of_the_protocol_keeps_its_key_sealed(world: &World) {
     let store = &world.begun().await;
     let own = tenant(world, store, 1).await;
+    let key = || UseOfKey { tenant: own.tenant, version: 1 };
+    assert_eq!(store.read(key()).await.unwrap(), KeyUse::Unused);
     let made = created(world, store, own).await;
+    // The tenant's key is not to be dropped while it seals this alone.
+    assert_eq!(store.read(key()).await.unwrap(), KeyUse::Used);
     let found = store.read(FindYubicoClient(made.id)).await.unwrap().unwrap();
     assert_eq!((found.tenant, found.integration), (own.tenant, own.integration));
     assert_eq!(found.key.expose(), b"a key of twenty byte");
