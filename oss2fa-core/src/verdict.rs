@@ -18,6 +18,10 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
+    /// An assertion of a security key: FIDO2 or U2F.
+    Fido,
+    /// What a YubiKey types at a touch. No device of a host makes one yet.
+    YubicoOtp,
 }
 
 impl FactorKind {
@@ -29,6 +33,8 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
+            Self::Fido => "fido",
+            Self::YubicoOtp => "yubico_otp",
         }
     }
 
@@ -38,7 +44,7 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::YubicoOtp => false,
         }
     }
 }
@@ -94,8 +100,10 @@ impl Verified {
         self.kind
     }
 
-    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
-    /// number of the recovery code. 0 for a code that was sent: there its challenge is spent.
+    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), the
+    /// number of the recovery code, the signature counter (FIDO), or the two counters of a YubiKey. 0 for a code that
+    /// was sent: there its
+    /// challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

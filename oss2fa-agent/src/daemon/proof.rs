@@ -68,7 +68,9 @@ pub(super) fn hold(
         held.verified = match device.kind {
             FactorKind::RecoveryCode => recovery(live, device, code)?,
             // Never in a store of the agent.
-            FactorKind::SentCode => None,
+            FactorKind::SentCode | FactorKind::YubicoOtp => None,
+            // A touch, not a code.
+            FactorKind::Fido => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {

@@ -192,7 +192,9 @@ fn spend(
         // It proves no device, and has no clock to be found again.
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
         // No device of a host has such codes.
-        (FactorKind::SentCode, _) => 0,
+        (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
+        // Its counter has no update here yet.
+        (FactorKind::Fido, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

@@ -7,6 +7,7 @@ pub mod google_authenticator;
 mod local_time;
 pub mod otpauth_uris;
 pub mod users_oath;
+pub mod yubikey_csv;
 
 use std::fmt;
 

@@ -15,3 +15,4 @@ pub mod server_config;
 pub mod server_request;
 pub mod server_values;
 pub mod wire;
+pub mod yubikey;

@@ -350,6 +350,12 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
+            FactorKind::Fido => {
+                return Err(bad_request(&"the secret of a security key never leaves it"));
+            }
+            FactorKind::YubicoOtp => {
+                return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
+            }
         }
         let secret = found.secret(self.live.store.keys()).map_err(|error| unavailable(&error))?;
         let name = &subject.account.name;
@@ -396,7 +402,11 @@ impl Desk<'_> {
         let view = |device: &Device| {
             let left = match device.kind {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
-                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
+                FactorKind::Totp
+                | FactorKind::Hotp
+                | FactorKind::SentCode
+                | FactorKind::Fido
+                | FactorKind::YubicoOtp => None,
             };
             Ok(self.outside(device.view(user, left)))
         };
