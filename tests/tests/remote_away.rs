@@ -1,5 +1,9 @@
 //! A server that is away: a network that swallows packets, a server that is stopped, one that only seems away.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
 
 use std::thread;
 use std::time::{Duration, Instant};
