@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::built::workspace;
+use crate::built::{Built, workspace};
 use crate::command::Ran;
 
 /// For how long a guest may run at most, whatever becomes of its steps: on a machine that does much else, too.
@@ -135,10 +135,13 @@ struct GuestFiles {
 impl GuestFiles {
     fn find() -> Self {
         let target = workspace().join("target");
-        for needed in ["virtual-key/release/oss2fa-virtual-key", "guest/attestation/done", "peers/usbip/bin/python"] {
+        for needed in
+            ["virtual-key/release/oss2fa-virtual-key", "guest/attestation/done", "peers/usbip/bin/python"]
+        {
             let path = target.join(needed);
             assert!(path.exists(), "{} is not there: {CURE}", path.display());
         }
+        let _built = (Built::find(), Built::key_probe());
         assert!(Path::new(QEMU).exists(), "{QEMU} is not there: {CURE}");
         let (kernel, first_root) = (target.join("guest/kernel/vmlinuz"), target.join("guest/initrd"));
         for path in [&kernel, &first_root] {
@@ -161,14 +164,27 @@ impl GuestFiles {
         command.args(["-k", "5", &LONGEST.as_secs().to_string(), QEMU]);
         // Without KVM everywhere, so that it is the same everywhere.
         command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", "2048", "-smp", "2"]);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+        command.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-serial",
+            "stdio",
+        ]);
         command.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.first_root);
         command.args(["-append", &append]);
         command.args(["-fsdev", &files("root", Path::new("/"), ",readonly=on,multidevs=remap")]);
         command.args(["-device", "virtio-9p-pci,fsdev=root,mount_tag=hostroot"]);
         command.args(["-fsdev", &files("share", share, "")]);
         command.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
-        command.args(["-object", "rng-random,filename=/dev/urandom,id=rng", "-device", "virtio-rng-pci,rng=rng"]);
+        command.args([
+            "-object",
+            "rng-random,filename=/dev/urandom,id=rng",
+            "-device",
+            "virtio-rng-pci,rng=rng",
+        ]);
         command.stdin(Stdio::null());
         command
     }
