@@ -229,8 +229,8 @@ fn login(keys: &[Plugged], how: &How, files: &[&str], patience: &mut Patience<'_
         let kept: Kept = serde_json::from_slice(&fs::read(file)?)?;
         credentials.push(Credential {
             device: DeviceId(number),
-            id: HEXLOWER.decode(kept.id.as_bytes())?,
-            public_key: PublicKey::from_cose(&HEXLOWER.decode(kept.public_key.as_bytes())?)
+            id: bytes(&kept.id)?,
+            public_key: PublicKey::from_cose(&bytes(&kept.public_key)?)
                 .map_err(|error| anyhow!("{error}"))?,
             sign_count: kept.counter,
             user_id: None,
@@ -258,6 +258,10 @@ fn login(keys: &[Plugged], how: &How, files: &[&str], patience: &mut Patience<'_
         return Ok(format!("logged in user {:?} counter rose: {rose} by {file}", asserted.user()));
     }
     Err(KeyError::NoCredential.into())
+}
+
+fn bytes(hex: &str) -> anyhow::Result<Vec<u8>> {
+    HEXLOWER.decode(hex.as_bytes()).map_err(|error| anyhow!("{error}"))
 }
 
 /// What a key does that speaks U2F alone.

@@ -32,6 +32,7 @@ for step in /run/share/steps/*; do
     echo $? >"$step/status"
     echo "$begun $(cut -d ' ' -f 1 /proc/uptime)" >"$step/time"
 done
+cat /run/keys/*/log >/run/share/keys-log 2>/dev/null
 touch /run/share/done
 sync
 echo o >/proc/sysrq-trigger

@@ -19,7 +19,10 @@ make_key() {
         "$target/guest/attestation/key.bin" "$folder/memory" "$folder/finger" \
         >"$folder/ready" 2>"$folder/log" </dev/null &
     echo $! >"$folder/process"
-    wait_until grep -q ready "$folder/ready"
+    until grep -q ready "$folder/ready"; do
+        kill -0 "$(cat "$folder/process")" || { cat "$folder/log" >&2; return 1; }
+        sleep 0.05
+    done
 }
 
 # The ports of the virtual bus that are in use, one a line.

@@ -30,6 +30,8 @@ pub struct GuestRan {
     steps: Vec<(String, Ran)>,
     /// What the guest's kernel said.
     pub console: String,
+    /// What went wrong in the keys themselves.
+    pub keys: String,
     /// How long it took from the start of QEMU to its end.
     pub took: Duration,
 }
@@ -74,9 +76,10 @@ impl Guest {
             output.status.code()
         );
         assert!(!share.path().join("no-modules").exists(), "the guest's kernel has no USB: {console}");
+        let keys = fs::read_to_string(share.path().join("keys-log")).unwrap_or_default();
         let steps = self.steps.into_iter().enumerate();
         let steps = steps.map(|(number, (name, _))| (name, result(&folder(share.path(), number)))).collect();
-        GuestRan { steps, console, took }
+        GuestRan { steps, console, keys, took }
     }
 }
 
@@ -100,13 +103,17 @@ impl GuestRan {
         let shown: String = failed.iter().map(|(name, ran)| format!("\n== {name}: {ran}")).collect();
         assert!(failed.is_empty(), "{} of {} steps failed{shown}", failed.len(), self.steps.len());
     }
+}
 
-    /// A line for each step, with the seconds it took.
-    #[must_use]
-    pub fn times(&self) -> String {
-        let steps = self.steps.iter();
-        let lines = steps.map(|(name, ran)| format!("{:6.1} s  {name}\n", ran.took.as_secs_f64()));
-        format!("{}{:6.1} s  the whole guest\n", lines.collect::<String>(), self.took.as_secs_f64())
+/// All steps, each with the seconds it took and what it said.
+impl std::fmt::Display for GuestRan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, ran) in &self.steps {
+            writeln!(f, "{:6.1} s  {name}", ran.took.as_secs_f64())?;
+            ran.text().lines().try_for_each(|line| writeln!(f, "            {line}"))?;
+        }
+        self.keys.lines().try_for_each(|line| writeln!(f, "a key: {line}"))?;
+        writeln!(f, "{:6.1} s  the whole guest", self.took.as_secs_f64())
     }
 }
 
