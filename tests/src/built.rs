@@ -26,10 +26,16 @@ impl Built {
     #[must_use]
     pub fn find() -> Self {
         let release = workspace().join("target/release");
-        Self {
-            module: up_to_date(&release.join("libpam_oss2fa.so"), BUILD),
-            agent: up_to_date(&release.join("oss2fa-agent"), BUILD),
-        }
+        Self { module: up_to_date(&release.join("libpam_oss2fa.so"), BUILD), agent: Self::agent_alone() }
+    }
+
+    /// `oss2fa-agent` alone, for who needs no module.
+    ///
+    /// # Panics
+    /// Where it is absent, or older than a source it was made of.
+    #[must_use]
+    pub fn agent_alone() -> PathBuf {
+        up_to_date(&workspace().join("target/release/oss2fa-agent"), BUILD)
     }
 
     /// `oss2fa-server`: apart from the others, so that a change to it does not ask who tests those to

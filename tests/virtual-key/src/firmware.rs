@@ -128,7 +128,8 @@ impl Board {
             let (call, calls) = mpsc::channel();
             let client: ClientImplementation<'_, _, Dispatcher> =
                 ClientImplementation::new(client, Call(call), Some(&INTERRUPT));
-            let mut application = Authenticator::new(client, Conforming {}, Config::new(DEFAULT_MESSAGE_SIZE));
+            let mut application =
+                Authenticator::new(client, Conforming {}, Config::new(DEFAULT_MESSAGE_SIZE));
 
             let requests = Channel::new();
             let (requester, responder) = requests.split().expect("a new channel");
