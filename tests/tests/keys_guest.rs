@@ -2,6 +2,11 @@
 //!
 //! In one boot: programs of others vouch for the key (fido2-tools, pam_u2f in a real sudo, Yubico's), then it is
 //! our crate and our agent that speak to it, over hidraw. `make test-keys` runs this alone.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
 
 use std::time::Duration;
 
