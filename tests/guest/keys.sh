@@ -13,6 +13,7 @@ make_key() {
     mkdir -p "$folder"
     number=$(ls /run/keys | wc -l)
     echo $((3240 + number)) >"$folder/port"
+    : >"$folder/ready"
     setsid "$target/peers/usbip/bin/python" "$(dirname "${BASH_SOURCE[0]}")/device.py" \
         --port $((3240 + number)) --serial $((4200000 + number)) --secret $SECRET --touch "$folder/finger" -- \
         "$target/virtual-key/release/oss2fa-virtual-key" "$target/guest/attestation/certificate.der" \
