@@ -28,7 +28,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 .PHONY: build
 build: ## the PAM module, the agent and the server, optimised, in target/release
@@ -48,15 +48,25 @@ test: ## everything that CI checks; installs what it needs; as root on Debian 12
 	$(call step,format,cargo fmt --all --check)
 	$(call step,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
 	$(call step,the programs,$(MAKE) --no-print-directory build)
+	$(call step,the guest with a security key,tests/guest/prepare.sh)
 	$(call step,tests,$(run_tests))
 	$(call step,examples in the documentation,cargo test --doc --workspace --locked)
 	$(call step,fuzz smoke,tests/fuzz/smoke.sh)
+
+.PHONY: test-keys
+test-keys: ## the part of it with security keys alone: a guest with a kernel of its own, some three minutes
+	$(call step,Debian packages,packaging/install-test-packages.sh test)
+	$(call step,peers from PyPI,tests/peers/install.sh)
+	$(call step,the programs,$(MAKE) --no-print-directory build)
+	$(call step,the guest with a security key,tests/guest/prepare.sh)
+	$(call step,the program that drives keys,cargo build --locked -p oss2fa-agent --example key_probe)
+	$(call step,security keys,cargo test --locked -p oss2fa-tests --test keys_guest -- --show-output)
 
 # nextest where it is installed: it runs each test in a process of its own, several at once, and shows
 # the slow ones. Without it the same tests run, one program after another.
 run_tests = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --workspace --locked --no-fail-fast; \
-	else cargo test --workspace --locked --no-fail-fast --lib --bins --tests; fi
+	else cargo test --workspace --locked --no-fail-fast --lib --bins --examples --tests; fi
 
 .PHONY: bench
 bench: ## the promises about speed and size, against the peers; writes target/bench/results.json

@@ -25,10 +25,14 @@ peers="libpam-google-authenticator libpam-oath"
 # the container, the checks of the units and of what confines the agent.
 package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint podman crun
     apparmor python3-apparmor selinux-policy-dev"
+# A guest with a kernel of its own, the security key in it, and who speaks to keys there. The key's firmware
+# is built with libclang.
+guest="qemu-system-x86 busybox-static cpio kmod usbip fido2-tools pamu2fcfg libpam-u2f yubikey-personalization
+    libclang-dev"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;
-    test) wanted="$build $login $harness $server $browser $yubico $pypi $peers $package" ;;
+    test) wanted="$build $login $harness $server $browser $yubico $pypi $peers $package $guest" ;;
     *) echo "install-test-packages.sh: unknown purpose '$1'; it is 'demo' or 'test'" >&2; exit 2 ;;
 esac
 

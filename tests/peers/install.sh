@@ -25,3 +25,4 @@ install nameko-2 tests/peers/nameko/requirements-2.txt
 install nameko-3 tests/peers/nameko/requirements-3.txt
 install security-key tests/peers/security-key.txt
 install yubico tests/peers/yubico/requirements.txt
+install usbip tests/peers/usbip/requirements.txt

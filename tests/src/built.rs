@@ -26,10 +26,16 @@ impl Built {
     #[must_use]
     pub fn find() -> Self {
         let release = workspace().join("target/release");
-        Self {
-            module: up_to_date(&release.join("libpam_oss2fa.so")),
-            agent: up_to_date(&release.join("oss2fa-agent")),
-        }
+        Self { module: up_to_date(&release.join("libpam_oss2fa.so"), BUILD), agent: Self::agent_alone() }
+    }
+
+    /// `oss2fa-agent` alone, for who needs no module.
+    ///
+    /// # Panics
+    /// Where it is absent, or older than a source it was made of.
+    #[must_use]
+    pub fn agent_alone() -> PathBuf {
+        up_to_date(&workspace().join("target/release/oss2fa-agent"), BUILD)
     }
 
     /// `oss2fa-server`: apart from the others, so that a change to it does not ask who tests those to
@@ -39,12 +45,24 @@ impl Built {
     /// Where it is absent, or older than a source it was made of.
     #[must_use]
     pub fn server() -> PathBuf {
-        up_to_date(&workspace().join("target/release/oss2fa-server"))
+        up_to_date(&workspace().join("target/release/oss2fa-server"), BUILD)
+    }
+
+    /// `key_probe`: drives security keys through the product's crate. Not optimised: all of the workspace's
+    /// tests are built at once, and it with them.
+    ///
+    /// # Panics
+    /// Where it is absent, or older than a source it was made of.
+    #[must_use]
+    pub fn key_probe() -> PathBuf {
+        let cure = "run `cargo build -p oss2fa-agent --example key_probe` first";
+        up_to_date(&workspace().join("target/debug/examples/key_probe"), cure)
     }
 }
 
-fn up_to_date(built: &Path) -> PathBuf {
-    let cure = "run `make build` first (cargo build --release)";
+const BUILD: &str = "run `make build` first (cargo build --release)";
+
+fn up_to_date(built: &Path, cure: &str) -> PathBuf {
     let Ok(made) = fs::metadata(built).and_then(|data| data.modified()) else {
         panic!("{} is not there: {cure}", built.display());
     };

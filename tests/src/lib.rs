@@ -20,6 +20,7 @@
 mod agent;
 mod built;
 mod command;
+mod guest;
 mod guide;
 mod host;
 pub mod load;
@@ -40,6 +41,7 @@ mod yubikey;
 pub use agent::Agent;
 pub use built::{Built, workspace};
 pub use command::{Program, Ran};
+pub use guest::{Guest, GuestRan};
 pub use guide::{Guide, shell_guide};
 pub use host::{Factor, Host, PASSWORD, Plan};
 pub use network::Network;

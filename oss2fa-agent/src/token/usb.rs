@@ -1,7 +1,7 @@
 //! Keys on USB, through hidapi: the only file that uses it.
 
 use std::ffi::CString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -134,9 +134,13 @@ fn reason(error: &io::Error) -> TransportError {
     }
 }
 
-// The file of a key goes with it.
+// The file of a key goes with it, if a moment later than the news of it: to open it is sure, since that waits for
+// the kernel to be done with the key.
 fn gone_or_failed(path: &Path) -> TransportError {
-    if path.exists() { TransportError::Failed } else { TransportError::Gone }
+    match File::open(path) {
+        Err(error) => reason(&error),
+        Ok(_) => TransportError::Failed,
+    }
 }
 
 #[cfg(test)]
