@@ -18,6 +18,10 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
+    /// A security key, by CTAP2.
+    Fido2,
+    /// A security key, by U2F.
+    U2f,
 }
 
 impl FactorKind {
@@ -29,6 +33,8 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
+            Self::Fido2 => "fido2",
+            Self::U2f => "u2f",
         }
     }
 
@@ -38,7 +44,16 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido2 | Self::U2f => false,
+        }
+    }
+
+    /// Whether it is a security key: touched where it is plugged in, with nothing to type that proves it.
+    #[must_use]
+    pub fn is_security_key(self) -> bool {
+        match self {
+            Self::Fido2 | Self::U2f => true,
+            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode => false,
         }
     }
 }

@@ -94,7 +94,11 @@ impl Store {
                         FactorKind::RecoveryCode => {
                             Some(recovery::unused(connection, device.id)?.len() as u64)
                         }
-                        FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
+                        FactorKind::Totp
+                        | FactorKind::Hotp
+                        | FactorKind::SentCode
+                        | FactorKind::Fido2
+                        | FactorKind::U2f => None,
                     };
                     Ok((user, device, left))
                 })

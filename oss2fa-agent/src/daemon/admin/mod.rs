@@ -257,7 +257,7 @@ impl Desk<'_> {
             return self.recovery_codes_at(server, &subject, proof);
         }
         let name = subject.account.name.clone();
-        if !subject.has_otp() && matches!(self.caller, Caller::User(_)) {
+        if !subject.has_own() && matches!(self.caller, Caller::User(_)) {
             return Err(refused(
                 RefusalCode::BadRequest,
                 format!(
@@ -347,6 +347,9 @@ impl Desk<'_> {
             FactorKind::RecoveryCode => {
                 return Err(bad_request(&"recovery codes are stored hashed and cannot be exported"));
             }
+            FactorKind::Fido2 | FactorKind::U2f => {
+                return Err(bad_request(&"a security key keeps its secret to itself"));
+            }
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
@@ -396,7 +399,11 @@ impl Desk<'_> {
         let view = |device: &Device| {
             let left = match device.kind {
                 FactorKind::RecoveryCode => Some(self.live.store.unused_codes(device.id)?.len() as u64),
-                FactorKind::Totp | FactorKind::Hotp | FactorKind::SentCode => None,
+                FactorKind::Totp
+                | FactorKind::Hotp
+                | FactorKind::SentCode
+                | FactorKind::Fido2
+                | FactorKind::U2f => None,
             };
             Ok(self.outside(device.view(user, left)))
         };
