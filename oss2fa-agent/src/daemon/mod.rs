@@ -7,6 +7,9 @@ mod converse;
 mod courier;
 #[cfg(test)]
 mod fault_tests;
+mod keyring;
+#[cfg(test)]
+mod keyring_tests;
 mod live;
 mod login;
 mod peer;

@@ -29,6 +29,7 @@ use crate::privileges::{PrivilegeError, drop_to, owner_when_serving};
 use crate::server::ServerError;
 use crate::store::open::prepare_folder;
 use crate::store::{Context, Event, Store, StoreError, master_key};
+use crate::token::ports::Usb;
 
 /// What `serve` needs from outside.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
     let signals = block_signals()?;
-    let live = Arc::new(Live::new(config, store, Box::new(Nss))?);
+    let live = Arc::new(Live::new(config, store, Box::new(Nss), Arc::new(Usb))?);
     run(&live, &signals, listener, made)
 }
 

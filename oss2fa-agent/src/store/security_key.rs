@@ -170,7 +170,9 @@ fn refusal(
     }
     // WebAuthn section 7.1 step 22.
     let elsewhere: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM device WHERE fingerprint = ?1 AND status <> 'removed')")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM device WHERE fingerprint = ?1 AND status <> 'removed')",
+        )?
         .query_row([fingerprint.as_slice()], |row| row.get(0))?;
     if elsewhere {
         return Ok(Some(KeyAdded::OfAnother));

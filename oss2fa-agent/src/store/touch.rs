@@ -134,7 +134,9 @@ fn raise(
 // The counter was right when the answer was looked at: another login was faster, or the device is gone.
 fn outrun(connection: &Connection, account: AccountId, asserted: &Asserted) -> Result<Refusal, StoreError> {
     let next: Option<i64> = connection
-        .prepare_cached("SELECT next_position FROM device WHERE id = ?1 AND account = ?2 AND status = 'active'")?
+        .prepare_cached(
+            "SELECT next_position FROM device WHERE id = ?1 AND account = ?2 AND status = 'active'",
+        )?
         .query_row(params![asserted.device().0, account.0], |row| row.get(0))
         .optional()?;
     Ok(match next.map(|next| u32::try_from(next - 1)) {
