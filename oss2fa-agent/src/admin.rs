@@ -181,6 +181,16 @@ pub enum KeyKind {
     U2f,
 }
 
+/// How a security key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAlgorithm {
+    /// ECDSA on P-256: both coordinates.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
 impl From<KeyKind> for FactorKind {
     fn from(kind: KeyKind) -> Self {
         match kind {
@@ -274,6 +284,21 @@ pub enum Imported {
         next_position: u64,
         /// How far the device's clock is ahead, in steps.
         drift: i64,
+    },
+    /// A security key.
+    SecurityKey {
+        /// Which protocol has made its credential.
+        kind: KeyKind,
+        /// The credential's id, in hexadecimal.
+        id: String,
+        /// Its public key, in hexadecimal.
+        public_key: String,
+        /// How it signs.
+        algorithm: KeyAlgorithm,
+        /// For whom it was made.
+        rp_id: String,
+        /// Whether each login asks the key to verify its user.
+        pin: bool,
     },
     /// Scratch codes, single use.
     ScratchCodes {

@@ -180,14 +180,14 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 2 | unenroled = "deny"
   | ^^^^^^^^^
-unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `service`
+unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `user_verification`, `service`
 "#);
     insta::assert_snapshot!(refusal("[polciy]\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 1, column 2
   |
 1 | [polciy]
   |  ^^^^^^
-unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `server`
+unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `keys`, `server`
 ");
     insta::assert_snapshot!(refusal("[policy]\nunenrolled = deny\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 2, column 14

@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_core::verdict::FactorKind;
-use oss2fa_ctap::auth_data::Aaguid;
+use oss2fa_ctap::auth_data::{Aaguid, MAX_CREDENTIAL_ID};
 use oss2fa_ctap::cose::PublicKey;
 use oss2fa_ctap::verify::{self, Enrolled, RpId, UserVerification};
 use rusqlite::{Connection, params};
@@ -22,7 +22,8 @@ use super::device::{self, AccountId, Device, Vouched, mark_enrolled};
 use super::error::StoreError;
 use super::keys::Keys;
 use super::verbs::has_room;
-use crate::admin::DeviceStatus;
+use crate::admin::{DeviceStatus, Imported, KeyAlgorithm};
+use crate::outside::Random;
 
 /// A credential of a security key.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,22 @@ pub enum KeyAdded {
     TooMany,
 }
 
+impl KeyAdded {
+    /// For whoever wanted it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Added(_) => "the security key was added",
+            Self::AlreadyThere(_) => "this security key is enrolled already",
+            Self::OfAnother => "this credential belongs to somebody else here",
+            Self::NotVouched => {
+                "the user has got another device meanwhile: enrol the key again, with a code of it"
+            }
+            Self::TooMany => "the user has too many devices: remove one",
+        }
+    }
+}
+
 /// A key to be added.
 #[derive(Debug)]
 pub struct NewKey {
@@ -97,21 +114,67 @@ impl Store {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
         self.writer.run(move |connection, events| {
             let account = device::account_for(connection, &user)?;
-            if let Some(refused) = refusal(connection, &keys, account, &new, context.now)? {
-                return Ok(refused);
+            let added = add(connection, &keys, random.as_ref(), account, &new, context.now)?;
+            if let KeyAdded::Added(id) = added {
+                let detail = format!("{} device={id}", new.kind);
+                append(connection, &keys, events, &context, new.event, &detail)?;
             }
-            let id = insert(connection, &keys, account, &new, context.now)?;
-            let plain = SecretBytes::new(spelled(&new.credential)?);
-            let sealed = keys.seal(&plain, &associated(id, account, new.kind), random.as_ref())?;
-            connection
-                .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-                .execute(params![id.0, sealed])?;
-            mark_enrolled(connection, account, context.now)?;
-            let detail = format!("{} device={id}", new.kind);
-            append(connection, &keys, events, &context, new.event, &detail)?;
-            Ok(KeyAdded::Added(id))
+            Ok(added)
         })
     }
+}
+
+/// Adds a key within the caller's transaction.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub(super) fn add(
+    connection: &Connection,
+    keys: &Keys,
+    random: &dyn Random,
+    account: AccountId,
+    new: &NewKey,
+    now: u64,
+) -> Result<KeyAdded, StoreError> {
+    if let Some(refused) = refusal(connection, keys, account, new, now)? {
+        return Ok(refused);
+    }
+    let id = insert(connection, keys, account, new, now)?;
+    let plain = SecretBytes::new(spelled(&new.credential)?);
+    let sealed = keys.seal(&plain, &associated(id, account, new.kind), random)?;
+    connection
+        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
+        .execute(params![id.0, sealed])?;
+    mark_enrolled(connection, account, now)?;
+    Ok(KeyAdded::Added(id))
+}
+
+/// A key that another system knows, where what it says of it can be one.
+pub(super) fn imported(name: &DeviceName, what: &Imported) -> Option<NewKey> {
+    let Imported::SecurityKey { kind, id, public_key, algorithm, rp_id, pin } = what else { return None };
+    let bytes = |text: &str| HEXLOWER.decode(text.as_bytes()).ok();
+    let (id, public_key) = (bytes(id)?, bytes(public_key)?);
+    let public_key = match algorithm {
+        KeyAlgorithm::Es256 => PublicKey::from_point(&[&[4], public_key.as_slice()].concat()).ok()?,
+        KeyAlgorithm::EdDsa => PublicKey::from_ed25519(&public_key).ok()?,
+    };
+    let credential = Credential {
+        id: Some(id).filter(|id| !id.is_empty() && id.len() <= MAX_CREDENTIAL_ID)?,
+        public_key,
+        rp: RpId::new(rp_id).ok()?,
+        user_id: None,
+        aaguid: Aaguid::NONE,
+        verification: if *pin { UserVerification::Required } else { UserVerification::NotAsked },
+    };
+    Some(NewKey {
+        kind: FactorKind::from(*kind),
+        name: name.clone(),
+        credential,
+        // The other system does not keep it.
+        sign_count: 0,
+        vouched: Vouched::Yes,
+        event: Event::Imported,
+    })
 }
 
 impl Device {

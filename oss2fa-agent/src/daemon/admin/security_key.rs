@@ -219,16 +219,7 @@ impl Desk<'_> {
         let added = self.live.store.add_key(self.context(&user), user.clone(), new);
         match added.map_err(|error| unavailable(&error))? {
             KeyAdded::Added(id) => Ok(self.shown(user.as_str(), id)?),
-            KeyAdded::AlreadyThere(_) => Err(bad_request(&KeyError::AlreadyEnrolled).into()),
-            KeyAdded::OfAnother => Err(bad_request(&"this credential belongs to somebody else").into()),
-            KeyAdded::NotVouched => Err(bad_request(&format!(
-                "{user} has got another device meanwhile: enrol the key again, with a code of it"
-            ))
-            .into()),
-            KeyAdded::TooMany => Err(bad_request(&format!(
-                "{user} has too many devices. Remove one: oss2fa-agent list --user {user}"
-            ))
-            .into()),
+            refused => Err(bad_request(&refused.words()).into()),
         }
     }
 }

@@ -104,6 +104,13 @@ impl Inside {
         (id.to_vec(), PublicKey::from_point(point.as_bytes()).unwrap())
     }
 
+    /// A credential for another program, as that writes it down: id and coordinates in hexadecimal.
+    pub(crate) fn made_for(&mut self, rp: &str) -> (String, String) {
+        let (id, public_key) = self.make(Sha256::digest(rp.as_bytes()).into(), b"");
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        (hex(&id), hex(&public_key_point(&public_key)[1..]))
+    }
+
     fn has(&self, id: &[u8], rp_hash: &[u8]) -> bool {
         self.credentials.iter().any(|(known, of, _)| known == id && of == rp_hash)
     }
