@@ -471,20 +471,19 @@ fn a_kind_that_policy_does_not_list_does_not_count() {
 }
 
 #[test]
-fn from_touch_to_verdict_the_agent_takes_milliseconds() {
+fn from_the_keys_answer_to_the_verdict_the_agent_takes_milliseconds() {
     let host = host("");
     let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);
     let mut took: Vec<Duration> = (0..20)
         .map(|_| {
             key.touch();
-            let begun = Instant::now();
             assert_eq!(host.login(&[]).outcome, Some(Outcome::Verified));
-            begun.elapsed()
+            key.inside().answered_at.unwrap().elapsed()
         })
         .collect();
     took.sort();
-    eprintln!("touch to verdict: median {:?}, slowest {:?}", took[10], took[19]);
-    assert!(took[10] < Duration::from_millis(250), "{took:?}");
+    // `make bench` has the figure of the optimised program, which is another one.
+    assert!(took[10] < Duration::from_millis(100), "{took:?}");
 }
 
 #[test]

@@ -22,4 +22,4 @@ mod start;
 mod syslog;
 mod workers;
 
-pub use start::{ServeError, ServeOptions, serve};
+pub use start::{ServeError, ServeOptions, serve, serve_with};

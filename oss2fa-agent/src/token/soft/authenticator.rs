@@ -1,6 +1,7 @@
 //! What goes on inside a key of software.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use aes::cipher::{Block, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use oss2fa_ctap::cbor::{self, Value};
@@ -40,6 +41,8 @@ pub(crate) struct Inside {
     pub(crate) open: usize,
     pub(crate) blinking: usize,
     pub(crate) cancelled: usize,
+    /// When it last answered after a touch.
+    pub(crate) answered_at: Option<Instant>,
     /// The signature counter, and by how much it goes up.
     pub(crate) count: u32,
     pub(crate) step: u32,
@@ -63,6 +66,7 @@ impl SoftKey {
             open: 0,
             blinking: 0,
             cancelled: 0,
+            answered_at: None,
             count: 0,
             step: 1,
             tries_left: 8,

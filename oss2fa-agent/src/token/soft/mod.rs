@@ -129,6 +129,7 @@ impl HidTransport for Wire {
                 let request = self.pending.take().unwrap_or_default();
                 let answer = self.key.inside().ctap2(&request);
                 self.answer(CHANNEL, Command::CBOR, &answer);
+                self.key.inside().answered_at = Some(Instant::now());
                 continue;
             }
             if Instant::now() >= deadline {
