@@ -104,8 +104,8 @@ fn credential(line: usize, user: &str, text: &str) -> Result<ImportedKey, &'stat
         .filter(|id| (1..=MAX_ID).contains(&id.len()))
         .ok_or("the id of a credential is not base64 of 1 to 1023 bytes")?;
     let (made_by, public_key, options) = match parts.next() {
-        None => (MadeBy::U2f, point(HEXLOWER_PERMISSIVE.decode(key.as_bytes()).ok()), ""),
-        Some("es256") => (MadeBy::Fido2, point(base64(key)), parts.next().unwrap_or_default()),
+        None => (MadeBy::U2f, whole_point(HEXLOWER_PERMISSIVE.decode(key.as_bytes()).ok()), ""),
+        Some("es256") => (MadeBy::Fido2, coordinates(base64(key)), parts.next().unwrap_or_default()),
         Some("eddsa") => {
             let bytes = base64(key).and_then(|bytes| bytes.try_into().ok());
             (MadeBy::Fido2, bytes.map(PublicKeyBytes::EdDsa), parts.next().unwrap_or_default())
@@ -130,14 +130,16 @@ fn asks(options: &str) -> Result<Asks, &'static str> {
     Ok(asks)
 }
 
-// Coordinates with or without the byte that says that both follow.
-fn point(bytes: Option<Vec<u8>>) -> Option<PublicKeyBytes> {
-    let bytes = bytes?;
-    let coordinates = match bytes.split_first() {
-        Some((4, rest)) if bytes.len() == 65 => rest,
-        _ => bytes.as_slice(),
-    };
-    coordinates.try_into().ok().map(PublicKeyBytes::Es256)
+fn coordinates(bytes: Option<Vec<u8>>) -> Option<PublicKeyBytes> {
+    bytes?.try_into().ok().map(PublicKeyBytes::Es256)
+}
+
+// Before its coordinates it says by a byte that both follow.
+fn whole_point(bytes: Option<Vec<u8>>) -> Option<PublicKeyBytes> {
+    match bytes?.split_first() {
+        Some((4, rest)) => coordinates(Some(rest.to_vec())),
+        _ => None,
+    }
 }
 
 // Of files or of URLs, padded or not.
