@@ -518,7 +518,7 @@ const WAITS: u8 = 2;
 
 const TOUCH: &str = "Touch your security key.";
 const TOUCH_OR_WAIT: &str = "Touch your security key, or wait to be asked for a code.";
-const PLUG_IN: &str = "Plug in your security key.";
+const PLUG_IN: &str = "Have your security key plugged in.";
 const ENTER_OR_CODE: &str = "Press Enter and touch your security key, or type a code.";
 const ENTER_AND_TOUCH: &str = "Press Enter, and touch your security key: ";
 

@@ -196,7 +196,7 @@ fn a_key_of_fido2_is_enrolled_and_lets_its_owner_in_with_a_touch() {
         key.touch();
         let ended = host.login(&[]);
         assert_eq!(ended.outcome, Some(Outcome::Verified));
-        assert_eq!(ended.told[0], "Plug in your security key.");
+        assert_eq!(ended.told[0], "Have your security key plugged in.");
         assert!(ended.prompts.is_empty());
     }
     assert_eq!(host.newest().event, "accepted");
@@ -286,6 +286,15 @@ fn one_more_key_needs_a_code_and_the_first_does_not() {
     let caller = Caller::User(UID);
     key.touch();
     assert!(matches!(host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1, Response::Device(_)));
+    // No code can come of a key: only root stands behind one more.
+    match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
+        Response::Refused(refused) => {
+            assert_eq!(refused.code, RefusalCode::NotAllowed);
+            assert!(refused.message.contains("root can do it"), "{refused:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    host.with_codes("ferris");
     match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
         Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::ProofNeeded),
         other => panic!("{other:?}"),
