@@ -221,10 +221,10 @@ fn the_words_of_an_enrolment_say_what_to_do() {
     host.hub.plug_in("one", &key);
     thread::scope(|scope| {
         scope.spawn(|| {
-            while key.inside().blinking == 0 {
+            // By the second time the first was heard.
+            while key.inside().reminded < 2 {
                 thread::sleep(Duration::from_millis(1));
             }
-            thread::sleep(Duration::from_millis(50));
             key.touch();
         });
         let (said, ended) = host.enroll_as(Caller::Root, key_of("ferris", KeyKind::Fido2), &[]);

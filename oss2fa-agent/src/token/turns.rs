@@ -39,11 +39,15 @@ impl Turns {
     pub(super) fn wait(&self, path: &Path, deadline: Instant, wanted: &dyn Fn() -> Go) -> Option<Turn> {
         let turn = self.stand(path);
         let mut waiting = self.lock();
-        while waiting.lines.get(path).and_then(VecDeque::front) != Some(&turn.number) {
+        loop {
+            // Asked first: whoever comes late must not make a key blink that nobody waits for.
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || wanted() == Go::Cancel {
                 drop(waiting);
                 return None;
+            }
+            if waiting.lines.get(path).and_then(VecDeque::front) == Some(&turn.number) {
+                break;
             }
             let look = self.0.moved.wait_timeout(waiting, left.min(LOOK));
             waiting = look.unwrap_or_else(PoisonError::into_inner).0;

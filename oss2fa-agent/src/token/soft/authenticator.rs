@@ -41,6 +41,8 @@ pub(crate) struct Inside {
     pub(crate) open: usize,
     pub(crate) blinking: usize,
     pub(crate) cancelled: usize,
+    /// How often it said that it waits for a touch.
+    pub(crate) reminded: usize,
     /// When it last answered after a touch.
     pub(crate) answered_at: Option<Instant>,
     /// The signature counter, and by how much it goes up.
@@ -66,6 +68,7 @@ impl SoftKey {
             open: 0,
             blinking: 0,
             cancelled: 0,
+            reminded: 0,
             answered_at: None,
             count: 0,
             step: 1,

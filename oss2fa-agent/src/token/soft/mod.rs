@@ -138,6 +138,7 @@ impl HidTransport for Wire {
             if begun.elapsed() > TICK * 5 {
                 if self.pending.is_some() {
                     self.answer(CHANNEL, Command::KEEPALIVE, &[2]);
+                    self.key.inside().reminded += 1;
                     continue;
                 }
                 return Ok(Read::Quiet);
