@@ -110,7 +110,7 @@ fn whoever_leaves_stops_the_wait_at_once_and_the_key_with_it() {
     let reached = world.bus.reach(&touched(), Instant::now() + SOON, Without::Wait, &mut leaves);
     assert_eq!((reached, signs), (Reached::Left, 1));
     until(|| key.inside().cancelled == 1 && key.inside().open == 0);
-    assert!(left_at.elapsed() < Duration::from_millis(500), "{:?}", left_at.elapsed());
+    assert!(left_at.elapsed() < Duration::from_secs(2), "{:?}", left_at.elapsed());
 }
 
 #[test]
