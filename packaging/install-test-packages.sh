@@ -13,6 +13,10 @@ login="openssh-server openssh-client sudo iproute2 oathtool curl expect python3 
 harness="pamtester libpam-wrapper iptables strace zbar-tools qrencode faketime gdb"
 # What stands around the server: its callers, its other store, who takes its mail, the broker of its bus.
 server="jq openssl postgresql python3-aiosmtpd python3-requests rabbitmq-server"
+# A browser with a security key, and what drives it.
+browser="chromium chromium-driver"
+# What makes the passwords of YubiKeys, and who has them validated.
+yubico="libyubikey-dev libpam-yubico libykclient-dev"
 # To install the peers that come from PyPI (tests/peers/install.sh).
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
@@ -24,7 +28,7 @@ package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;
-    test) wanted="$build $login $harness $server $pypi $peers $package" ;;
+    test) wanted="$build $login $harness $server $browser $yubico $pypi $peers $package" ;;
     *) echo "install-test-packages.sh: unknown purpose '$1'; it is 'demo' or 'test'" >&2; exit 2 ;;
 esac
 

@@ -18,10 +18,14 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
-    /// A security key, by CTAP2.
+    /// An assertion of a security key, FIDO2 or U2F, as a server takes it.
+    Fido,
+    /// A security key of a host, by CTAP2.
     Fido2,
-    /// A security key, by U2F.
+    /// A security key of a host, by U2F.
     U2f,
+    /// What a YubiKey types at a touch. No device of a host makes one yet.
+    YubicoOtp,
 }
 
 impl FactorKind {
@@ -33,8 +37,10 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
+            Self::Fido => "fido",
             Self::Fido2 => "fido2",
             Self::U2f => "u2f",
+            Self::YubicoOtp => "yubico_otp",
         }
     }
 
@@ -44,7 +50,9 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode | Self::Fido2 | Self::U2f => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::Fido2 | Self::U2f | Self::YubicoOtp => {
+                false
+            }
         }
     }
 
@@ -52,8 +60,8 @@ impl FactorKind {
     #[must_use]
     pub fn is_security_key(self) -> bool {
         match self {
-            Self::Fido2 | Self::U2f => true,
-            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode => false,
+            Self::Fido | Self::Fido2 | Self::U2f => true,
+            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp => false,
         }
     }
 }
@@ -109,8 +117,10 @@ impl Verified {
         self.kind
     }
 
-    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), or the
-    /// number of the recovery code. 0 for a code that was sent: there its challenge is spent.
+    /// What must be spent: the time step (TOTP, in periods since 1970), the counter (HOTP), the
+    /// number of the recovery code, the signature counter (FIDO), or the two counters of a YubiKey. 0 for a code that
+    /// was sent: there its
+    /// challenge is spent.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

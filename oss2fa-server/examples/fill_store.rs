@@ -108,6 +108,7 @@ impl Fill {
         let secret = BASE32_NOPAD.encode(secret.get(..20).unwrap_or_default());
         let (kinds, policy, keys) = (Kinds::all(), Policy::default(), tx.keys(self.tenant).await?);
         let around = Surroundings {
+            registered: &[],
             policy: &policy,
             issuer: "bench",
             username,

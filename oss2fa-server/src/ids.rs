@@ -39,6 +39,8 @@ id! {
     WebhookId;
     /// Number of an offline credential.
     CredentialId;
+    /// Number of a client of the validation protocol: the id that it sends.
+    YubicoClientId;
 }
 
 /// The server itself, in audit and keys: what belongs to no tenant.

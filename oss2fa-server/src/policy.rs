@@ -1,9 +1,13 @@
 //! What an integration asks of its clients. Stored with the integration; every key has a default.
 
+pub mod fido;
+
 use ipnet::IpNet;
 use oss2fa_core::ids::DeviceName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use self::fido::FidoPolicy;
 
 /// The rules of one integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +49,8 @@ pub struct Policy {
     pub trusted_device_days: u32,
     /// Who may change clients and their devices.
     pub clients_managed_by: ManagedBy,
+    /// What is asked of security keys.
+    pub fido: FidoPolicy,
 }
 
 /// When wrong answers lock, and for how long.
@@ -113,6 +119,7 @@ impl Default for Policy {
             disclosure: Disclosure::Told,
             trusted_device_days: 0,
             clients_managed_by: ManagedBy::Integration,
+            fido: FidoPolicy::default(),
         }
     }
 }
@@ -188,6 +195,7 @@ impl Policy {
                 (format!("{issuer:?}"), "1 to 64 bytes, without a colon and characters that cannot be seen");
             return Err(BadPolicy { key: "issuer", value, allowed });
         }
+        self.fido.check()?;
         Ok(self)
     }
 

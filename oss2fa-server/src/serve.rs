@@ -28,11 +28,13 @@ use crate::open::{First, open};
 use crate::outside::Clock;
 use crate::service::Service;
 use crate::service::apps::Apps;
+use crate::service::validation::Validation;
 use crate::store::Store;
 use crate::store::verbs::Page;
 use crate::store::verbs::integrations::ListIntegrations;
 use crate::store::verbs::tenants::ListTenants;
 use crate::webhook::{self, Timing};
+use crate::yubico::{self, OtpAuthority, ValidationServers};
 
 /// The version of the API that the banner names.
 const VERSION: &str = "1.0";
@@ -142,12 +144,17 @@ pub fn app(
     random: Arc<dyn Random>,
 ) -> anyhow::Result<App> {
     let ids = Arc::new(RequestIds::new(&*random)?);
+    let authority: Arc<dyn OtpAuthority> = match &config.yubico {
+        Some(section) => Arc::new(ValidationServers::configured(section, Arc::clone(&random))?),
+        None => Arc::new(yubico::Nobody),
+    };
     let delivery = Delivery::configured(config, Arc::clone(&clock), random)?;
     let subject = config.smtp.as_ref().map_or(SUBJECT, |smtp: &SmtpConfig| smtp.subject.as_str());
     let service = Service {
         store,
         kinds: Kinds::all(),
         messenger: Arc::new(delivery),
+        authority,
         clock,
         mail_subject: subject.into(),
     };
@@ -160,6 +167,7 @@ pub fn app(
         ids,
     };
     let apps = config.ungleich_otp.as_ref().map(|section| Apps::new(service.clone(), section));
+    let validation = Validation::new(service.clone());
     Ok(App::new(Parts {
         service,
         limiter: Limiter::new(&config.limits),
@@ -170,6 +178,7 @@ pub fn app(
         recognised: Recognised::default(),
         operations,
         apps,
+        validation,
     }))
 }
 

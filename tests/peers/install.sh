@@ -23,3 +23,5 @@ install() {
 install schemathesis tests/peers/requirements.txt
 install nameko-2 tests/peers/nameko/requirements-2.txt
 install nameko-3 tests/peers/nameko/requirements-3.txt
+install security-key tests/peers/security-key.txt
+install yubico tests/peers/yubico/requirements.txt

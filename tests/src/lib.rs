@@ -35,6 +35,7 @@ mod terminal;
 mod token;
 mod wire;
 mod world;
+mod yubikey;
 
 pub use agent::Agent;
 pub use built::{Built, workspace};
@@ -50,3 +51,4 @@ pub use terminal::{End, Terminal};
 pub use token::{Generator, Token, unix_time};
 pub use wire::{Dialogue, Reply, start};
 pub use world::World;
+pub use yubikey::Yubikey;

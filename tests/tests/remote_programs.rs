@@ -35,6 +35,9 @@ fn plan(server: &Server) -> Plan {
         .set("server.timeout", TIMEOUT)
 }
 
+/// A login with a code.
+type Way<'a> = &'a dyn Fn(&str) -> End;
+
 /// Whether `id -un` has said this name.
 fn says(end: &End, name: &str) -> bool {
     end.rest.lines().any(|line| line.trim() == name)
@@ -54,7 +57,7 @@ fn sshd_sudo_and_su_take_a_code_of_the_server_once() {
     };
     let sudo = |code: &str| run(&["/usr/bin/sudo", "-k", "id", "-un"], "ferris", code);
     let su = |code: &str| run(&["/usr/bin/su", "ferris", "-c", "id -un"], "gopher", code);
-    let ways: [(&dyn Fn(&str) -> End, &str); 3] = [(&ssh, "ferris"), (&sudo, "root"), (&su, "ferris")];
+    let ways: [(Way<'_>, &str); 3] = [(&ssh, "ferris"), (&sudo, "root"), (&su, "ferris")];
     for (log_in, becomes) in ways {
         let code = token.next_code();
         let end = log_in(&code);

@@ -1,5 +1,6 @@
-//! The blocks of docs/server.md, docs/three-servers.md and docs/ungleich-otp.md, each page run from top to bottom as one
-//! script, with the built server. What the last has in Python and TOML is run by server_bus.rs, with a broker.
+//! The blocks of docs/server.md, docs/three-servers.md, docs/ungleich-otp.md and docs/yubico.md, each page run from top
+//! to bottom as one script, with the built server. What the third has in Python and TOML is run by server_bus.rs, with a
+//! broker.
 #![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use std::net::TcpListener;
@@ -17,6 +18,12 @@ fn the_guide_does_what_it_says() {
 fn the_guide_of_ungleich_otp_does_what_it_says() {
     let told = run("docs/ungleich-otp.md", 5, &["toml", "python"], &[("8300", free_port())]);
     assert!(told.contains("dynamicweb"), "{told}");
+}
+
+#[test]
+fn the_guide_of_yubikeys_does_what_it_says() {
+    let told = run("docs/yubico.md", 5, &[], &[("8300", free_port())]);
+    assert!(told.contains("vvccccccbcgu imported"), "{told}");
 }
 
 #[test]

@@ -67,8 +67,10 @@ pub(super) fn hold(
         }
         held.verified = match device.kind {
             FactorKind::RecoveryCode => recovery(live, device, code)?,
-            // Never in a store of the agent; and what proves a security key is not typed.
-            FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f => None,
+            // Never in a store of the agent.
+            FactorKind::SentCode | FactorKind::YubicoOtp => None,
+            // A touch, not a code.
+            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {

@@ -196,8 +196,10 @@ fn spend(
         }
         // It proves no device, and has no clock to be found again.
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
-        // No device of a host has such codes, and no code is a security key's: those go by their touch.
-        (FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f, _) => 0,
+        // No device of a host has such codes.
+        (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
+        // No code is a security key's: those go by their touch.
+        (FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

@@ -99,7 +99,11 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
-            FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f => false,
+            FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => false,
         }
     }
 
@@ -112,7 +116,12 @@ impl Device {
         Ok(match self.kind {
             FactorKind::Totp => self.totp(&secret, skew).check(code, now),
             FactorKind::Hotp => self.hotp(&secret).check(code),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f => None,
+            FactorKind::RecoveryCode
+            | FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => None,
         })
     }
 
@@ -134,7 +143,12 @@ impl Device {
                 .resync(first, second, now)
                 .map(|Resynced { verified, drift }| (verified, drift)),
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f => None,
+            FactorKind::RecoveryCode
+            | FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => None,
         })
     }
 

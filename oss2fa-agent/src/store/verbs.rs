@@ -98,8 +98,10 @@ impl Store {
                         FactorKind::Totp
                         | FactorKind::Hotp
                         | FactorKind::SentCode
+                        | FactorKind::Fido
                         | FactorKind::Fido2
-                        | FactorKind::U2f => None,
+                        | FactorKind::U2f
+                        | FactorKind::YubicoOtp => None,
                     };
                     Ok((user, device, left))
                 })

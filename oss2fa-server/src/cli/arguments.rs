@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Context, Form};
 use super::failure::Failure;
 use super::{
-    admin, app, audit, backup, check_config, client, completions, integration, key, man, serve, store, tenant,
+    admin, app, audit, backup, check_config, client, completions, import, integration, key, man, serve,
+    store, tenant, yubico_client,
 };
 use crate::config::{Config, ConfigError, Overrides};
 
@@ -80,6 +81,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     App(app::App),
     #[command(subcommand)]
+    YubicoClient(yubico_client::YubicoClient),
+    #[command(subcommand)]
+    Import(import::Import),
+    #[command(subcommand)]
     Admin(admin::Admin),
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -102,6 +107,8 @@ impl Command {
             Self::Integration(command) => command.run(context),
             Self::Client(command) => command.run(context),
             Self::App(command) => command.run(context),
+            Self::YubicoClient(command) => command.run(context),
+            Self::Import(command) => command.run(context),
             Self::Admin(command) => command.run(context),
             Self::Audit(command) => command.run(context),
             Self::Key(command) => command.run(context),

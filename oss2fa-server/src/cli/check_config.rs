@@ -13,6 +13,7 @@ use crate::keys::{MasterKeySource, MasterKeys};
 use crate::listen::{CertificateResolver, PairFiles};
 use crate::message::Delivery;
 use crate::open::key_source;
+use crate::yubico::ValidationServers;
 
 /// Check the configuration, with the password, key and certificate files that it names
 ///
@@ -35,6 +36,10 @@ impl CheckConfig {
         let environment = context.environment;
         Delivery::configured(&config, Arc::clone(&environment.clock), Arc::clone(&environment.random))
             .map_err(|error| bad(error.to_string()))?;
+        if let Some(section) = &config.yubico {
+            ValidationServers::configured(section, Arc::clone(&environment.random))
+                .map_err(|error| bad(error.to_string()))?;
+        }
         check_tls(&config, &mut warnings).map_err(bad)?;
         check_key(context, &config, &mut warnings).map_err(bad)?;
         look_closer(&config, &mut warnings);

@@ -18,6 +18,7 @@ mod credentials;
 mod date;
 mod dotted;
 mod failure;
+mod import;
 mod integration;
 mod key;
 mod man;
@@ -30,6 +31,7 @@ mod store_copy;
 mod table;
 mod target;
 mod tenant;
+mod yubico_client;
 
 use std::ffi::OsString;
 

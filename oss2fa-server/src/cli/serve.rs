@@ -53,6 +53,10 @@ fn begin_log(config: LogConfig) {
         .with_default(config.level.min(Level::WARN))
         // What it has to say, `bus` says once and in other words.
         .with_target("lapin", LevelFilter::OFF)
+        // What a client sent would stand in it; `device::fido` says why an answer was refused.
+        .with_target("webauthn_rs", LevelFilter::OFF)
+        .with_target("webauthn_attestation_ca", LevelFilter::OFF)
+        .with_target("crypto_glue", LevelFilter::OFF)
         .with_target("oss2fa", config.level);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match config.format {

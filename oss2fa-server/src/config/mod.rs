@@ -16,6 +16,7 @@ mod smtp;
 mod store_url;
 mod summary;
 mod ungleich_otp;
+mod yubico;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -37,6 +38,7 @@ pub use smtp::{SmtpConfig, SmtpLogin, SmtpSecurity};
 pub use store_url::{PostgresUrl, StoreUrl, StoreUrlError};
 pub use summary::Summary;
 pub use ungleich_otp::{BusConfig, SeedReads, TokenUse, UngleichOtpConfig};
+pub use yubico::YubicoConfig;
 
 /// Where the configuration is looked for when no file is named.
 pub const DEFAULT_PATH: &str = "/etc/oss2fa/server.toml";
@@ -78,6 +80,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// `[ungleich_otp]`; `None`: not enabled.
     pub ungleich_otp: Option<UngleichOtpConfig>,
+    /// `[yubico]`; `None`: no validation servers are asked.
+    pub yubico: Option<YubicoConfig>,
 }
 
 /// Where the master key comes from.

@@ -8,7 +8,7 @@ use oss2fa_core::secret::SecretText;
 use super::place::Place;
 use super::{
     Config, ConfigError, LogConfig, LogFormat, MasterKeySource, MetricsConfig, Named, Overrides, PlainHttp,
-    StoreUrl, WebhooksConfig, front, limits, raw, sms, smtp, ungleich_otp,
+    StoreUrl, WebhooksConfig, front, limits, raw, sms, smtp, ungleich_otp, yubico,
 };
 
 pub(super) fn config(
@@ -44,6 +44,7 @@ pub(super) fn config(
         },
         metrics: MetricsConfig { allowed: at.networks("[metrics] allowed", &file.metrics.allowed)? },
         ungleich_otp: ungleich_otp::ungleich_otp(&at, file.ungleich_otp)?,
+        yubico: file.yubico.map(|section| yubico::yubico(&at, section)).transpose()?,
         data_dir,
     })
 }

@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) webhooks: Webhooks,
     pub(super) metrics: Metrics,
     pub(super) ungleich_otp: UngleichOtp,
+    pub(super) yubico: Option<Yubico>,
 }
 
 impl Default for File {
@@ -44,6 +45,7 @@ impl Default for File {
             webhooks: Webhooks::default(),
             metrics: Metrics::default(),
             ungleich_otp: UngleichOtp::default(),
+            yubico: None,
         }
     }
 }
@@ -228,4 +230,20 @@ impl Default for UngleichOtp {
             bus_prefetch: 64,
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Yubico {
+    #[serde(default = "yubicloud")]
+    pub(super) urls: Vec<String>,
+    pub(super) client_id: i64,
+    pub(super) secret_file: PathBuf,
+    #[serde(default = "ten_seconds")]
+    pub(super) timeout: i64,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+fn yubicloud() -> Vec<String> {
+    vec!["https://api.yubico.com/wsapi/2.0/verify".to_owned()]
 }

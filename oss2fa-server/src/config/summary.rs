@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     CertificateFiles, Config, LogFormat, MasterKeySource, PlainHttp, Rate, SmsConfig, SmtpConfig, TlsConfig,
-    TokenUse, UngleichOtpConfig,
+    TokenUse, UngleichOtpConfig, YubicoConfig,
 };
 
 /// A configuration in the words of its file, with durations in seconds, to be serialised. Templates of
@@ -30,6 +30,7 @@ pub struct Summary<'a> {
     webhooks: Webhooks,
     metrics: Metrics,
     ungleich_otp: Option<UngleichOtp<'a>>,
+    yubico: Option<Yubico<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,6 +120,15 @@ struct Bus<'a> {
     prefetch: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Yubico<'a> {
+    urls: Vec<&'a str>,
+    client_id: u32,
+    secret_file: Cow<'a, str>,
+    timeout: u64,
+    ca_file: Option<Cow<'a, str>>,
+}
+
 impl<'a> Summary<'a> {
     pub(super) fn of(config: &'a Config) -> Self {
         let limits = config.limits;
@@ -173,6 +183,7 @@ impl<'a> Summary<'a> {
             },
             metrics: Metrics { allowed: config.metrics.allowed.iter().map(ToString::to_string).collect() },
             ungleich_otp: config.ungleich_otp.as_ref().map(ungleich_otp),
+            yubico: config.yubico.as_ref().map(yubico),
         }
     }
 }
@@ -238,5 +249,15 @@ fn ungleich_otp(section: &UngleichOtpConfig) -> UngleichOtp<'_> {
             exchange: &bus.exchange,
             prefetch: bus.prefetch,
         }),
+    }
+}
+
+fn yubico(section: &YubicoConfig) -> Yubico<'_> {
+    Yubico {
+        urls: section.urls.iter().map(reqwest::Url::as_str).collect(),
+        client_id: section.client_id,
+        secret_file: section.secret.path().to_string_lossy(),
+        timeout: section.timeout.as_secs(),
+        ca_file: optional(section.ca_file.as_deref()),
     }
 }

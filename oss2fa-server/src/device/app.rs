@@ -92,6 +92,7 @@ impl Seed {
             code_secret: Some(self.0.clone()),
             next_position: 0,
             codes: Vec::new(),
+            public_id: None,
         })
     }
 }

@@ -55,6 +55,7 @@ impl Kind for Hotp {
             code_secret: Some(material.secret()?),
             next_position: verified.position() + 1,
             codes: Vec::new(),
+            public_id: None,
         }))
     }
 

@@ -6,16 +6,19 @@
 
 pub mod app;
 pub mod email;
+pub mod fido;
 pub mod hotp;
 mod otp;
 pub mod recovery_code;
 mod sent;
 pub mod sms;
 pub mod totp;
+pub mod yubikey;
 
 use std::sync::Arc;
 
 use oss2fa_core::factor::recovery_code::StoredCode;
+use oss2fa_core::factor::yubico_otp::{PublicId, TypedOtp};
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::Random;
 use oss2fa_core::secret::{SecretBytes, SecretText};
@@ -50,6 +53,9 @@ pub struct Surroundings<'a> {
     pub issuer: &'a str,
     /// For whom.
     pub username: &'a Username,
+    /// What devices of the client keep that are relatives of the kind, where it has any ([`Kind::relatives`]) and
+    /// one more is prepared.
+    pub registered: &'a [SecretBytes],
     /// The tenant's keys: for digests.
     pub keys: &'a TenantKeys,
     /// Random bytes.
@@ -97,12 +103,15 @@ pub struct NewDevice {
     pub shown: Option<String>,
     /// What the kind wants back at each challenge; the store seals it.
     pub material: SecretBytes,
-    /// The secret that makes its codes, where one does: its fingerprint keeps used codes used.
+    /// The secret that makes its codes, where one does: its fingerprint keeps used codes used. Of a security key
+    /// what tells its credential from others.
     pub code_secret: Option<SecretBytes>,
     /// The lowest time step or counter that may still be accepted.
     pub next_position: u64,
     /// Keyed digests of single-use codes that are unused.
     pub codes: Vec<StoredCode>,
+    /// By what its passwords name it, where they do: there is one such device in an integration.
+    pub public_id: Option<PublicId>,
 }
 
 /// What came of an answer to an enrollment.
@@ -112,6 +121,10 @@ pub enum Enrolled {
     Device(NewDevice),
     /// One more step.
     Another(Step),
+    /// What policy does not take, in words for its owner.
+    Unfit(&'static str),
+    /// The device is proved, and to be stored, if the validation servers say that this password is right.
+    Ask(TypedOtp, NewDevice),
     /// Wrong.
     Refused,
 }
@@ -138,6 +151,9 @@ pub enum Spend {
     Code,
     /// The challenge itself: it can be completed once.
     Challenge,
+    /// The challenge, and the signature counter: `next_position` rises above the position of the evidence, which a
+    /// key that does not count leaves at 0. One that went back is a key that was copied.
+    Counter,
     /// Nothing: an app may show its token again. The row count says that the device is still there.
     Nothing,
 }
@@ -149,6 +165,8 @@ pub enum Answered {
     Verified(Verified, Spend),
     /// One more step.
     Another(Step),
+    /// Right if the validation servers say so; what they vouch for spends the position.
+    Ask(TypedOtp),
     /// Wrong.
     Refused,
 }
@@ -189,15 +207,55 @@ pub enum KindError {
     /// The options of the request do not fit.
     #[error("{0}")]
     Options(String),
+    /// Policy does not offer it.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
     /// What was kept makes no sense, or there is no randomness.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a kind is not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOffered {
+    /// Nobody said for whom credentials are made.
+    #[error(
+        "the policy of this integration names no relying party for security keys: an administrator sets fido.rp_id \
+         and fido.origins"
+    )]
+    NoRelyingParty,
+    /// The credential was made for another one.
+    #[error("this security key was enrolled for another fido.rp_id than policy has now: enroll it again")]
+    OtherRelyingParty,
+    /// Such keys can be touched, and no more.
+    #[error(
+        "the policy of this integration asks keys to verify their user, which U2F keys cannot: use FIDO2"
+    )]
+    CannotVerifyUser,
 }
 
 /// One kind of device.
 pub trait Kind: Send + Sync {
     /// Number, name, words.
     fn description(&self) -> Description;
+
+    /// Whether policy has what the kind needs.
+    ///
+    /// # Errors
+    /// [`NotOffered`].
+    fn offered(&self, _: &Policy) -> Result<(), NotOffered> {
+        Ok(())
+    }
+
+    /// Wrong answers that one challenge takes.
+    fn attempts(&self, policy: &Policy) -> u32 {
+        policy.attempts
+    }
+
+    /// Kinds whose devices of the client [`Kind::prepare`] wants to know.
+    fn relatives(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Begins to enroll a device. `options` are those of `prepare-device`.
     ///
@@ -260,6 +318,9 @@ impl Kinds {
             Box::new(email::Email),
             Box::new(sms::Sms),
             Box::new(recovery_code::RecoveryCodes),
+            Box::new(fido::SecurityKey(fido::Model::U2f)),
+            Box::new(fido::SecurityKey(fido::Model::Fido2)),
+            Box::new(yubikey::Yubikey),
         ]))
     }
 
@@ -269,8 +330,15 @@ impl Kinds {
         self.0.iter().map(|kind| &**kind).find(|kind| kind.description().name.eq_ignore_ascii_case(name))
     }
 
-    /// What `GET /devices-kind` lists.
+    /// All of them.
     pub fn descriptions(&self) -> impl Iterator<Item = Description> {
         self.0.iter().map(|kind| kind.description())
+    }
+
+    /// Those that a policy offers.
+    pub fn offered(&self, policy: &Policy) -> impl Iterator<Item = Description> {
+        let offered =
+            |kind: &&dyn Kind| policy.allows_kind(kind.description().name) && kind.offered(policy).is_ok();
+        self.0.iter().map(|kind| &**kind).filter(offered).map(|kind| kind.description())
     }
 }

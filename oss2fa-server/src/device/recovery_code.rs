@@ -83,6 +83,7 @@ impl Kind for RecoveryCodes {
             code_secret: None,
             next_position: 0,
             codes,
+            public_id: None,
         }))
     }
 

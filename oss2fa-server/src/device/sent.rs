@@ -80,6 +80,7 @@ pub(super) fn enroll<A: Address>(
         code_secret: None,
         next_position: 0,
         codes: Vec::new(),
+        public_id: None,
     }))
 }
 

@@ -67,6 +67,7 @@ impl Kind for Totp {
             code_secret: Some(material.secret()?),
             next_position: verified.position() + 1,
             codes: Vec::new(),
+            public_id: None,
         }))
     }
 

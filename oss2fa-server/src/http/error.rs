@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, ToSchema};
 
+use crate::device::NotOffered;
 use crate::outside::{Clock, SECOND, System, Timestamp};
 use crate::service::refusal::Refusal;
 use crate::store::error::StoreError;
@@ -109,6 +110,12 @@ impl From<Refusal> for ApiError {
             Refusal::BadName(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_name"),
             Refusal::UnknownKind => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_kind"),
             Refusal::KindNotAllowed => (StatusCode::FORBIDDEN, "kind_not_allowed"),
+            Refusal::NotOffered(NotOffered::NoRelyingParty) => (StatusCode::FORBIDDEN, "no_relying_party"),
+            Refusal::NotOffered(NotOffered::OtherRelyingParty) => {
+                (StatusCode::CONFLICT, "other_relying_party")
+            }
+            Refusal::NotOffered(NotOffered::CannotVerifyUser) => (StatusCode::FORBIDDEN, "kind_not_allowed"),
+            Refusal::Unfit(_) => (StatusCode::FORBIDDEN, "key_not_allowed"),
             Refusal::Options(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_options"),
             Refusal::NotPrepared => (StatusCode::CONFLICT, "not_prepared"),
             Refusal::Over("enrollment") => (StatusCode::CONFLICT, "enrollment_over"),
@@ -122,6 +129,9 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyDevices => (StatusCode::CONFLICT, "too_many_devices"),
             Refusal::TooManyCredentials => (StatusCode::CONFLICT, "too_many_credentials"),
             Refusal::UsedSecret => (StatusCode::CONFLICT, "used_secret"),
+            Refusal::RegisteredKey => (StatusCode::CONFLICT, "registered_key"),
+            Refusal::KeyTaken => (StatusCode::CONFLICT, "key_taken"),
+            Refusal::NotValidated(_) => (StatusCode::BAD_GATEWAY, "otp_not_validated"),
             Refusal::NoMoreMessages { .. } => (StatusCode::TOO_MANY_REQUESTS, "no_more_messages"),
             Refusal::NothingToSend => (StatusCode::CONFLICT, "nothing_to_send"),
             Refusal::NotSent(_) => (StatusCode::BAD_GATEWAY, "message_not_sent"),
@@ -214,7 +224,7 @@ const ERRORS: [(&str, &str); 16] = [
     ("422", "A value that cannot be; the message says which."),
     ("429", "Too many requests or wrong tokens: wait."),
     ("500", "The server could not do this."),
-    ("502", "A code could not be sent."),
+    ("502", "A code could not be sent, or no validation server could judge one."),
     ("503", "The store does not answer, or not in time."),
 ];
 

@@ -8,13 +8,14 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
-use crate::ids::{AdministratorId, ClientId, IntegrationId};
+use crate::ids::{AdministratorId, ClientId, IntegrationId, YubicoClientId};
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {
     tokens: DefaultKeyedRateLimiter<IntegrationId>,
     administrators: DefaultKeyedRateLimiter<AdministratorId>,
     apps: DefaultKeyedRateLimiter<ClientId>,
+    yubico_clients: DefaultKeyedRateLimiter<YubicoClientId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     refused: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
@@ -32,6 +33,7 @@ impl Limiter {
             tokens: RateLimiter::keyed(quota(limits.token)),
             administrators: RateLimiter::keyed(quota(limits.token)),
             apps: RateLimiter::keyed(quota(limits.token)),
+            yubico_clients: RateLimiter::keyed(quota(limits.token)),
             addresses: RateLimiter::keyed(quota(limits.address)),
             refused: RateLimiter::keyed(Quota::per_minute(limits.refused_per_minute)),
             clock: DefaultClock::default(),
@@ -52,6 +54,14 @@ impl Limiter {
     /// 429.
     pub fn of_app(&self, app: ClientId) -> Result<(), ApiError> {
         self.check(&self.apps, &app)
+    }
+
+    /// Counts a request of a client of the validation protocol, which has the limits of a token.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn of_yubico_client(&self, client: YubicoClientId) -> Result<(), ApiError> {
+        self.check(&self.yubico_clients, &client)
     }
 
     /// Counts a request of an integration.
@@ -83,6 +93,7 @@ impl Limiter {
         self.tokens.retain_recent();
         self.administrators.retain_recent();
         self.apps.retain_recent();
+        self.yubico_clients.retain_recent();
         self.addresses.retain_recent();
         self.refused.retain_recent();
     }

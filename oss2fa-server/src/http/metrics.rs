@@ -70,6 +70,7 @@ fn describe() {
     describe_counter!("oss2fa_requests_total", "Requests, by path template, method and status.");
     describe_histogram!("oss2fa_request_seconds", Unit::Seconds, "From a request's head to its answer's.");
     describe_counter!("oss2fa_verdicts_total", "Tries with a code, by kind of device and verdict.");
+    describe_counter!("oss2fa_validations_total", "Answers of the validation protocol of Yubico, by status.");
     describe_counter!(
         "oss2fa_app_verifications_total",
         "Calls of verify by trusted apps, by door and verdict."

@@ -15,6 +15,7 @@ pub mod router;
 pub mod seen;
 pub mod unread;
 pub mod version;
+pub mod wsapi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::http::limits::Limiter;
 use crate::http::peer::Proxies;
 use crate::service::Service;
 use crate::service::apps::Apps;
+use crate::service::validation::Validation;
 use extract::Recognised;
 use ipnet::IpNet;
 use log::RequestIds;
@@ -47,6 +49,8 @@ pub struct Parts {
     pub operations: Operations,
     /// The apps of ungleich-otp, where they are enabled.
     pub apps: Option<Apps>,
+    /// What answers the validation protocol of Yubico.
+    pub validation: Validation,
 }
 
 /// What operators set and ask.

@@ -20,7 +20,7 @@ use super::api::{
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
 use super::metrics::Requests;
-use super::{App, deadline, idempotency, unread, version};
+use super::{App, deadline, idempotency, unread, version, wsapi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -94,6 +94,11 @@ fn app_routes() -> OpenApiRouter<App> {
         .routes(routes!(apps::seed::seed, apps::seed::seed_by_post))
 }
 
+/// The validation protocol of Yubico, which has a contract of its own, too.
+fn wsapi_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(wsapi::verify::verify))
+}
+
 /// The documentation, as `/openapi.json` answers it.
 #[must_use]
 pub fn documentation() -> utoipa::openapi::OpenApi {
@@ -116,8 +121,9 @@ pub fn documentation() -> utoipa::openapi::OpenApi {
 pub fn router(app: App) -> Router {
     let (router, mut api) = routes().split_for_parts();
     let mut router = router.route_layer(from_fn_with_state(app.clone(), idempotency::once));
-    if app.apps.is_some() {
-        let (paths, documented) = app_routes().split_for_parts();
+    let own = [Some(wsapi_routes()), app.apps.as_ref().map(|_| app_routes())];
+    for routes in own.into_iter().flatten() {
+        let (paths, documented) = routes.split_for_parts();
         router = router.merge(paths);
         api.merge(documented);
     }

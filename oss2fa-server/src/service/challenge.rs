@@ -8,7 +8,7 @@ use super::credential;
 use super::decision::BindingContext;
 use super::refusal::Refusal;
 use super::{Caller, KeptStep, Service};
-use crate::device::{Answered, Step, StoredDevice, Surroundings, Token};
+use crate::device::{Answered, Spend, Step, StoredDevice, Surroundings, Token};
 use crate::ids::{ChallengeId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
@@ -97,7 +97,7 @@ impl Service {
             device: new.device,
             reference: new.reference,
             fingerprint: new.context.fingerprint,
-            attempts: policy.attempts,
+            attempts: kind.attempts(policy),
             sends: policy.sends,
             expires_at: caller.now.after(policy.challenge_expiry),
         };
@@ -148,6 +148,9 @@ impl Service {
         let verified = match kind.answer(&around, &device, step, token)? {
             Answered::Verified(verified, spend) => Some((verified, spend)),
             Answered::Refused => None,
+            Answered::Ask(otp) => {
+                self.vouched(device.pk, &otp).await?.map(|verified| (verified, Spend::Position))
+            }
             Answered::Another(step) => {
                 self.keep_challenge(caller, challenge, &around, step, left(&found, caller)).await?;
                 return Ok(Outcome::Another(Box::new(self.challenge(caller, challenge).await?)));

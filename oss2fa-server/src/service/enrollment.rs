@@ -1,16 +1,18 @@
 //! Enrolling: a name, a kind of device, a proof.
 
 use oss2fa_core::ids::DeviceId;
+use oss2fa_core::secret::SecretBytes;
 use serde_json::Value;
 
 use super::decision::BindingContext;
 use super::refusal::Refusal;
 use super::{Caller, KeptStep, Service};
-use crate::device::{Enrolled, Kind, Step, Token};
+use crate::device::{Enrolled, Kind, NewDevice, Step, Surroundings, Token};
 use crate::ids::{ClientId, EnrollmentId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
 use crate::store::verbs::challenges::{Kept, Sending};
+use crate::store::verbs::devices::MaterialsOf;
 use crate::store::verbs::enrollments::{
     CompleteEnrollment, Completed, CreateEnrollment, Enrollment, FindEnrollment, KeepEnrollmentStep,
     RefuseEnrollment,
@@ -75,7 +77,8 @@ impl Service {
         open(found.status)?;
         let kind = self.kind(caller, kind)?;
         let keys = self.keys(caller).await?;
-        let around = self.around(caller, &found.username, &keys);
+        let registered = self.registered(caller, &found.username, kind).await?;
+        let around = Surroundings { registered: &registered, ..self.around(caller, &found.username, &keys) };
         let step = kind.prepare(&around, enrollment.0, options)?;
         self.keep_and_send(caller, &found, kind, step).await?;
         self.enrollment(caller, enrollment).await
@@ -100,18 +103,26 @@ impl Service {
         let keys = self.keys(caller).await?;
         let around = self.around(caller, &found.username, &keys);
         let state = KeptStep::unpack(kept)?.state()?;
-        match kind.enroll(&around, enrollment.0, &state, token)? {
-            Enrolled::Refused => {
-                let refuse = RefuseEnrollment {
-                    doer: caller.doer_in(context),
-                    enrollment,
-                    username: found.username.clone(),
-                };
-                match self.store.write(refuse).await? {
-                    None => Err(Refusal::Over("enrollment")),
-                    attempts_left => Err(Refusal::WrongToken { attempts_left }),
+        let mut enrolled = kind.enroll(&around, enrollment.0, &state, token)?;
+        if let Enrolled::Ask(otp, device) = enrolled {
+            enrolled = match self.vouched(DeviceId(0), &otp).await? {
+                Some(verified) => {
+                    let next_position = verified.position().saturating_add(1);
+                    Enrolled::Device(NewDevice { next_position, ..device })
                 }
-            }
+                None => Enrolled::Refused,
+            };
+        }
+        match enrolled {
+            // Nothing asks twice.
+            Enrolled::Refused | Enrolled::Ask(..) => match self.refuse(caller, &found, context).await? {
+                None => Err(Refusal::Over("enrollment")),
+                attempts_left => Err(Refusal::WrongToken { attempts_left }),
+            },
+            Enrolled::Unfit(why) => match self.refuse(caller, &found, context).await? {
+                None => Err(Refusal::Over("enrollment")),
+                Some(_) => Err(Refusal::Unfit(why)),
+            },
             Enrolled::Another(step) => {
                 self.keep_and_send(caller, &found, kind, step).await?;
                 Ok(Outcome::Another(self.enrollment(caller, enrollment).await?))
@@ -131,9 +142,41 @@ impl Service {
                     Completed::Barred => Err(Refusal::Inactive),
                     Completed::TooMany => Err(Refusal::TooManyDevices),
                     Completed::Used => Err(Refusal::UsedSecret),
+                    Completed::Registered => Err(Refusal::RegisteredKey),
+                    Completed::Taken => Err(Refusal::KeyTaken),
                 }
             }
         }
+    }
+
+    async fn refuse(
+        &self,
+        caller: &Caller,
+        found: &Enrollment,
+        context: &BindingContext,
+    ) -> Result<Option<u32>, Refusal> {
+        let username = found.username.clone();
+        let refuse = RefuseEnrollment { doer: caller.doer_in(context), enrollment: found.pk, username };
+        Ok(self.store.write(refuse).await?)
+    }
+
+    /// What the client's devices keep that a kind wants to know.
+    async fn registered(
+        &self,
+        caller: &Caller,
+        username: &Username,
+        kind: &dyn Kind,
+    ) -> Result<Vec<SecretBytes>, Refusal> {
+        if kind.relatives().is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = MaterialsOf {
+            tenant: caller.tenant(),
+            integration: caller.pk(),
+            username: username.clone(),
+            kinds: kind.relatives(),
+        };
+        Ok(self.store.read(ask).await?)
     }
 
     async fn keep_and_send(

@@ -16,8 +16,10 @@ pub mod offline;
 pub mod refusal;
 pub mod rotation;
 pub mod tenant;
+pub mod validation;
 pub mod verify;
 pub mod webhook;
+mod yubikey;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use crate::store::verb::{Query, Tx};
 use crate::store::verbs::Doer;
 use crate::store::verbs::integrations::Integration;
 use crate::whereabouts::Whereabouts;
+use crate::yubico::OtpAuthority;
 
 /// What every request works with.
 #[derive(Clone)]
@@ -49,6 +52,8 @@ pub struct Service {
     pub kinds: Kinds,
     /// Sends codes.
     pub messenger: Arc<dyn Messenger>,
+    /// Judges passwords of YubiKeys whose secrets are not here.
+    pub authority: Arc<dyn OtpAuthority>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Subject of mails with a code.
@@ -168,20 +173,22 @@ impl Service {
             policy: &integration.policy,
             issuer: integration.policy.issuer.as_deref().unwrap_or(&integration.name),
             username,
+            registered: &[],
             keys,
             random: self.store.ring().random(),
             now: caller.now,
         }
     }
 
-    /// A kind that policy allows, by name.
+    /// A kind that policy offers, by name.
     fn kind(&self, caller: &Caller, name: &str) -> Result<&dyn Kind, Refusal> {
         let kind = self.kinds.named(name).ok_or(Refusal::UnknownKind)?;
-        if caller.integration.policy.allows_kind(kind.description().name) {
-            Ok(kind)
-        } else {
-            Err(Refusal::KindNotAllowed)
+        let policy = &caller.integration.policy;
+        if !policy.allows_kind(kind.description().name) {
+            return Err(Refusal::KindNotAllowed);
         }
+        kind.offered(policy)?;
+        Ok(kind)
     }
 
     async fn send(

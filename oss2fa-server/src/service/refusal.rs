@@ -1,6 +1,6 @@
 //! Why something was not done. The default of everything that decides.
 
-use crate::device::KindError;
+use crate::device::{KindError, NotOffered};
 use crate::message::NotSent;
 use crate::outside::Timestamp;
 use crate::policy::BadPolicy;
@@ -21,6 +21,12 @@ pub enum Refusal {
     /// Policy does not allow the kind.
     #[error("the policy of this integration does not allow this kind of device: choose another")]
     KindNotAllowed,
+    /// Policy lacks what the kind needs.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
+    /// Policy does not take what was shown.
+    #[error("{0}")]
+    Unfit(&'static str),
     /// The options do not fit the kind.
     #[error("{0}")]
     Options(String),
@@ -60,6 +66,15 @@ pub enum Refusal {
     /// The secret is one that has been used.
     #[error("this secret belongs to a device whose codes were used already: take the token's next code")]
     UsedSecret,
+    /// The credential is one that the integration knows.
+    #[error("this security key is enrolled here already: use another")]
+    RegisteredKey,
+    /// The security key is enrolled.
+    #[error("this security key is enrolled already: remove that device first, or take another key")]
+    KeyTaken,
+    /// Nobody could say whether the password of a security key is right.
+    #[error(transparent)]
+    NotValidated(#[from] crate::yubico::NoAnswer),
     /// No more messages, or not yet.
     #[error("no other message is sent now: wait for the first to arrive, or begin anew later")]
     NoMoreMessages {
@@ -90,6 +105,7 @@ impl From<KindError> for Refusal {
     fn from(error: KindError) -> Self {
         match error {
             KindError::Options(what) => Self::Options(what),
+            KindError::NotOffered(why) => Self::NotOffered(why),
             KindError::Store(error) => Self::Store(error),
         }
     }

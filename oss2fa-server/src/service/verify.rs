@@ -35,6 +35,9 @@ impl Service {
         if !caller.admits(&code.context) {
             return Err(Refusal::Network);
         }
+        if let Some(admitted) = self.verify_elsewhere(caller, &code).await? {
+            return Ok(admitted);
+        }
         let policy = &caller.integration.policy;
         let (limits, hidden_as) = (policy.locks, hidden_as(policy, &code.token));
         let doer = caller.doer_in(&code.context);
@@ -73,9 +76,10 @@ impl Service {
                     judged.verified = Some((verified, spend));
                     break;
                 }
-                Ok(Answered::Refused | Answered::Another(_)) => {}
+                // What others judge was asked of them before; here nobody vouches for it.
+                Ok(Answered::Refused | Answered::Another(_) | Answered::Ask(_)) => {}
                 Err(KindError::Store(error)) => return Err(error),
-                Err(KindError::Options(_)) => {}
+                Err(KindError::Options(_) | KindError::NotOffered(_)) => {}
             }
         }
         Ok(judged)

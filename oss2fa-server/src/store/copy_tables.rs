@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 20] = [
+pub const TABLES: [Table; 22] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -100,6 +100,16 @@ pub const TABLES: [Table; 20] = [
             "seed_reads",
             "created_at",
         ],
+    },
+    Table {
+        name: "yubikey",
+        key: &["device"],
+        columns: &["device", "tenant", "integration", "client", "public_id", "position", "nonce"],
+    },
+    Table {
+        name: "yubico_client",
+        key: &["pk"],
+        columns: &["pk", "tenant", "integration", "name", "sealed", "created_at"],
     },
     Table {
         name: "recovery_code",

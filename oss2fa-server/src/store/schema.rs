@@ -15,12 +15,14 @@ pub type Migration = (&'static str, &'static str);
 /// For SQLite.
 pub const SQLITE: &[Migration] = &[
     ("0001_first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    ("0002_yubico", include_str!("../../migrations/sqlite/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/sqlite/0003_hosts.sql")),
 ];
 
 /// For PostgreSQL.
 pub const POSTGRES: &[Migration] = &[
     ("0001_first", include_str!("../../migrations/postgres/0001_first.sql")),
+    ("0002_yubico", include_str!("../../migrations/postgres/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/postgres/0003_hosts.sql")),
 ];
 

@@ -12,7 +12,7 @@ use oss2fa_core::ids::DeviceId;
 use super::error::StoreError;
 use crate::ids::{
     AdministratorId, AppUuid, ChallengeId, ClientId, CredentialId, EnrollmentId, HostName, IntegrationId,
-    TenantId, Username, WebhookId,
+    TenantId, Username, WebhookId, YubicoClientId,
 };
 use crate::outside::Timestamp;
 
@@ -243,6 +243,7 @@ numbered!(
     AdministratorId,
     WebhookId,
     CredentialId,
+    YubicoClientId,
     DeviceId,
     Timestamp
 );

@@ -8,6 +8,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod clients;
 mod credentials;
 mod disclosure;
@@ -24,6 +25,9 @@ mod policies;
 mod randomness;
 mod replay;
 mod roles;
+mod security_key;
+mod security_keys;
+mod security_keys_models;
 mod spellings;
 mod steps;
 mod whereabouts;

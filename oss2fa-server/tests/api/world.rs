@@ -25,6 +25,7 @@ use oss2fa_server::open::open;
 use oss2fa_server::outside::{Clock, System, Timestamp};
 use oss2fa_server::service::Service;
 use oss2fa_server::service::apps::Apps;
+use oss2fa_server::service::validation::Validation;
 use oss2fa_server::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -108,6 +109,7 @@ impl World {
             store: Arc::clone(&store),
             kinds: Kinds::all(),
             messenger: mailbox.clone(),
+            authority: Arc::new(oss2fa_server::yubico::Nobody),
             clock,
             mail_subject: "Your code".into(),
         };
@@ -124,6 +126,7 @@ impl World {
                 ids: Arc::new(RequestIds::new(&System).unwrap()),
             },
             apps: config.ungleich_otp.as_ref().map(|section| Apps::new(service.clone(), section)),
+            validation: Validation::new(service.clone()),
             service,
         });
         Self { router: router::router(app), store, mailbox, folder }

@@ -70,6 +70,7 @@ fn apps(store: &Arc<Store>, rules: &UngleichOtpConfig) -> Apps {
         store: Arc::clone(store),
         kinds: Kinds::all(),
         messenger,
+        authority: Arc::new(oss2fa_server::yubico::Nobody),
         clock: Arc::new(System),
         mail_subject: "Your code".into(),
     };

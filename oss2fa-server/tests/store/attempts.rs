@@ -20,6 +20,8 @@ clauses!(
     a_position_only_grows,
     a_single_use_code_passes_once,
     a_challenge_is_spent_by_what_was_sent,
+    a_signature_counter_rises_or_the_key_was_copied,
+    one_signature_counter_passes_once,
     a_code_alone_is_read_judged_and_spent,
     who_is_inactive_or_unknown_is_barred,
 );
@@ -77,6 +79,55 @@ async fn a_challenge_is_spent_by_what_was_sent(world: &World) {
     assert_eq!((admitted.client(), admitted.device()), (client, device));
     assert!(!is_admitted(&store.write(sent(Some(pk))).await.unwrap()));
     assert_eq!(number(&store, "SELECT next_position FROM device").await, 0, "no counter has moved");
+}
+
+/// An assertion with this counter, on a challenge of its own or on none. The evidence is that of a code: the position
+/// is what counts here.
+fn signed(world: &World, own: Own, client: ClientId, device: DeviceId, counter: usize) -> Attempt {
+    Attempt {
+        kind: "FIDO2",
+        verified: Some((evidence(device, RFC_CODES[counter]), Spend::Counter)),
+        limits: oss2fa_server::policy::LockPolicy { free_attempts: 100, ..Default::default() },
+        ..wrong(world, own, client)
+    }
+}
+
+const COPIED: &str = "SELECT count(*) FROM audit WHERE event = 'key_copied'";
+
+async fn a_signature_counter_rises_or_the_key_was_copied(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let nothing_to_sign = store.write(signed(world, own, client, device, 1)).await.unwrap();
+    assert!(!is_admitted(&nothing_to_sign), "without a challenge");
+    assert_eq!(number(&store, COPIED).await, 0);
+    let tries = [(0, true), (0, true), (3, true), (3, false), (2, false), (0, false), (4, true), (9, true)];
+    for (counter, passes) in tries {
+        let pk = challenge(world, &store, own, client, device).await;
+        let attempt = Attempt { challenge: Some(pk), ..signed(world, own, client, device, counter) };
+        assert_eq!(is_admitted(&store.write(attempt).await.unwrap()), passes, "counter {counter}");
+        // The same answer once more is not a second key.
+        let again = Attempt { challenge: Some(pk), ..signed(world, own, client, device, 0) };
+        if passes {
+            assert_eq!(store.write(again).await.unwrap(), Verdict::Over);
+        }
+    }
+    assert_eq!(number(&store, COPIED).await, 3);
+    assert_eq!(number(&store, format!("SELECT next_position FROM device WHERE pk = {device}")).await, 10);
+}
+
+async fn one_signature_counter_passes_once(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let (one, other) = (
+        challenge(world, &store, own, client, device).await,
+        challenge(world, &store, own, client, device).await,
+    );
+    let at = |pk| Attempt { challenge: Some(pk), ..signed(world, own, client, device, 5) };
+    let (one, other) = tokio::join!(store.write(at(one)), store.write(at(other)));
+    let admitted = [one.unwrap(), other.unwrap()].iter().filter(|verdict| is_admitted(verdict)).count();
+    assert_eq!((admitted, number(&store, COPIED).await), (1, 1));
 }
 
 /// The judge of these tests: what the kinds do, with a code of RFC 4226.

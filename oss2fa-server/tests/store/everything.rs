@@ -12,11 +12,14 @@ use oss2fa_server::store::verbs::tenants::Created;
 use oss2fa_server::store::verbs::trusted::Trust;
 use oss2fa_server::store::verbs::webhooks::{CreateWebhook, CreatedWebhook, Webhook};
 
+use crate::hosts::report;
+use crate::offline::noted;
 use crate::sow::{
     Own, RFC_CODES, RFC_SECRET, challenge, codes, counting, enrolled, is_admitted, name, prepared, right,
     tenant, wrong,
 };
 use crate::world::{World, digests};
+use crate::yubikeys::{created, imported};
 
 /// A new tenant and all that it can have.
 pub(crate) async fn everything(world: &World, store: &Store) -> Own {
@@ -49,6 +52,10 @@ pub(crate) async fn everything(world: &World, store: &Store) -> Own {
     let registered = store.write(app(own.doer(world), 8)).await.unwrap();
     assert!(matches!(registered, Registered::New(_)), "{registered:?}");
     store.write(Reserve(marked(world, own))).await.unwrap();
+    imported(world, store, own).await;
+    created(world, store, own).await;
+    noted(world, store, own, "web1", "phone").await;
+    assert_eq!(report(store, own.doer(world), &[1]).await, 1);
     own
 }
 

@@ -21,6 +21,7 @@ use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, Ke
 use oss2fa_server::store::verbs::clients::{
     ChangeClient, ClientChange, ClientStatus, DevicesOf, FindByName, FindClient, ListClients,
 };
+use oss2fa_server::store::verbs::devices::MaterialsOf;
 use oss2fa_server::store::verbs::enrollments::{
     Completed, FindEnrollment, KeepEnrollmentStep, RefuseEnrollment,
 };
@@ -68,6 +69,13 @@ const OTHERS: &[(&str, &str)] = &[
     ("CreateOfflineCredential", "offline.rs tries it with other tenants"),
     ("ListOfflineCredentials", "offline.rs tries it with other tenants"),
     ("RevokeOfflineCredential", "offline.rs tries it with other tenants"),
+    ("CreateYubicoClient", "yubikeys.rs tries it with other tenants"),
+    ("FindYubicoClient", "finds whose an id is"),
+    ("FindYubikey", "yubikeys.rs tries it with other tenants"),
+    ("ImportYubikey", "yubikeys.rs tries it with other tenants"),
+    ("ListYubicoClients", "yubikeys.rs tries it with other tenants"),
+    ("RemoveYubicoClient", "yubikeys.rs tries it with other tenants"),
+    ("Validate", "yubikeys.rs tries it with other tenants"),
     ("CountWrappedByOlder", "is about the master key"),
     ("PrependMasterKey", "is about the master key"),
     ("RewrapKeys", "is about the master key"),
@@ -268,6 +276,16 @@ cases! {
     Tenant DevicesOf(victim, doer) {
         let devices = DevicesOf { tenant: doer.tenant, client: victim.client };
         assert_eq!(victim.store.read(devices).await.unwrap(), []);
+    }
+    Integration MaterialsOf(victim, doer) {
+        let ask = |integration| MaterialsOf {
+            tenant: doer.tenant, integration, username: name("ferris"), kinds: &["HOTP", "RecoveryCodes"],
+        };
+        let own = victim.store.read(ask(doer.integration.unwrap())).await.unwrap();
+        assert!(own.is_empty());
+        if doer.tenant != victim.own.tenant {
+            assert!(victim.store.read(ask(victim.own.integration)).await.unwrap().is_empty());
+        }
     }
     Integration ChangeClient(victim, doer) {
         for change in [

@@ -27,7 +27,7 @@ fn events(digests: &[u8]) -> Vec<HostEvent> {
     digests.iter().map(event).collect()
 }
 
-async fn report(store: &Store, doer: Doer, digests: &[u8]) -> u64 {
+pub(crate) async fn report(store: &Store, doer: Doer, digests: &[u8]) -> u64 {
     store.write(RecordHostEvents { doer, events: events(digests) }).await.unwrap()
 }
 

@@ -39,3 +39,4 @@ mod sow;
 mod tenants;
 mod trusted;
 mod world;
+mod yubikeys;

@@ -38,7 +38,7 @@ fn noting(world: &World, own: Own, who: &str, host: &str, what: &str) -> CreateO
     }
 }
 
-async fn noted(world: &World, store: &Store, own: Own, host: &str, what: &str) -> CredentialId {
+pub(crate) async fn noted(world: &World, store: &Store, own: Own, host: &str, what: &str) -> CredentialId {
     match store.write(noting(world, own, "ferris", host, what)).await.unwrap() {
         Noted::New(credential) => credential.pk,
         other => panic!("{other:?}"),

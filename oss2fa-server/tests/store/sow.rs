@@ -87,6 +87,7 @@ pub(crate) fn counting(secret: &[u8]) -> NewDevice {
         code_secret: Some(SecretBytes::new(secret.to_vec())),
         next_position: 0,
         codes: Vec::new(),
+        public_id: None,
     }
 }
 
@@ -101,6 +102,7 @@ pub(crate) fn codes() -> NewDevice {
         codes: (1..=10)
             .map(|number| StoredCode { number, digest: [u8::try_from(number).unwrap(); 32] })
             .collect(),
+        public_id: None,
     }
 }
 

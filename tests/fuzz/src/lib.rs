@@ -16,3 +16,4 @@ pub mod server_request;
 pub mod server_values;
 pub mod u2f_keys;
 pub mod wire;
+pub mod yubikey;

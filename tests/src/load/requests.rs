@@ -37,6 +37,17 @@ impl Requests {
         Self { again: false, ..self }
     }
 
+    /// A GET of each path, once; that of the head is not looked at.
+    pub fn get_each(head: &Head, paths: impl IntoIterator<Item = String>) -> Self {
+        let mut requests = Self::default();
+        let mut own = head.clone();
+        for path in paths {
+            own.path = path;
+            requests.add(own.lines("GET").as_bytes(), b"");
+        }
+        requests
+    }
+
     /// A POST of each body, once.
     pub fn post(head: &Head, bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let mut requests = Self::default();

@@ -352,11 +352,14 @@ impl Desk<'_> {
             FactorKind::RecoveryCode => {
                 return Err(bad_request(&"recovery codes are stored hashed and cannot be exported"));
             }
-            FactorKind::Fido2 | FactorKind::U2f => {
-                return Err(bad_request(&"a security key keeps its secret to itself"));
-            }
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
+            }
+            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
+                return Err(bad_request(&"the secret of a security key never leaves it"));
+            }
+            FactorKind::YubicoOtp => {
+                return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
             }
         }
         let secret = found.secret(self.live.store.keys()).map_err(|error| unavailable(&error))?;
@@ -407,8 +410,10 @@ impl Desk<'_> {
                 FactorKind::Totp
                 | FactorKind::Hotp
                 | FactorKind::SentCode
+                | FactorKind::Fido
                 | FactorKind::Fido2
-                | FactorKind::U2f => None,
+                | FactorKind::U2f
+                | FactorKind::YubicoOtp => None,
             };
             Ok(self.outside(device.view(user, left)))
         };

@@ -180,7 +180,7 @@ impl RegisterApp {
 
 /// The lowest step that may be accepted of a seed: above all that were, of devices that are gone. `None`
 /// where an active device has the seed.
-async fn position_of<S: Sql>(
+pub(super) async fn position_of<S: Sql>(
     tx: &mut Tx<'_, S>,
     tenant: TenantId,
     fingerprint: &[u8; 32],

@@ -115,7 +115,7 @@ impl Verb for Attempt {
 
 impl Attempt {
     /// Locks, verdict, audit; the caller holds the client's row.
-    async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
+    pub(super) async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
         let locks = Locks {
             tenant: self.doer.tenant,
             tried: Tried::Client(self.client),
@@ -197,9 +197,51 @@ impl Attempt {
             }
             Spend::Nothing => self.mark_used(tx, device).await,
             // Without a challenge there is nothing that could be spent, and nobody gets in.
-            Spend::Challenge if self.challenge.is_none() => Ok(0),
+            Spend::Challenge | Spend::Counter if self.challenge.is_none() => Ok(0),
             Spend::Challenge => self.mark_used(tx, device).await,
+            Spend::Counter => {
+                // WebAuthn section 6.1.1: a counter rises, or stays at 0 for good.
+                let raised = tx
+                    .sql
+                    .execute(
+                        "UPDATE device SET last_used_at = ?5,
+                            next_position = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN CAST(?4 AS BIGINT) + 1 ELSE 0 END
+                         WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'
+                           AND next_position <= CAST(?4 AS BIGINT)",
+                        values![tenant, self.client, device, position, now],
+                    )
+                    .await?;
+                if raised == 0 {
+                    self.note_copied_key(tx, device, position).await?;
+                }
+                Ok(raised)
+            }
         }
+    }
+
+    /// Writes down that a key signed with a counter that another one has passed: there are two of it. Not so for
+    /// a device that was removed meanwhile, or an answer that was sent twice: its challenge is over.
+    async fn note_copied_key<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        device: DeviceId,
+        position: i64,
+    ) -> Result<(), StoreError> {
+        let behind = tx
+            .sql
+            .row(
+                "SELECT d.next_position FROM device d JOIN challenge h ON h.device = d.pk AND h.tenant = d.tenant
+                 WHERE d.tenant = ?1 AND d.client = ?2 AND d.pk = ?3 AND d.status = 'active'
+                   AND h.pk = ?4 AND h.status IN (1, 2)",
+                values![self.doer.tenant, self.client, device, self.challenge],
+            )
+            .await?;
+        if let Some(row) = behind {
+            let last = row.take::<i64>(0)?.saturating_sub(1);
+            let detail = format!("{} device={device} counter={position} last={last}", self.kind);
+            tx.events.push(self.event("key_copied", detail));
+        }
+        Ok(())
     }
 
     async fn mark_used<S: Sql>(&self, tx: &mut Tx<'_, S>, device: DeviceId) -> Result<u64, StoreError> {

@@ -438,6 +438,7 @@ impl ChangeClient {
             "DELETE FROM lock WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM challenge WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM app WHERE tenant = ?1 AND client = ?2",
+            "DELETE FROM yubikey WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM recovery_code WHERE tenant = ?1
                 AND device IN (SELECT pk FROM device WHERE tenant = ?1 AND client = ?2)",
             // Position and fingerprint stay: a used code does not come back with an import.

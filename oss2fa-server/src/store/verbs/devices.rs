@@ -1,14 +1,15 @@
 //! A client's devices: one more, one less.
 
 use oss2fa_core::ids::DeviceId;
+use oss2fa_core::secret::SecretBytes;
 
 use super::Doer;
-use super::clients::MATERIAL;
+use super::clients::{MATERIAL, stored};
 use crate::device::NewDevice;
-use crate::ids::{ClientId, TenantId};
+use crate::ids::{ClientId, IntegrationId, TenantId, Username};
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
-use crate::store::verb::Tx;
+use crate::store::verb::{Query, Tx};
 use crate::values;
 
 /// Gives a client a device, sealed for its row. The caller holds the client's row.
@@ -51,6 +52,15 @@ pub(super) async fn add_device<S: Sql>(
             )
             .await?;
     }
+    if let Some(public_id) = &new.public_id {
+        tx.sql
+            .execute(
+                "INSERT INTO yubikey (device, tenant, integration, client, public_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                values![device, tenant, doer.integration, client, public_id.as_str()],
+            )
+            .await?;
+    }
     Ok(device)
 }
 
@@ -72,6 +82,7 @@ pub(super) async fn remove_device<S: Sql>(
     if rows > 0 {
         let which = values![tenant, device];
         tx.sql.execute("DELETE FROM recovery_code WHERE tenant = ?1 AND device = ?2", which).await?;
+        tx.sql.execute("DELETE FROM yubikey WHERE tenant = ?1 AND device = ?2", which).await?;
         tx.sql
             .execute(
                 "UPDATE challenge SET status = 4, sealed = NULL
@@ -81,4 +92,43 @@ pub(super) async fn remove_device<S: Sql>(
             .await?;
     }
     Ok(rows)
+}
+
+/// What the active devices of a client keep that are of some kinds.
+#[derive(Debug)]
+pub struct MaterialsOf {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of which integration.
+    pub integration: IntegrationId,
+    /// Whose.
+    pub username: Username,
+    /// Names of the kinds.
+    pub kinds: &'static [&'static str],
+}
+
+impl Query for MaterialsOf {
+    type Output = Vec<SecretBytes>;
+
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<SecretBytes>, StoreError> {
+        let rows = tx
+            .sql
+            .rows(
+                "SELECT d.pk, d.kind, d.sealed, d.next_position
+                 FROM client c JOIN device d ON d.client = c.pk AND d.tenant = c.tenant AND d.status = 'active'
+                 WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk",
+                values![self.tenant, self.integration, &self.username],
+            )
+            .await?;
+        let mut materials = Vec::new();
+        for row in rows {
+            if !self.kinds.contains(&row.take::<String>(1)?.as_str()) {
+                continue;
+            }
+            let sealed: Vec<u8> = row.take(2)?;
+            let keys = tx.keys_for(self.tenant, &sealed).await?;
+            materials.push(stored(&keys, row.take(0)?, &sealed, row.take(3)?, Vec::new())?.material);
+        }
+        Ok(materials)
+    }
 }

@@ -7,6 +7,7 @@ use super::Doer;
 use super::challenges::{Kept, Sending};
 use super::clients::ClientStatus;
 use super::devices::{add_device, remove_device};
+use super::yubikeys::is_taken;
 use crate::device::NewDevice;
 use crate::ids::{ClientId, EnrollmentId, IntegrationId, TenantId, Username};
 use crate::outside::Timestamp;
@@ -215,7 +216,8 @@ impl Verb for KeepEnrollmentStep {
     }
 }
 
-/// Takes one try from an enrollment; with the last one it has failed.
+/// Takes one try from an enrollment; with the last one it has failed. What a security key was to sign is worth
+/// nothing once it was answered: it must be prepared again.
 #[derive(Debug)]
 pub struct RefuseEnrollment {
     /// Who asks; in whose tenant and integration.
@@ -236,7 +238,7 @@ impl Verb for RefuseEnrollment {
             .row(
                 "UPDATE enrollment SET attempts_left = attempts_left - 1,
                     status = CASE WHEN attempts_left <= 1 THEN 4 ELSE status END,
-                    sealed = CASE WHEN attempts_left <= 1 THEN NULL ELSE sealed END
+                    sealed = CASE WHEN attempts_left <= 1 OR kind IN ('U2F', 'FIDO2') THEN NULL ELSE sealed END
                  WHERE tenant = ?1 AND integration = ?2 AND pk = ?3
                    AND status = 2 AND expires_at > ?4 AND attempts_left > 0 RETURNING attempts_left",
                 values![self.doer.tenant, self.doer.integration, self.enrollment, self.doer.now],
@@ -278,6 +280,10 @@ pub enum Completed {
     TooMany,
     /// The code was used before: the secret belongs to a device whose counter has passed it.
     Used,
+    /// The integration knows this credential of a security key.
+    Registered,
+    /// The key is the device of somebody already.
+    Taken,
 }
 
 impl Verb for CompleteEnrollment {
@@ -317,10 +323,18 @@ impl Verb for CompleteEnrollment {
         let fingerprint = self.device.code_secret.as_ref().map(|secret| keys.fingerprint(secret));
         let position = i64::try_from(self.device.next_position)
             .map_err(|_| StoreError::Corrupt("a position beyond every counter"))?;
-        if let Some(fingerprint) = &fingerprint
-            && self.is_used(tx, fingerprint, position).await?
+        if let Some(fingerprint) = &fingerprint {
+            if self.is_registered(tx, fingerprint).await? {
+                return Ok(Completed::Registered);
+            }
+            if self.is_used(tx, fingerprint, position).await? {
+                return Ok(Completed::Used);
+            }
+        }
+        if let Some(public_id) = &self.device.public_id
+            && is_taken(tx, tenant, integration, public_id).await?
         {
-            return Ok(Completed::Used);
+            return Ok(Completed::Taken);
         }
         let done = tx
             .sql
@@ -371,10 +385,27 @@ impl CompleteEnrollment {
             .sql
             .row(
                 "SELECT 1 FROM device d LEFT JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
-                 WHERE d.tenant = ?1 AND d.fingerprint = ?2
+                 WHERE d.tenant = ?1 AND d.fingerprint = ?2 AND d.kind NOT IN ('U2F', 'FIDO2')
                    AND (d.next_position >= CAST(?3 AS BIGINT)
                         OR (d.status = 'active' AND c.integration = ?4 AND c.username = ?5))",
                 values![self.doer.tenant, fingerprint, position, self.doer.integration, &self.username],
+            )
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether a client of the integration has, or had, this credential of a security key.
+    async fn is_registered<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        fingerprint: &[u8; 32],
+    ) -> Result<bool, StoreError> {
+        let row = tx
+            .sql
+            .row(
+                "SELECT 1 FROM device d JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
+                 WHERE d.tenant = ?1 AND d.fingerprint = ?2 AND d.kind IN ('U2F', 'FIDO2') AND c.integration = ?3",
+                values![self.doer.tenant, fingerprint, self.doer.integration],
             )
             .await?;
         Ok(row.is_some())

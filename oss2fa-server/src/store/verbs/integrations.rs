@@ -314,7 +314,7 @@ pub struct RemoveIntegration {
     pub integration: IntegrationId,
 }
 
-const OF_INTEGRATIONS: [&str; 13] = [
+const OF_INTEGRATIONS: [&str; 15] = [
     "DELETE FROM host_event WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM offline_credential WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM webhook_delivery WHERE tenant = ?1
@@ -327,6 +327,8 @@ const OF_INTEGRATIONS: [&str; 13] = [
     "DELETE FROM lock WHERE tenant = ?1
         AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
     "DELETE FROM app WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM yubikey WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM yubico_client WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM challenge WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM enrollment WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM recovery_code WHERE tenant = ?1 AND device IN (SELECT pk FROM device WHERE client IN

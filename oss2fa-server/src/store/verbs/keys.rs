@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Doer, challenges, clients, enrollments};
+use super::{Doer, challenges, clients, enrollments, yubico_clients};
 use crate::ids::TenantId;
 use crate::keys::Purpose;
 use crate::outside::Timestamp;
@@ -136,11 +136,12 @@ macro_rules! sealed_column {
 
 /// All of them. Stored answers of `idempotency` are not among them: they are gone after a day, and keep
 /// their key until then.
-pub const SEALED_COLUMNS: [SealedColumn; 4] = [
+pub const SEALED_COLUMNS: [SealedColumn; 5] = [
     sealed_column!("device", clients::MATERIAL),
     sealed_column!("enrollment", enrollments::STEP),
     sealed_column!("challenge", challenges::STEP),
     sealed_column!("webhook", "webhook.sealed"),
+    sealed_column!("yubico_client", yubico_clients::KEY),
 ];
 
 /// How many sealed values of a tenant wait to be resealed.
@@ -248,11 +249,12 @@ impl Verb for StoreResealed {
 }
 
 /// Everything that a key may have sealed.
-const USES: [&str; 5] = [
+const USES: [&str; 6] = [
     "SELECT 1 FROM device WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM enrollment WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM challenge WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM webhook WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
+    "SELECT 1 FROM yubico_client WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
     "SELECT 1 FROM idempotency WHERE tenant = ?1 AND substr(sealed, 1, 4) = ?2 LIMIT 1",
 ];
 

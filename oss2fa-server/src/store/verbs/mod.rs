@@ -6,7 +6,7 @@ pub mod attempts;
 pub mod challenges;
 pub mod clients;
 pub mod deliveries;
-mod devices;
+pub mod devices;
 pub mod enrollments;
 pub mod host_events;
 pub mod housekeeping;
@@ -20,6 +20,8 @@ pub mod state;
 pub mod tenants;
 pub mod trusted;
 pub mod webhooks;
+pub mod yubico_clients;
+pub mod yubikeys;
 
 use super::audit::Event;
 use crate::ids::{IntegrationId, TenantId};

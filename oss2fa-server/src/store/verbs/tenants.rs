@@ -227,7 +227,7 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 18] = [
+const OF_TENANTS: [&str; 20] = [
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
@@ -240,6 +240,8 @@ const OF_TENANTS: [&str; 18] = [
     "DELETE FROM enrollment WHERE tenant = ?1",
     "DELETE FROM recovery_code WHERE tenant = ?1",
     "DELETE FROM app WHERE tenant = ?1",
+    "DELETE FROM yubikey WHERE tenant = ?1",
+    "DELETE FROM yubico_client WHERE tenant = ?1",
     "DELETE FROM device WHERE tenant = ?1",
     "DELETE FROM client WHERE tenant = ?1",
     "DELETE FROM integration WHERE tenant = ?1",

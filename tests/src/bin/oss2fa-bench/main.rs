@@ -1,7 +1,7 @@
 //! `make bench`: the promises about speed and size, measured against the peers as ratios of one run.
 //!
 //! `oss2fa-bench agent`, `oss2fa-bench remote` (hosts that ask the server) and `oss2fa-bench server` measure one part
-//! each, `oss2fa-bench apps` and `oss2fa-bench bus` a part of the last; without a word it is all. `oss2fa-bench server
+//! each, `oss2fa-bench apps`, `bus` and `yubico` a part of the last; without a word it is all. `oss2fa-bench server
 //! small` goes through all of its part with next to nothing, to see that each piece runs: it holds nothing against its
 //! bound and writes no file.
 //!
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         ["server"] => server::measure(&mut report, server::PROMISED),
         ["apps"] => server::measure_apps(&mut report, server::PROMISED),
         ["bus"] => server::measure_bus(&mut report, server::PROMISED),
+        ["yubico"] => server::measure_yubico(&mut report, server::PROMISED),
         ["server", "small"] => {
             server::measure(&mut report, server::SMALL);
             report.print();
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         }
         other => {
             eprintln!(
-                "unknown {other:?}; it is agent, keys, remote, server, server small, apps or bus (parts of server), or none"
+                "unknown {other:?}; it is agent, keys, remote, server, server small, apps, bus or yubico (parts of server), or none"
             );
             return ExitCode::from(2);
         }

@@ -13,6 +13,7 @@ use super::Challenge;
 use crate::device::Token;
 use crate::http::App;
 use crate::http::api::clients::verify::Accepted;
+use crate::http::api::devices::DeviceToken;
 use crate::http::body::{Body, Pk};
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
@@ -24,8 +25,8 @@ use crate::store::verbs::attempts::Admitted;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// The code that the device shows, or that was sent.
-    #[schema(value_type = String, example = "123456")]
+    /// The code that the device shows, or that was sent; for FIDO2 and U2F what the key gave to the browser.
+    #[schema(value_type = DeviceToken)]
     token: Value,
     /// Whether to remember the device that the client logs in from, where policy allows that.
     #[serde(default)]

@@ -41,7 +41,8 @@ pub struct Challenge {
     pub completed_at: Option<Timestamp>,
     /// Where the client is, as the application said; null where it said nothing that is shown.
     pub binding_context: Option<ShownContext>,
-    /// What the client needs to answer: for e-mail and SMS the masked `address`.
+    /// What the client needs to answer: for e-mail and SMS the masked `address`, for FIDO2 and U2F `publicKey`, the
+    /// options of `navigator.credentials.get`.
     #[schema(value_type = Option<Object>)]
     pub public_details: Option<Value>,
 }

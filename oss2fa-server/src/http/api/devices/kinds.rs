@@ -8,7 +8,7 @@ use crate::http::App;
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Onlooker;
 
-/// The kinds that the policy of the integration allows; all of them for an administrator who names none.
+/// The kinds that the policy of the integration offers; all of them for an administrator who names none.
 #[utoipa::path(
     get,
     path = "/devices-kind",
@@ -18,12 +18,9 @@ use crate::http::extract::Onlooker;
     responses((status = 200, body = Vec<Description>, description = "The kinds."), Errors)
 )]
 pub async fn kinds(State(app): State<App>, onlooker: Onlooker) -> Result<Json<Vec<Description>>, ApiError> {
-    let kinds = app.service().kinds.descriptions();
+    let kinds = &app.service().kinds;
     Ok(Json(match onlooker {
-        Onlooker::Of(clerk) => {
-            let policy = &clerk.caller.integration.policy;
-            kinds.filter(|kind| policy.allows_kind(kind.name)).collect()
-        }
-        Onlooker::Administrator(_) => kinds.collect(),
+        Onlooker::Of(clerk) => kinds.offered(&clerk.caller.integration.policy).collect(),
+        Onlooker::Administrator(_) => kinds.descriptions().collect(),
     }))
 }

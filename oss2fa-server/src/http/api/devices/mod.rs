@@ -3,11 +3,24 @@
 pub mod kinds;
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::device::{Description, Kinds};
 use crate::outside::Timestamp;
 use crate::store::verbs::clients::Device;
+
+/// What a device answers, for the documentation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum DeviceToken {
+    /// The code that it shows, or that was sent.
+    #[schema(example = "123456")]
+    Code(String),
+    /// FIDO2 and U2F: what the browser gave for the options, by its `toJSON()`.
+    #[schema(value_type = Object)]
+    Credential(Value),
+}
 
 /// A device as it is shown.
 #[derive(Debug, Serialize, ToSchema)]

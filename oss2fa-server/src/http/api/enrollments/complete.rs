@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::Enrollment;
 use crate::device::Token;
 use crate::http::App;
+use crate::http::api::devices::DeviceToken;
 use crate::http::api::{Context, binding};
 use crate::http::body::{Body, Pk};
 use crate::http::error::{ApiError, Errors};
@@ -25,8 +26,8 @@ const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
-    /// The code that the device shows, or that was sent.
-    #[schema(value_type = String, example = "123456")]
+    /// The code that the device shows, or that was sent; for FIDO2 and U2F the credential that the browser made.
+    #[schema(value_type = DeviceToken)]
     token: Value,
     /// Where the client is, for the audit. An address outside of the networks of the policy is refused.
     #[serde(default)]

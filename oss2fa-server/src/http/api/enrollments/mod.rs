@@ -30,7 +30,8 @@ pub struct Enrollment {
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// What the owner of the device needs: for TOTP and HOTP `provisioning_uri` and `qr_code`, for e-mail and
-    /// SMS the masked `address`, for recovery codes `codes`.
+    /// SMS the masked `address`, for recovery codes `codes`, for FIDO2 and U2F `publicKey`, the options of
+    /// `navigator.credentials.create`.
     #[schema(value_type = Option<Object>)]
     pub public_details: Option<Value>,
 }

@@ -20,7 +20,8 @@ pub struct Selection {
     /// A name that `GET /devices-kind` lists.
     #[schema(example = "TOTP")]
     kind: String,
-    /// TOTP and HOTP: `generate_qr_code`, `secret`, `counter` (HOTP). EMAIL and SMS: `address`.
+    /// TOTP and HOTP: `generate_qr_code`, `secret`, `counter` (HOTP). EMAIL and SMS: `address`. YUBIKEY:
+    /// `judged_by` (`secrets` or `servers`), and with secrets `public_id`, `private_id`, `key`.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     options: Value,

@@ -106,6 +106,24 @@ impl Instance {
         self.flawless(run(&self.target, &mut requests, &plan(seconds, pace)))
     }
 
+    /// A GET of each of these paths; a body counts that contains `words`.
+    pub(crate) fn get(&self, paths: Vec<String>, words: &str, seconds: f64) -> Outcome {
+        self.get_by(paths, words, plan(seconds, Pace::Full))
+    }
+
+    /// That each of these paths is answered with `words`: else nothing was measured.
+    pub(crate) fn answers_each(&self, paths: Vec<String>, words: &str) {
+        let (count, plan) = (paths.len(), plan(10.0, Pace::Full));
+        let outcome = self.get_by(paths, words, Plan { connections: 1, warm_up: Duration::ZERO, ..plan });
+        assert!(outcome.accepted == count as u64, "{words}: {:?}", outcome.statuses);
+    }
+
+    fn get_by(&self, paths: Vec<String>, words: &str, plan: Plan) -> Outcome {
+        let expected = Expected { status: 200, contains: words.as_bytes().to_vec() };
+        let mut requests = Requests::get_each(&self.head_of("/", &[]), paths);
+        self.flawless(run(&self.target, &mut requests, &Plan { expected, ..plan }))
+    }
+
     /// That none of these is accepted: else nothing was measured.
     pub(crate) fn refuses(&self, path: &str, bodies: Vec<String>) {
         let (count, mut requests) = (bodies.len(), Requests::post(&self.head_of(path, &[]), bodies));

@@ -11,6 +11,7 @@ mod rates;
 mod scale;
 pub(crate) mod stock;
 pub(crate) mod uses;
+mod yubico;
 
 use crate::report::Report;
 pub(crate) use scale::{PROMISED, SMALL, Scale};
@@ -24,6 +25,7 @@ pub(crate) fn measure(report: &mut Report, scale: Scale) {
     rates::postgres(report, scale);
     measure_apps(report, scale);
     measure_bus(report, scale);
+    measure_yubico(report, scale);
     eprintln!("measuring privacyIDEA (some minutes where it is not installed yet)");
     peer::measure(report, scale, &ours);
     eprintln!("measuring memory and the start");
@@ -40,4 +42,10 @@ pub(crate) fn measure_bus(report: &mut Report, scale: Scale) {
     processors::keep_to_two();
     eprintln!("measuring the bus, against a service of nameko's own");
     bus::measure(report, scale);
+}
+
+pub(crate) fn measure_yubico(report: &mut Report, scale: Scale) {
+    processors::keep_to_two();
+    eprintln!("measuring the validation protocol of Yubico");
+    yubico::measure(report, scale);
 }
