@@ -114,6 +114,7 @@ install-agent:
 	$(call unit,oss2fa-agent)
 	install -m 0644 packaging/systemd/oss2fa-agent.socket $(DESTDIR)$(UNIT_DIR)/oss2fa-agent.socket
 	install -D -m 0644 packaging/pam-configs/oss2fa $(DESTDIR)/usr/share/pam-configs/oss2fa
+	install -D -m 0644 packaging/udev/oss2fa-agent.rules $(DESTDIR)/usr/lib/udev/rules.d/70-oss2fa-agent.rules
 	install -D -m 0644 packaging/systemd/oss2fa-agent-server.conf $(SHARE)/oss2fa-agent/systemd/server.conf
 	install -d $(DESTDIR)$(APPARMOR_DIR) $(SHARE)/oss2fa-agent/selinux
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' packaging/apparmor/oss2fa-agent >$(DESTDIR)$(APPARMOR_DIR)/oss2fa-agent

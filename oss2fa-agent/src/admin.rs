@@ -7,6 +7,7 @@ use oss2fa_core::factor::otp::OtpParameters;
 use oss2fa_core::ids::{DeviceId, DeviceName};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
+use oss2fa_core::wire::DisplayText;
 use serde::{Deserialize, Serialize};
 
 /// A request of the command line; one a connection.
@@ -48,6 +49,14 @@ pub enum Request {
         name: Option<DeviceName>,
         /// A fresh code of one of the user's devices, where one is needed.
         proof: Option<SecretText>,
+    },
+    /// Make a credential on a security key that is plugged into this host. Answered by any number of
+    /// [`Response::Step`] and [`Response::PinWanted`] before the device that was made.
+    EnrollKey(KeyEnrollment),
+    /// The answer to [`Response::PinWanted`], on the same connection.
+    Pin {
+        /// As typed.
+        pin: SecretText,
     },
     /// Activate a device by its first code.
     Confirm {
@@ -144,6 +153,53 @@ pub const IMPORT_BATCH: usize = 40;
 /// With the longest names they fit into one frame.
 pub const LIST_PAGE: usize = 64;
 
+/// A security key to be enrolled.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEnrollment {
+    /// As typed; the daemon makes it canonical.
+    pub user: String,
+    /// Which protocol it speaks.
+    pub kind: KeyKind,
+    /// What the owner calls it; by default the kind's name.
+    pub name: Option<DeviceName>,
+    /// Whether it is to be kept in the key.
+    pub resident: bool,
+    /// Whether each login with it asks for the PIN, or what the key has in place of one.
+    pub pin: bool,
+    /// A fresh code of one of the user's devices, where one is needed.
+    pub proof: Option<SecretText>,
+}
+
+/// Kinds of security keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// By CTAP2.
+    Fido2,
+    /// By U2F.
+    U2f,
+}
+
+/// How a security key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAlgorithm {
+    /// ECDSA on P-256: both coordinates.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl From<KeyKind> for FactorKind {
+    fn from(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::Fido2 => Self::Fido2,
+            KeyKind::U2f => Self::U2f,
+        }
+    }
+}
+
 /// Where a device counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,6 +285,21 @@ pub enum Imported {
         /// How far the device's clock is ahead, in steps.
         drift: i64,
     },
+    /// A security key.
+    SecurityKey {
+        /// Which protocol has made its credential.
+        kind: KeyKind,
+        /// The credential's id, in hexadecimal.
+        id: String,
+        /// Its public key, in hexadecimal.
+        public_key: String,
+        /// How it signs.
+        algorithm: KeyAlgorithm,
+        /// For whom it was made.
+        rp_id: String,
+        /// Whether each login asks the key to verify its user.
+        pin: bool,
+    },
     /// Scratch codes, single use.
     ScratchCodes {
         /// As the other system wrote them.
@@ -244,6 +315,16 @@ pub enum Response {
     Enrolled(Enrolled),
     /// A code is on its way to the address that is being enrolled.
     CodeSent(CodeSent),
+    /// What its owner has to do with the security key now; more follows.
+    Step {
+        /// A sentence.
+        text: DisplayText,
+    },
+    /// The security key wants its PIN: [`Request::Pin`].
+    PinWanted {
+        /// What to ask.
+        question: DisplayText,
+    },
     /// A device, as it is now.
     Device(DeviceView),
     /// One page of devices.

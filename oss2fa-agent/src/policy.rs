@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use oss2fa_core::verdict::FactorKind;
+use oss2fa_ctap::verify::UserVerification;
 
 /// All of `[policy]`.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Rules {
     pub factors: Vec<FactorKind>,
     /// Whether the program can show messages; by default a table decides.
     pub messages: Option<Messages>,
+    /// What a security key must know about its user here.
+    pub user_verification: UserVerification,
 }
 
 /// What happens to somebody who has never enrolled.
@@ -237,6 +240,40 @@ fn known_front_end(service: &str) -> Messages {
     }
 }
 
+/// Whether a prompt is shown in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompts {
+    /// It is.
+    AsTheyAre,
+    /// The program writes "Password:" above whatever is asked. A PIN must not be asked for there: what is typed may be
+    /// the account's password, and costs the security key a try.
+    Relabelled,
+}
+
+/// How a program shows prompts.
+#[must_use]
+pub fn prompts(service: &str) -> Prompts {
+    const RELABELLING: [&str; 16] = [
+        "polkit-1",
+        "kde",
+        "kde-fingerprint",
+        "kde-smartcard",
+        "kscreensaver",
+        "xscreensaver",
+        "gnome-screensaver",
+        "cinnamon-screensaver",
+        "mate-screensaver",
+        "xfce4-screensaver",
+        "light-locker",
+        "swaylock",
+        "hyprlock",
+        "i3lock",
+        "sddm",
+        "lxdm",
+    ];
+    if RELABELLING.contains(&service) { Prompts::Relabelled } else { Prompts::AsTheyAre }
+}
+
 /// The service by whose rules this one goes: some programs have a second name for a login shell.
 pub(crate) fn family(service: &str) -> &str {
     match service {
@@ -266,6 +303,11 @@ fn strictest(base: &Rules, services: &BTreeMap<String, Rules>) -> Rules {
             .filter(|kind| services.values().all(|rules| rules.factors.contains(kind)))
             .collect(),
         messages: None,
+        user_verification: if all().any(|rules| rules.user_verification == UserVerification::Required) {
+            UserVerification::Required
+        } else {
+            UserVerification::NotAsked
+        },
     }
 }
 

@@ -12,6 +12,8 @@ use nix::unistd::{geteuid, mkfifo};
 use oss2fa_agent::config::{Config, LockLimits, MasterKeySource, Mode as Decides, SystemLog, Trust};
 use oss2fa_agent::policy::{Messages, SelfService, Unenrolled};
 use oss2fa_core::verdict::FactorKind;
+use oss2fa_ctap::auth_data::Aaguid;
+use oss2fa_ctap::verify::{Aaguids, UserVerification};
 use tempfile::TempDir;
 
 const DOCUMENTED: &str = include_str!("../../config/agent.toml");
@@ -86,7 +88,11 @@ fn the_defaults_are_the_strict_ones() {
     assert_eq!(rules.unenrolled, Unenrolled::Deny);
     assert!(rules.required_groups.is_empty() && rules.exempt_groups.is_empty());
     assert!(rules.skip_networks.is_empty());
-    assert_eq!(rules.factors, [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode]);
+    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f};
+    assert_eq!(rules.factors, [Totp, Hotp, RecoveryCode, Fido2, U2f]);
+    assert_eq!(rules.user_verification, UserVerification::NotAsked);
+    assert_eq!(config.keys.rp_id.as_str(), "oss2fa:host");
+    assert_eq!((config.keys.touch_timeout.as_secs(), &config.keys.models), (15, &Aaguids::Any));
     assert_eq!(config.policy.totp_skew, 1);
     let limits = LockLimits {
         free_attempts: 5,
@@ -174,14 +180,14 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 2 | unenroled = "deny"
   | ^^^^^^^^^
-unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `service`
+unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `user_verification`, `service`
 "#);
     insta::assert_snapshot!(refusal("[polciy]\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 1, column 2
   |
 1 | [polciy]
   |  ^^^^^^
-unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `server`
+unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `keys`, `server`
 ");
     insta::assert_snapshot!(refusal("[policy]\nunenrolled = deny\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 2, column 14
@@ -197,9 +203,9 @@ string values must be quoted, expected literal string
     insta::assert_snapshot!(refusal("[policy]\nexempt_groups = [\"a,b\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] exempt_groups = "a,b": allowed is names of groups"#);
     insta::assert_snapshot!(refusal("[policy]\nself_service = [\"unlock\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] self_service = "unlock": allowed is any of enroll, list, remove, rename"#);
     insta::assert_snapshot!(refusal("[policy]\ntotp_skew = 4\n"), @"the configuration /etc/oss2fa/agent.toml has [policy] totp_skew = 4: allowed is a whole number from 0 to 3");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code"#);
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code, fido2, u2f");
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code, fido2, u2f"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code, fido2, u2f"#);
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nmessages = \"no\"\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] messages = "no": allowed is "show" or "hide""#);
     insta::assert_snapshot!(refusal("[policy.service.su]\n[policy.service.su-l]\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.su-l] = a second rule: allowed is one rule for su, which holds for its login shells, too");
     insta::assert_snapshot!(refusal("[agent]\nsocket = \"agent.sock\"\n"), @"the configuration /etc/oss2fa/agent.toml has [agent] socket = agent.sock: allowed is an absolute path");
@@ -353,5 +359,31 @@ fn whatever_would_make_the_server_less_than_sure_is_refused() {
     ] {
         let said = refusal(&format!("[server]\n{lines}\n"));
         assert!(said.contains(words), "{lines}: {said}");
+    }
+}
+
+#[test]
+fn security_keys_are_configured_strictly() {
+    let config = parse("[keys]\nallowed_models = [\"ee882879-721c-4913-9775-3dfcce97072a\"]\n").unwrap();
+    let model = Aaguid([
+        0xee, 0x88, 0x28, 0x79, 0x72, 0x1c, 0x49, 0x13, 0x97, 0x75, 0x3d, 0xfc, 0xce, 0x97, 0x07, 0x2a,
+    ]);
+    assert_eq!(config.keys.models, Aaguids::Only(vec![model]));
+    let verified = parse("[policy.service.su]\nuser_verification = \"required\"\n").unwrap();
+    assert_eq!(verified.policy.rules("su-l").user_verification, UserVerification::Required);
+    for bad in [
+        "[keys]\nrp_id = \"\"\n",
+        "[keys]\nrp_id = \"two words\"\n",
+        "[keys]\ntouch_timeout = 2\n",
+        "[keys]\ntouch_timeout = 121\n",
+        "[keys]\ntouch_file = \"touch\"\n",
+        "[keys]\nallowed_models = [\"a YubiKey\"]\n",
+        "[keys]\nallowed_models = [\"ee882879\"]\n",
+        "[keys]\nmodels = []\n",
+        "[policy]\nuser_verification = \"no\"\n",
+        "[policy.service.su]\nuser_verification = \"pin\"\n",
+    ] {
+        let refusal = refusal(bad);
+        assert!(!refusal.starts_with("ACCEPTED"), "{refusal}");
     }
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use oss2fa_agent::policy::{
-    Decision, Enrolled, Facts, Messages, Policy, Rules, SelfService, SkipReason, Unenrolled, address_of,
+    Decision, Enrolled, Facts, Messages, Policy, Prompts, Rules, SelfService, SkipReason, Unenrolled,
+    address_of, prompts,
 };
 use oss2fa_core::verdict::FactorKind;
+use oss2fa_ctap::verify::UserVerification;
 
 const ALL: [FactorKind; 3] = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
 
@@ -18,6 +20,7 @@ fn rules(unenrolled: Unenrolled) -> Rules {
         skip_networks: Vec::new(),
         factors: ALL.to_vec(),
         messages: None,
+        user_verification: UserVerification::NotAsked,
     }
 }
 
@@ -127,6 +130,7 @@ fn a_service_that_nobody_thought_of_gets_the_strictest_of_everything() {
         skip_networks: Vec::new(),
         factors: vec![FactorKind::Totp, FactorKind::RecoveryCode],
         messages: None,
+        user_verification: UserVerification::NotAsked,
     };
     for unknown in ["login", "SSHD", "sshd ", "", "ssh"] {
         assert_eq!(lenient.rules(unknown), &strictest, "{unknown:?}");
@@ -243,4 +247,24 @@ fn an_ipv4_network_holds_for_addresses_in_ipv6_clothes() {
     assert_eq!(decide("::ffff:192.0.2.9"), 'n');
     assert_eq!(decide("::ffff:192.0.3.9"), 'P');
     assert_eq!(decide("::192.0.2.9"), 'P');
+}
+
+#[test]
+fn a_service_without_a_rule_verifies_users_where_any_rule_does() {
+    let strict = Rules { user_verification: UserVerification::Required, ..rules(Unenrolled::Deny) };
+    let policy = policy(rules(Unenrolled::Deny), &[("su", strict), ("sudo", rules(Unenrolled::Deny))]);
+    let asked = |service| policy.rules(service).user_verification;
+    assert_eq!(asked("su-l"), UserVerification::Required);
+    assert_eq!(asked("sudo"), UserVerification::NotAsked);
+    assert_eq!(asked("login"), UserVerification::Required);
+}
+
+#[test]
+fn what_relabels_prompts_is_known() {
+    for service in ["polkit-1", "kde", "swaylock", "xscreensaver"] {
+        assert_eq!(prompts(service), Prompts::Relabelled, "{service}");
+    }
+    for service in ["sudo", "su", "login"] {
+        assert_eq!(prompts(service), Prompts::AsTheyAre, "{service}");
+    }
 }

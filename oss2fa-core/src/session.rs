@@ -15,6 +15,8 @@ pub enum Standing {
     Denied,
     /// Has devices: must prove one.
     MustProve,
+    /// Has security keys that may be plugged in here, and perhaps codes beside them.
+    MayTouch(Codes),
     /// Must prove one of a few: which, can be said first.
     MustChoose(Menu),
     /// Must prove a device of this host, because no server can be reached: the words of the prompt.
@@ -27,6 +29,37 @@ pub enum Standing {
     Skip,
     /// Directory or store failed.
     Unavailable,
+}
+
+/// Whether a user of security keys can type a code as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// They have something that makes codes.
+    Beside,
+    /// A key is all that they have.
+    None,
+}
+
+/// What came of waiting for a touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched<E> {
+    /// A key answered, and that was judged.
+    Judged(Judgement<E>),
+    /// No key of the user's is there, or none was touched in time.
+    Nothing,
+    /// The key that is there wants its PIN first.
+    PinWanted(Pin),
+    /// The key that is there cannot be used now: why, in words for its owner.
+    Unusable(DisplayText),
+}
+
+/// What is known of a key's PIN before it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// So many tries are left.
+    TriesLeft(u8),
+    /// It was wrong, and so many tries are left.
+    Wrong(u8),
 }
 
 /// The devices that a user can choose from, each a few words: "TOTP", "e-mail to j***@example.org".
@@ -59,6 +92,8 @@ pub enum Event<E> {
     Answered(SecretText),
     /// The answer was judged.
     Judged(Judgement<E>),
+    /// A wait for a touch is over.
+    Touched(Touched<E>),
     /// A challenge was opened, or its code sent again.
     Opened(Opened),
     /// An enrolment has begun: what the user needs for it.
@@ -95,6 +130,15 @@ pub enum Effect<E> {
     Tell(DisplayText),
     /// Have an answer judged, of whatever device it is.
     Judge(SecretText),
+    /// Wait for a touch of one of the user's security keys; beside codes not for long.
+    Touch {
+        /// Shown when a key wants to be touched, where it can be.
+        words: Option<DisplayText>,
+        /// What else the user has.
+        codes: Codes,
+        /// The PIN of the key that wanted one.
+        pin: Option<SecretText>,
+    },
     /// Open a challenge on this device of the menu, counted from 0.
     Open(usize),
     /// Send the code of the open challenge again.
@@ -167,6 +211,10 @@ pub struct Session {
 enum State {
     LookingUp,
     Asking { known: Known },
+    // Enter waits for a touch, so often still; whatever else is typed is a code.
+    AskingOrTouching { waits: u8, codes: Codes },
+    Touching { waits: u8, codes: Codes },
+    AskingPin { waits: u8, codes: Codes },
     // Whoever chooses one of so many devices, or types a code straight away.
     Choosing { devices: usize },
     Opening { challenge: Challenge },
@@ -250,6 +298,22 @@ impl Session {
             (State::Answering { .. }, Event::Answered(text)) => {
                 self.wait(State::Judging { challenge: Challenge::Open }, Effect::Complete(text))
             }
+            (State::AskingOrTouching { waits, codes }, Event::Answered(text)) => {
+                if codes == Codes::Beside && !is_empty(&text) {
+                    return self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text));
+                }
+                self.touch(waits, codes, None)
+            }
+            (State::AskingPin { .. }, Event::Answered(text)) if is_empty(&text) => {
+                self.refuse(Refusal::Answer)
+            }
+            (State::AskingPin { waits, codes }, Event::Answered(text)) => {
+                // Typed for this wait: it costs none of those that Enter begins.
+                self.touch(waits.saturating_add(1), codes, Some(text))
+            }
+            (State::Touching { waits, codes }, Event::Touched(touched)) => {
+                self.touched(waits, codes, touched)
+            }
             (State::Preparing, Event::Prepared(shown)) => {
                 let prompt = DisplayText::new(&format!("{}\n{FIRST_CODE}", shown.as_str()));
                 self.wait(State::Enrolling, Effect::Ask(self.script.echo, prompt))
@@ -267,6 +331,9 @@ impl Session {
             (
                 State::LookingUp
                 | State::Asking { .. }
+                | State::AskingOrTouching { .. }
+                | State::Touching { .. }
+                | State::AskingPin { .. }
                 | State::Choosing { .. }
                 | State::Opening { .. }
                 | State::Answering { .. }
@@ -276,6 +343,7 @@ impl Session {
                 Event::Found(_)
                 | Event::Answered(_)
                 | Event::Judged(_)
+                | Event::Touched(_)
                 | Event::Opened(_)
                 | Event::Prepared(_)
                 | Event::NotPrepared,
@@ -291,12 +359,80 @@ impl Session {
             Standing::Unknown => (State::Asking { known: Known::No(Refusal::Unknown) }, prompt),
             Standing::Denied => (State::Asking { known: Known::No(Refusal::Answer) }, prompt),
             Standing::MustChoose(menu) => (State::Choosing { devices: menu.0.len() }, menu.prompt()),
+            Standing::MayTouch(codes) => return self.may_touch(codes),
             Standing::MayEnroll => return self.wait(State::Preparing, Effect::Prepare),
             Standing::NotEnrolled => return self.not_enrolled(),
             Standing::Skip => return self.finish(Finish::Skipped),
             Standing::Unavailable => return self.refuse(Refusal::Unavailable),
         };
         self.wait(state, Effect::Ask(self.script.echo, prompt))
+    }
+
+    // Where messages are not shown, a prompt has to say what to do before it is done.
+    fn may_touch<E>(&mut self, codes: Codes) -> Vec<Effect<E>> {
+        match (self.script.conversation, codes) {
+            (Conversation::PromptsOnly, _) => self.ask_or_touch(WAITS, codes),
+            (Conversation::Messages, Codes::Beside) => self.touch(WAITS, codes, None),
+            (Conversation::Messages, Codes::None) => {
+                let mut effects = vec![Effect::Tell(DisplayText::new(PLUG_IN))];
+                effects.extend(self.touch(WAITS, codes, None));
+                effects
+            }
+        }
+    }
+
+    fn touch<E>(&mut self, waits: u8, codes: Codes, pin: Option<SecretText>) -> Vec<Effect<E>> {
+        let words = match (self.script.conversation, codes) {
+            (Conversation::PromptsOnly, _) => None,
+            (Conversation::Messages, Codes::Beside) => Some(DisplayText::new(TOUCH_OR_WAIT)),
+            (Conversation::Messages, Codes::None) => Some(DisplayText::new(TOUCH)),
+        };
+        let state = State::Touching { waits: waits.saturating_sub(1), codes };
+        self.wait(state, Effect::Touch { words, codes, pin })
+    }
+
+    fn touched<E>(&mut self, waits: u8, codes: Codes, touched: Touched<E>) -> Vec<Effect<E>> {
+        match touched {
+            Touched::Judged(Judgement::Admitted(evidence)) => self.finish(Finish::Admitted(evidence)),
+            Touched::Judged(Judgement::Refused) => self.refuse(Refusal::Answer),
+            Touched::Judged(Judgement::Unavailable) => self.refuse(Refusal::Unavailable),
+            // Locked are the keys: a code may still be tried.
+            Touched::Judged(Judgement::Locked) if codes == Codes::None => self.refuse(Refusal::Locked),
+            Touched::PinWanted(pin) => {
+                let prompt = DisplayText::new(&pin.prompt());
+                self.wait(State::AskingPin { waits, codes }, Effect::Ask(Echo::Off, prompt))
+            }
+            Touched::Unusable(why) => {
+                let mut effects = Vec::new();
+                if self.script.conversation == Conversation::Messages {
+                    effects.push(Effect::Tell(why));
+                }
+                effects.extend(self.after_keys(0, codes));
+                effects
+            }
+            Touched::Judged(Judgement::Locked) => self.after_keys(0, codes),
+            Touched::Nothing => self.after_keys(waits, codes),
+        }
+    }
+
+    fn after_keys<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
+        match (codes, waits) {
+            (Codes::None, _) => self.refuse(Refusal::Answer),
+            (Codes::Beside, 0) => self.wait(
+                State::Asking { known: Known::Yes },
+                Effect::Ask(self.script.echo, self.script.prompt.clone()),
+            ),
+            (Codes::Beside, waits) => self.ask_or_touch(waits, codes),
+        }
+    }
+
+    fn ask_or_touch<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
+        let (echo, prompt) = match codes {
+            Codes::Beside => (self.script.echo, format!("{ENTER_OR_CODE}\n{}", self.script.prompt.as_str())),
+            Codes::None => (Echo::Off, ENTER_AND_TOUCH.to_owned()),
+        };
+        let prompt = DisplayText::new(&prompt);
+        self.wait(State::AskingOrTouching { waits, codes }, Effect::Ask(echo, prompt))
     }
 
     fn opened<E>(&mut self, opened: Opened) -> Vec<Effect<E>> {
@@ -367,6 +503,24 @@ impl Menu {
         DisplayText::new(&format!("{}Number, or code: ", lines.collect::<String>()))
     }
 }
+
+impl Pin {
+    fn prompt(self) -> String {
+        match self {
+            Self::TriesLeft(left) => format!("PIN of your security key ({left} tries left): "),
+            Self::Wrong(left) => format!("Wrong PIN. PIN of your security key ({left} tries left): "),
+        }
+    }
+}
+
+/// How often a login waits for a touch beside a code prompt.
+const WAITS: u8 = 2;
+
+const TOUCH: &str = "Touch your security key.";
+const TOUCH_OR_WAIT: &str = "Touch your security key, or wait to be asked for a code.";
+const PLUG_IN: &str = "Have your security key plugged in.";
+const ENTER_OR_CODE: &str = "Press Enter and touch your security key, or type a code.";
+const ENTER_AND_TOUCH: &str = "Press Enter, and touch your security key: ";
 
 const FIRST_CODE: &str = "First code: ";
 

@@ -18,8 +18,12 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
-    /// An assertion of a security key: FIDO2 or U2F.
+    /// An assertion of a security key, FIDO2 or U2F, as a server takes it.
     Fido,
+    /// A security key of a host, by CTAP2.
+    Fido2,
+    /// A security key of a host, by U2F.
+    U2f,
     /// What a YubiKey types at a touch. No device of a host makes one yet.
     YubicoOtp,
 }
@@ -34,6 +38,8 @@ impl FactorKind {
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
             Self::Fido => "fido",
+            Self::Fido2 => "fido2",
+            Self::U2f => "u2f",
             Self::YubicoOtp => "yubico_otp",
         }
     }
@@ -44,7 +50,18 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::YubicoOtp => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::Fido2 | Self::U2f | Self::YubicoOtp => {
+                false
+            }
+        }
+    }
+
+    /// Whether it is a security key: touched where it is plugged in, with nothing to type that proves it.
+    #[must_use]
+    pub fn is_security_key(self) -> bool {
+        match self {
+            Self::Fido | Self::Fido2 | Self::U2f => true,
+            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp => false,
         }
     }
 }

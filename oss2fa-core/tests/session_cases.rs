@@ -3,7 +3,7 @@
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{
-    Effect, Event, Finish, Judgement, Menu, Opened, Refusal, Script, Session, Standing,
+    Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;
@@ -61,6 +61,16 @@ fn event(text: &str) -> Event<u32> {
         ("found", "must_choose") => Event::Found(Standing::MustChoose(Menu(
             ["TOTP", "e-mail to j***@example.org"].map(DisplayText::new).to_vec(),
         ))),
+        ("found", "may_touch") => Event::Found(Standing::MayTouch(Codes::Beside)),
+        ("found", "must_touch") => Event::Found(Standing::MayTouch(Codes::None)),
+        ("touched", "nothing") => Event::Touched(Touched::Nothing),
+        ("touched", "pin_wanted") => Event::Touched(Touched::PinWanted(Pin::TriesLeft(8))),
+        ("touched", "pin_wrong") => Event::Touched(Touched::PinWanted(Pin::Wrong(7))),
+        ("touched", "unusable") => Event::Touched(Touched::Unusable(DisplayText::new("[why]"))),
+        ("touched", "refused") => Event::Touched(Touched::Judged(Judgement::Refused)),
+        ("touched", "locked") => Event::Touched(Touched::Judged(Judgement::Locked)),
+        ("touched", "unavailable") => Event::Touched(Touched::Judged(Judgement::Unavailable)),
+        ("touched", "admitted 42") => Event::Touched(Touched::Judged(Judgement::Admitted(42))),
         ("opened", "ready") => Event::Opened(Opened::Ready),
         ("opened", "sent") => Event::Opened(Opened::Sent(DisplayText::new("j***@example.org"))),
         ("opened", "not_sent_again") => {
@@ -90,6 +100,12 @@ fn word(effect: &Effect<u32>) -> String {
         Effect::Ask(Echo::On, text) => format!("ask shown {}", text.as_str()),
         Effect::Tell(text) => format!("tell {}", text.as_str()),
         Effect::Judge(typed) => format!("judge {}", typed.expose()),
+        Effect::Touch { words, codes, pin } => format!(
+            "touch{}{}{}",
+            if *codes == Codes::Beside { " beside codes" } else { "" },
+            pin.as_ref().map(|pin| format!(" with {}", pin.expose())).unwrap_or_default(),
+            words.as_ref().map(|words| format!(": {}", words.as_str())).unwrap_or_default(),
+        ),
         Effect::Open(device) => format!("open {device}"),
         Effect::Resend => "resend".to_owned(),
         Effect::Complete(typed) => format!("complete {}", typed.expose()),
@@ -153,7 +169,19 @@ fn enrolling() {
     run(include_str!("cases/enrolling.toml"), 8);
 }
 
-const EVENTS: [&str; 24] = [
+#[test]
+fn touching() {
+    run(include_str!("cases/touching.toml"), 15);
+}
+
+const EVENTS: [&str; 31] = [
+    "found may_touch",
+    "found must_touch",
+    "touched nothing",
+    "touched pin_wanted",
+    "touched unusable",
+    "touched refused",
+    "touched admitted 42",
     "found unknown",
     "found must_prove",
     "found not_enrolled",
@@ -196,12 +224,13 @@ proptest! {
         }
         let ends = |word: &&String| ["admit", "skip", "gone", "refuse"].iter().any(|end| word.starts_with(end));
         prop_assert!(log.iter().filter(ends).count() <= 1, "{log:?}");
-        // Whoever gets in has answered, and the answer was judged, right before.
+        // Whoever gets in has answered or touched a key, and that was judged, right before.
         if let Some(admitted) = log.iter().position(|word| word.starts_with("admit")) {
             prop_assert_eq!(&log[admitted], "admit 42");
             let judged = &log[admitted - 1];
-            prop_assert!(["judge ", "complete ", "prove "].iter().any(|how| judged.starts_with(how)), "{:?}", log);
-            prop_assert!(log[admitted - 2].starts_with("ask "), "{:?}", log);
+            let how = ["judge ", "complete ", "prove ", "touch"];
+            prop_assert!(how.iter().any(|how| judged.starts_with(how)), "{:?}", log);
+            prop_assert!(judged.starts_with("touch") || log[admitted - 2].starts_with("ask "), "{:?}", log);
         }
         // A challenge that was opened is answered or given up, and nothing else is.
         let cancelled = log.iter().filter(|word| *word == "cancel").count();

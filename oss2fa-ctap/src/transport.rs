@@ -94,6 +94,28 @@ pub trait HidTransport {
     fn pause(&mut self, length: Duration, deadline: Instant) -> Pause;
 }
 
+impl<T: HidTransport + ?Sized> HidTransport for Box<T> {
+    fn write(&mut self, report: &Report) -> Result<(), TransportError> {
+        (**self).write(report)
+    }
+
+    fn read(&mut self, deadline: Instant) -> Result<Read, TransportError> {
+        (**self).read(deadline)
+    }
+
+    fn write_feature(&mut self, feature: &Feature) -> Result<(), TransportError> {
+        (**self).write_feature(feature)
+    }
+
+    fn read_feature(&mut self) -> Result<Feature, TransportError> {
+        (**self).read_feature()
+    }
+
+    fn pause(&mut self, length: Duration, deadline: Instant) -> Pause {
+        (**self).pause(length, deadline)
+    }
+}
+
 /// What a key is about while its answer is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meanwhile {

@@ -1,6 +1,7 @@
 //! `check-config`: whether the agent can use its configuration, and what it means, in words.
 
 use nix::unistd::{Group, User};
+use oss2fa_ctap::verify::UserVerification;
 use serde::Serialize;
 
 use super::context::{Context, Form, Output};
@@ -54,6 +55,7 @@ struct RuleReport {
     exempt_groups: Vec<String>,
     skip_networks: Vec<String>,
     factors: Vec<&'static str>,
+    user_verification: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<&'static str>,
 }
@@ -186,6 +188,8 @@ impl ServerReport {
     }
 }
 
+const TOUCH: &str = "touch";
+
 impl RuleReport {
     fn of(service: Option<&str>, rules: &Rules) -> Self {
         Self {
@@ -195,6 +199,10 @@ impl RuleReport {
             exempt_groups: rules.exempt_groups.clone(),
             skip_networks: rules.skip_networks.iter().map(ToString::to_string).collect(),
             factors: rules.factors.iter().map(|kind| kind.as_str()).collect(),
+            user_verification: match rules.user_verification {
+                UserVerification::NotAsked => TOUCH,
+                UserVerification::Required => "required",
+            },
             messages: rules.messages.map(|messages| match messages {
                 Messages::Show => "show",
                 Messages::Hide => "hide",
@@ -227,6 +235,9 @@ impl RuleReport {
             [] => "No factor counts: nobody who must show one gets in.".to_owned(),
             factors => format!("What counts: {}.", factors.join(", ")),
         });
+        if self.user_verification != TOUCH {
+            lines.push("A security key asks for its PIN, or for a finger: a touch is too little.".to_owned());
+        }
         lines.iter().map(|line| format!("  {line}")).collect()
     }
 }

@@ -14,13 +14,18 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::User;
 use oss2fa_core::wire::{Decoder, FrameError, VERSION, encode};
+use zeroize::Zeroizing;
 
+use super::console::Console;
 use super::failure::{Failure, OwnCode};
 use crate::admin::{Request, Response};
 use crate::config::Config;
 
 /// How long one answer may take. The daemon answers at once, or after a commit to a slow disk.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where somebody has to find a security key first: longer than the daemon waits for that.
+const PATIENCE_WITH_KEYS: Duration = Duration::from_secs(90);
 
 /// The daemon, as a client sees it.
 pub(crate) struct Agent {
@@ -41,14 +46,38 @@ impl Agent {
 
     /// Sends a request and waits for its answer, which may be a refusal.
     pub(crate) fn ask(&self, request: &Request) -> Result<Response, Failure> {
-        let bytes = encode(request).map_err(|error| self.strange(&error))?;
-        let mut stream = self.connect().map_err(|errno| self.no_connection(errno))?;
-        self.check_peer(&stream)?;
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| stream.write_all(&bytes))
-            .map_err(|error| self.lost(&error))?;
+        let mut stream = self.open(PATIENCE)?;
+        self.send(&mut stream, request)?;
         self.receive(&mut stream)
+    }
+
+    /// The same where the daemon first has things to say, and questions, to whoever holds a security key.
+    pub(crate) fn talk(&self, console: &mut Console<'_>, request: &Request) -> Result<Response, Failure> {
+        let mut stream = self.open(PATIENCE_WITH_KEYS)?;
+        self.send(&mut stream, request)?;
+        let mut decoder = Decoder::default();
+        loop {
+            match self.receive_with(&mut stream, &mut decoder)? {
+                Response::Step { text } => console.note(text.as_str())?,
+                Response::PinWanted { question } => {
+                    let pin = console.ask_hidden(question.as_str())?;
+                    self.send(&mut stream, &Request::Pin { pin })?;
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    fn open(&self, patience: Duration) -> Result<UnixStream, Failure> {
+        let stream = self.connect().map_err(|errno| self.no_connection(errno))?;
+        self.check_peer(&stream)?;
+        stream.set_read_timeout(Some(patience)).map_err(|error| self.lost(&error))?;
+        Ok(stream)
+    }
+
+    fn send(&self, stream: &mut UnixStream, request: &Request) -> Result<(), Failure> {
+        let bytes = Zeroizing::new(encode(request).map_err(|error| self.strange(&error))?);
+        stream.write_all(&bytes).map_err(|error| self.lost(&error))
     }
 
     /// The same, with a refusal as the failure of the command.
@@ -92,7 +121,10 @@ impl Agent {
     }
 
     fn receive(&self, stream: &mut UnixStream) -> Result<Response, Failure> {
-        let mut decoder = Decoder::default();
+        self.receive_with(stream, &mut Decoder::default())
+    }
+
+    fn receive_with(&self, stream: &mut UnixStream, decoder: &mut Decoder) -> Result<Response, Failure> {
         let mut buffer = [0; 4096];
         loop {
             if let Some(response) = decoder.next().map_err(|error| self.strange(&error))? {

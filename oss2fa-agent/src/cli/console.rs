@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
+use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::DisplayText;
 use serde::Serialize;
@@ -43,6 +44,25 @@ pub struct Console<'io> {
     pub stderr_is: Attached,
     /// Whether a line of progress stands there; [`Progress::None`] at first.
     pub progress: Progress,
+}
+
+/// While it lives, the terminal of standard input does not show what is typed.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn begin() -> Option<Self> {
+        let before = termios::tcgetattr(io::stdin()).ok()?;
+        let mut silent = before.clone();
+        silent.local_flags.remove(LocalFlags::ECHO);
+        termios::tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &silent).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _as_before = termios::tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.0);
+    }
 }
 
 /// Longest line that is read as an answer, in bytes.
@@ -107,6 +127,19 @@ impl Console<'_> {
         let answer = self.read_line();
         // Nobody has pressed Enter: what comes next begins a line of its own.
         if answer.is_err() || self.stdin_is == Attached::Elsewhere {
+            writeln!(self.stderr).map_err(|e| Failure::output(&e))?;
+        }
+        answer
+    }
+
+    /// Asks a question and reads one line that nobody is to see; from elsewhere than a terminal as it comes.
+    pub(crate) fn ask_hidden(&mut self, prompt: &str) -> Result<SecretText, Failure> {
+        if self.stdin_is == Attached::Elsewhere {
+            return self.ask(prompt);
+        }
+        let hidden = Hidden::begin();
+        let answer = self.ask(prompt);
+        if hidden.is_some() {
             writeln!(self.stderr).map_err(|e| Failure::output(&e))?;
         }
         answer

@@ -10,12 +10,16 @@ use super::context::{Context, Form, Output, Whose};
 use super::failure::{Failure, OwnCode};
 use super::proof::{Proof, TRIES};
 use super::provisioning;
-use crate::admin::{Enrolled, OtpKind, Place, RefusalCode, Request, Response, SentKind};
+use crate::admin::{
+    Enrolled, KeyEnrollment, KeyKind, OtpKind, Place, RefusalCode, Request, Response, SentKind,
+};
 
-/// Add an authenticator app, a code token, or an address for codes
+/// Add an authenticator app, a code token, a security key, or an address for codes
 ///
 /// Shows a QR code for the app, asks for the first code, and only then makes the device count. With
 /// --json it prints the provisioning URI instead, and the device waits for `oss2fa-agent confirm`.
+///
+/// A security key is touched while it is plugged into this host, and then counts at once.
 ///
 /// On a host that asks a server the device is the server's: it counts on all its hosts.
 ///
@@ -46,6 +50,12 @@ pub(crate) struct Enroll {
     /// On this host alone, also where it asks a server: for an account that must get in without one (root)
     #[arg(long)]
     local: bool,
+    /// Ask for the security key's PIN at each login with it; fido2 only
+    #[arg(long)]
+    pin: bool,
+    /// Keep the credential in the security key, where other programs can find it by itself; fido2 only
+    #[arg(long)]
+    resident: bool,
     #[command(flatten)]
     proof: Proof,
     #[command(flatten)]
@@ -64,6 +74,20 @@ enum Kind {
     Sms,
     /// By a counter; they count on this host, and only while its server cannot be reached
     Offline,
+    /// None: a security key that speaks FIDO2 is touched, plugged into this host
+    Fido2,
+    /// None: a security key that speaks U2F is touched, plugged into this host
+    U2f,
+}
+
+impl Kind {
+    fn of_key(self) -> Option<KeyKind> {
+        match self {
+            Self::Fido2 => Some(KeyKind::Fido2),
+            Self::U2f => Some(KeyKind::U2f),
+            Self::Totp | Self::Hotp | Self::Email | Self::Sms | Self::Offline => None,
+        }
+    }
 }
 
 impl Enroll {
@@ -73,7 +97,7 @@ impl Enroll {
             (Kind::Email | Kind::Sms, None) => {
                 return misused("name the address: oss2fa-agent enroll email ADDRESS");
             }
-            (Kind::Totp | Kind::Hotp | Kind::Offline, Some(_)) => {
+            (Kind::Totp | Kind::Hotp | Kind::Offline | Kind::Fido2 | Kind::U2f, Some(_)) => {
                 return misused("an address belongs to email and sms alone");
             }
             _ => {}
@@ -89,7 +113,13 @@ impl Enroll {
         {
             return misused("--local, --digits and --algorithm belong to totp and hotp alone");
         }
+        if self.kind != Kind::Fido2 && (self.pin || self.resident) {
+            return misused("--pin and --resident belong to fido2 alone");
+        }
         let user = context.user(&self.whose)?;
+        if let Some(kind) = self.kind.of_key() {
+            return self.enroll_key(context, user, kind);
+        }
         let agent = context.agent()?;
         let parameters = OtpParameters {
             algorithm: self.algorithm,
@@ -115,7 +145,9 @@ impl Enroll {
             Kind::Hotp => by_clock_or_counter(OtpKind::Hotp, proof),
             Kind::Email => sent(SentKind::Email, proof),
             Kind::Sms => sent(SentKind::Sms, proof),
-            Kind::Offline => Request::EnrollOffline { user: user.clone(), name: self.name.clone(), proof },
+            Kind::Offline | Kind::Fido2 | Kind::U2f => {
+                Request::EnrollOffline { user: user.clone(), name: self.name.clone(), proof }
+            }
         })?;
         let enrolled = match answer {
             Response::Enrolled(enrolled) => enrolled,
@@ -132,6 +164,30 @@ impl Enroll {
         provisioning::show(context, &user, &enrolled.provisioning_uri)?;
         let Enrolled { device, place, .. } = enrolled;
         self.prove(context, &user, device, place)
+    }
+
+    fn enroll_key(&self, context: &mut Context<'_, '_>, user: String, kind: KeyKind) -> Result<(), Failure> {
+        let agent = context.agent()?;
+        let answer = self.proof.send_talking(&agent, context, |proof| {
+            Request::EnrollKey(KeyEnrollment {
+                user: user.clone(),
+                kind,
+                name: self.name.clone(),
+                resident: self.resident,
+                pin: self.pin,
+                proof,
+            })
+        })?;
+        let Response::Device(view) = answer else { return Err(Failure::out_of_place(&answer)) };
+        let words = format!(
+            "Done: device {} ({}) of {} counts from the next login at this host on.\n\
+             For the day it is lost, have root enrol another one, or make recovery codes:\n  {}",
+            shown_id(view.device),
+            view.name,
+            view.user,
+            context.hint("recovery-codes", &user)
+        );
+        context.answer(&view, &words)
     }
 
     fn prove(
@@ -190,7 +246,9 @@ impl Enroll {
     fn counts_when(&self) -> &'static str {
         match self.kind {
             Kind::Offline => "on this host while its server cannot be reached",
-            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms => "from the next login on",
+            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms | Kind::Fido2 | Kind::U2f => {
+                "from the next login on"
+            }
         }
     }
 

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use data_encoding::BASE32_NOPAD;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use oss2fa_core::ids::DeviceName;
+use oss2fa_core::import::u2f_keys::{self, Asks, ImportedKey, MadeBy, PublicKeyBytes};
 use oss2fa_core::import::{ImportError, ImportedDevice, google_authenticator, otpauth_uris, users_oath};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
@@ -13,7 +14,7 @@ use super::context::{Context, Form, Output};
 use super::failure::{Failure, OwnCode};
 use super::import_file;
 use super::import_report::{Outcome, ReportLine, send};
-use crate::admin::{ImportEntry, Imported, OtpKind};
+use crate::admin::{ImportEntry, Imported, KeyAlgorithm, KeyKind, OtpKind};
 
 /// Take over devices from another system (root)
 ///
@@ -31,6 +32,7 @@ enum From {
     GoogleAuthenticator(GoogleAuthenticator),
     UsersOath(UsersOath),
     Otpauth(Otpauth),
+    U2fKeys(U2fKeys),
 }
 
 /// From libpam-google-authenticator: the file ~/.google_authenticator of one user
@@ -70,6 +72,23 @@ struct Otpauth {
     output: Output,
 }
 
+/// From pam_u2f: its file of security keys, all users in it
+///
+/// The keys keep working as they are: each goes on being asked for the origin that it was enrolled for.
+#[derive(Debug, clap::Args)]
+struct U2fKeys {
+    /// The file, such as /etc/u2f_mappings or ~/.config/Yubico/u2f_keys
+    file: PathBuf,
+    /// What stands behind origin= in the stack that used it [default: pam:// and the name of this host]
+    #[arg(long)]
+    origin: Option<String>,
+    /// What stands behind appid= there [default: the origin]
+    #[arg(long)]
+    appid: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
 /// An entry of the file, in the file's order.
 pub(crate) enum Found {
     Entry { line: usize, entry: ImportEntry },
@@ -88,6 +107,7 @@ impl Import {
             From::GoogleAuthenticator(from) => from.output.form(),
             From::UsersOath(from) => from.output.form(),
             From::Otpauth(from) => from.output.form(),
+            From::U2fKeys(from) => from.output.form(),
         }
     }
 
@@ -102,6 +122,7 @@ impl Import {
                 let text = import_file::read(&from.file)?;
                 devices(otpauth_uris::parse(&text), from.user.as_deref(), "authenticator app")
             }
+            From::U2fKeys(from) => from.contents()?,
         };
         let lines = send(context, contents)?;
         let refused = lines.iter().filter(|line| !line.is_taken_over()).count();
@@ -117,6 +138,57 @@ impl Import {
             ),
         ))
     }
+}
+
+impl U2fKeys {
+    fn contents(&self) -> Result<Contents, Failure> {
+        let text = import_file::read(&self.file)?;
+        let origin = match &self.origin {
+            Some(origin) => origin.clone(),
+            None => default_origin()?,
+        };
+        let appid = self.appid.as_ref().unwrap_or(&origin);
+        let entry = |key: ImportedKey| {
+            let (kind, rp_id) = match key.made_by {
+                MadeBy::Fido2 => (KeyKind::Fido2, &origin),
+                MadeBy::U2f => (KeyKind::U2f, appid),
+            };
+            let (algorithm, public_key) = match key.public_key {
+                PublicKeyBytes::Es256(bytes) => (KeyAlgorithm::Es256, HEXLOWER.encode(&bytes)),
+                PublicKeyBytes::EdDsa(bytes) => (KeyAlgorithm::EdDsa, HEXLOWER.encode(&bytes)),
+            };
+            let what = Imported::SecurityKey {
+                kind,
+                id: HEXLOWER.encode(&key.id),
+                public_key,
+                algorithm,
+                rp_id: rp_id.clone(),
+                pin: key.asks == Asks::User,
+            };
+            let bad =
+                |error: &dyn std::fmt::Display| ImportError { line: key.line, reason: error.to_string() };
+            let name = DeviceName::new("pam_u2f").map_err(|error| bad(&error))?;
+            Ok(Found::Entry { line: key.line, entry: ImportEntry { user: key.user, name, what } })
+        };
+        let found =
+            u2f_keys::parse(&text).into_iter().map(|key| key.and_then(entry).unwrap_or_else(Found::Bad));
+        let notes = vec![format!(
+            "keys of FIDO2 were taken for those of the origin {origin}, keys of U2F for those of the appid {appid}. \
+             Where the stack says otherwise, remove them, and say so with --origin and --appid"
+        )];
+        Ok(Contents { found: found.collect(), notes })
+    }
+}
+
+fn default_origin() -> Result<String, Failure> {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let name = name.filter(|name| !name.is_empty());
+    name.map(|name| format!("pam://{name}")).ok_or_else(|| {
+        Failure::new(
+            OwnCode::BadUsage,
+            "this host has no name: say with --origin for whom the keys were made",
+        )
+    })
 }
 
 fn of_google_authenticator(file: &Path, user: &str) -> Result<Contents, Failure> {
@@ -161,7 +233,9 @@ fn entry(
         FactorKind::Hotp => OtpKind::Hotp,
         FactorKind::RecoveryCode => return Err(bad("recovery codes cannot be taken over from here")),
         FactorKind::SentCode => return Err(bad("codes that are sent have no device to take over")),
-        FactorKind::Fido => return Err(bad("security keys cannot be taken over from here")),
+        FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
+            return Err(bad("security keys cannot be taken over from here"));
+        }
         FactorKind::YubicoOtp => return Err(bad("YubiKeys cannot be taken over from here")),
     };
     let user = user.map(str::to_owned).or(device.user).ok_or_else(|| bad("it does not say whose it is"))?;

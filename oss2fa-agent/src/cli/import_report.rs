@@ -10,7 +10,7 @@ use super::date::counted;
 use super::failure::Failure;
 use super::import::{Contents, Found};
 use crate::admin::{
-    IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, Imported, OtpKind, Request, Response,
+    IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, Imported, KeyKind, OtpKind, Request, Response,
 };
 
 /// Room in a frame for the entries of a batch; the rest is for what stands around them.
@@ -213,5 +213,7 @@ fn word(what: &Imported) -> &'static str {
         Imported::Otp { kind: OtpKind::Totp, .. } => "totp",
         Imported::Otp { kind: OtpKind::Hotp, .. } => "hotp",
         Imported::ScratchCodes { .. } => "recovery_code",
+        Imported::SecurityKey { kind: KeyKind::Fido2, .. } => "fido2",
+        Imported::SecurityKey { kind: KeyKind::U2f, .. } => "u2f",
     }
 }

@@ -27,9 +27,28 @@ impl Proof {
         context: &mut Context<'_, '_>,
         request: impl Fn(Option<SecretText>) -> Request,
     ) -> Result<Response, Failure> {
+        self.exchange(context, request, |_, request| agent.ask(request))
+    }
+
+    /// The same for a request that is a conversation with whoever holds a security key.
+    pub(crate) fn send_talking(
+        &self,
+        agent: &Agent,
+        context: &mut Context<'_, '_>,
+        request: impl Fn(Option<SecretText>) -> Request,
+    ) -> Result<Response, Failure> {
+        self.exchange(context, request, |context, request| agent.talk(context.console, request))
+    }
+
+    fn exchange(
+        &self,
+        context: &mut Context<'_, '_>,
+        request: impl Fn(Option<SecretText>) -> Request,
+        ask: impl Fn(&mut Context<'_, '_>, &Request) -> Result<Response, Failure>,
+    ) -> Result<Response, Failure> {
         let given = self.code.as_ref().map(|code| code.read(context.console)).transpose()?;
         let may_ask = given.is_none() && context.can_ask();
-        let mut answer = agent.ask(&request(given))?;
+        let mut answer = ask(context, &request(given))?;
         let mut tries = 0;
         loop {
             match answer {
@@ -38,7 +57,7 @@ impl Proof {
                         context.console.note(&refused.message)?;
                     }
                     let code = context.console.ask("Code from one of your devices: ")?;
-                    answer = agent.ask(&request(Some(code)))?;
+                    answer = ask(context, &request(Some(code)))?;
                     tries += 1;
                 }
                 Response::Refused(refused) => {

@@ -1,5 +1,6 @@
 //! The agent's configuration: a file of root's, parsed into types that cannot hold nonsense.
 
+mod keys;
 mod parse;
 mod raw;
 mod server;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
+pub use self::keys::KeysConfig;
 pub use self::server::{Mode, ServerConfig, ServerUrl, Trust};
 use crate::policy::Policy;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub locks: LockLimits,
     /// `[audit]`.
     pub audit: AuditConfig,
+    /// `[keys]`.
+    pub keys: KeysConfig,
     /// `[server]`; `None` for a host that works alone.
     pub server: Option<ServerConfig>,
 }

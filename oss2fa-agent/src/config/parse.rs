@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use oss2fa_core::verdict::FactorKind;
+use oss2fa_ctap::verify::UserVerification;
 
 use super::{
-    AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, raw,
-    server,
+    AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, keys,
+    raw, server,
 };
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled, family};
 
@@ -22,6 +23,7 @@ pub(super) fn config(path: &Path, file: raw::File) -> Result<Config, ConfigError
         store: store(&at, file.store)?,
         policy: policy(&at, file.policy)?,
         locks: locks(&at, &file.locks)?,
+        keys: keys::keys(&at, file.keys)?,
         server: server::server(&at, file.server)?,
         audit: AuditConfig { syslog: if file.audit.syslog { SystemLog::On } else { SystemLog::Off } },
     })
@@ -134,8 +136,9 @@ fn policy(at: &Place<'_>, policy: raw::Policy) -> Result<Policy, ConfigError> {
         required_groups: at.groups("[policy] required_groups", policy.required_groups)?,
         exempt_groups: at.groups("[policy] exempt_groups", policy.exempt_groups)?,
         skip_networks: at.networks("[policy] skip_networks", &policy.skip_networks)?,
-        factors: vec![FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode],
+        factors: FACTORS.to_vec(),
         messages: None,
+        user_verification: user_verification(at, "[policy] user_verification", &policy.user_verification)?,
     };
     let mut services: BTreeMap<String, Rules> = BTreeMap::new();
     for (name, service) in policy.service {
@@ -189,7 +192,7 @@ fn service_rules(
         rules.factors =
             factors.iter().map(|name| factor(at, &key("factors"), name)).collect::<Result<_, _>>()?;
         if rules.factors.is_empty() {
-            return at.refuse(&key("factors"), "[]", "at least one of totp, hotp, recovery_code");
+            return at.refuse(&key("factors"), "[]", &format!("at least one of {}", all_factors()));
         }
     }
     if let Some(messages) = service.messages {
@@ -199,7 +202,18 @@ fn service_rules(
             _ => return at.refuse(&key("messages"), format!("{messages:?}"), "\"show\" or \"hide\""),
         });
     }
+    if let Some(value) = service.user_verification {
+        rules.user_verification = user_verification(at, &key("user_verification"), &value)?;
+    }
     Ok(rules)
+}
+
+fn user_verification(at: &Place<'_>, key: &str, value: &str) -> Result<UserVerification, ConfigError> {
+    match value {
+        "touch" => Ok(UserVerification::NotAsked),
+        "required" => Ok(UserVerification::Required),
+        _ => at.refuse(key, format!("{value:?}"), "\"touch\" or \"required\""),
+    }
 }
 
 fn unenrolled(at: &Place<'_>, key: &str, value: &str) -> Result<Unenrolled, ConfigError> {
@@ -211,12 +225,17 @@ fn unenrolled(at: &Place<'_>, key: &str, value: &str) -> Result<Unenrolled, Conf
 }
 
 fn factor(at: &Place<'_>, key: &str, value: &str) -> Result<FactorKind, ConfigError> {
-    match value {
-        "totp" => Ok(FactorKind::Totp),
-        "hotp" => Ok(FactorKind::Hotp),
-        "recovery_code" => Ok(FactorKind::RecoveryCode),
-        _ => at.refuse(key, format!("{value:?}"), "any of totp, hotp, recovery_code"),
+    match FACTORS.iter().find(|kind| kind.as_str() == value) {
+        Some(kind) => Ok(*kind),
+        None => at.refuse(key, format!("{value:?}"), &format!("any of {}", all_factors())),
     }
+}
+
+const FACTORS: [FactorKind; 5] =
+    [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode, FactorKind::Fido2, FactorKind::U2f];
+
+fn all_factors() -> String {
+    FACTORS.map(FactorKind::as_str).join(", ")
 }
 
 fn locks(at: &Place<'_>, locks: &raw::Locks) -> Result<LockLimits, ConfigError> {

@@ -13,6 +13,7 @@ pub(super) struct File {
     pub(super) policy: Policy,
     pub(super) locks: Locks,
     pub(super) audit: Audit,
+    pub(super) keys: Keys,
     pub(super) server: Server,
 }
 
@@ -62,6 +63,7 @@ pub(super) struct Policy {
     pub(super) self_service: Vec<String>,
     pub(super) totp_skew: i64,
     pub(super) enroll_at_login: Vec<String>,
+    pub(super) user_verification: String,
     pub(super) service: BTreeMap<String, Service>,
 }
 
@@ -75,6 +77,7 @@ impl Default for Policy {
             self_service: ["enroll", "list", "remove", "rename"].map(str::to_owned).to_vec(),
             totp_skew: 1,
             enroll_at_login: Vec::new(),
+            user_verification: "touch".to_owned(),
             service: BTreeMap::new(),
         }
     }
@@ -89,6 +92,7 @@ pub(super) struct Service {
     pub(super) skip_networks: Option<Vec<String>>,
     pub(super) factors: Option<Vec<String>>,
     pub(super) messages: Option<String>,
+    pub(super) user_verification: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,6 +126,26 @@ pub(super) struct Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self { syslog: true }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keys {
+    pub(super) rp_id: String,
+    pub(super) touch_timeout: i64,
+    pub(super) touch_file: PathBuf,
+    pub(super) allowed_models: Vec<String>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            rp_id: "oss2fa:host".to_owned(),
+            touch_timeout: 15,
+            touch_file: PathBuf::from("/run/oss2fa-agent/touch-awaited"),
+            allowed_models: Vec::new(),
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! One connection: frames in, frames out, and its first frame, which says what it is for.
 
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use oss2fa_core::wire::{Decoder, FrameError, ModuleMessage, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,15 @@ impl Connection {
     /// The program at the other end, as it calls itself.
     pub(super) fn program(&self) -> Option<String> {
         Caller::program(&self.stream)
+    }
+
+    /// Whether the other end is still there, as far as the kernel knows; nothing is taken from what it has sent.
+    pub(super) fn is_open(&self) -> bool {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match recv(self.stream.as_raw_fd(), &mut [0], flags) {
+            Ok(read) => read > 0,
+            Err(errno) => matches!(errno, Errno::EAGAIN | Errno::EINTR),
+        }
     }
 
     /// The next whole message.

@@ -9,6 +9,7 @@ use super::connection::{Broken, Connection, Opening};
 use super::live::Live;
 use super::peer::{Caller, Connections, Entry, Worth};
 use super::{admin, login};
+use crate::admin::Request;
 
 /// How long a peer may take to say what it wants.
 const FIRST_FRAME: Duration = Duration::from_secs(5);
@@ -47,7 +48,13 @@ fn serve(live: &Live, caller: Caller, stream: UnixStream) -> Result<(), Broken> 
             connection.send(&AgentMessage::Done { outcome: Outcome::Unavailable })
         }
         Opening::Admin(request) => {
-            let response = admin::answer(live, caller, *request);
+            let request = match *request {
+                Request::EnrollKey(wanted) => {
+                    return admin::enroll_key(live, &mut connection, caller, wanted);
+                }
+                other => other,
+            };
+            let response = admin::answer(live, caller, request);
             connection.send(&response)
         }
     }

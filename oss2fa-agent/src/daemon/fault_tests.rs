@@ -21,6 +21,7 @@ use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
 use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
+use crate::token::soft::Hub;
 
 const UID: u32 = 1000;
 
@@ -82,7 +83,10 @@ fn daemon(directory: Ldap, config: &str) -> Daemon {
     let master = master_key::find(&store.master_key, owner, None).unwrap();
     let system = Arc::new(System);
     let store = Store::open(&store, master, owner, system.clone(), system, Box::new(Nowhere)).unwrap();
-    Daemon { folder, live: Arc::new(Live::new(config, store, Box::new(directory)).unwrap()) }
+    Daemon {
+        folder,
+        live: Arc::new(Live::new(config, store, Box::new(directory), Arc::new(Hub::default())).unwrap()),
+    }
 }
 
 fn who(rhost: Option<&str>) -> Login {

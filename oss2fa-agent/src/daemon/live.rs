@@ -11,6 +11,8 @@ use crate::directory::Directory;
 use crate::outside::System;
 use crate::server::{Server, ServerError};
 use crate::store::Store;
+use crate::token::bus::Bus;
+use crate::token::ports::Ports;
 
 /// What every connection needs.
 pub(super) struct Live {
@@ -19,6 +21,7 @@ pub(super) struct Live {
     courier: Mutex<Option<JoinHandle<()>>>,
     pub(super) store: Store,
     pub(super) directory: Box<dyn Directory>,
+    pub(super) bus: Bus,
     pub(super) started_at: u64,
 }
 
@@ -43,14 +46,17 @@ impl Live {
         config: Config,
         store: Store,
         directory: Box<dyn Directory>,
+        ports: Arc<dyn Ports>,
     ) -> Result<Self, ServerError> {
         let started_at = store.now();
+        let bus = Bus::new(ports, Arc::new(System), config.keys.touch_file.clone());
         Ok(Self {
             in_force: RwLock::new(InForce::of(config)?),
             reload_error: Mutex::new(None),
             courier: Mutex::new(None),
             store,
             directory,
+            bus,
             started_at,
         })
     }
@@ -98,6 +104,9 @@ impl Live {
         }
         if new.audit != old.audit {
             needs_restart.push("[audit]");
+        }
+        if new.keys.touch_file != old.keys.touch_file {
+            needs_restart.push("[keys] touch_file");
         }
         let before = {
             let mut place = self.in_force.write().unwrap_or_else(PoisonError::into_inner);

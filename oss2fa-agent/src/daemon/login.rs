@@ -1,23 +1,29 @@
 //! A login: performs what the session wants, until it ends.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing};
+use oss2fa_core::session::{
+    Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
+};
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
 };
+use oss2fa_ctap::transport::Go;
 
 use super::asking::Open;
 use super::connection::{Broken, Connection};
+use super::keyring::{Found, Keyring};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::{Which, hold};
 use super::ruling::{Bypass, Case, LookUp, NotFoundOut, Ruling};
-use crate::policy::Messages;
+use crate::policy::{Messages, prompts};
 use crate::server::Proven;
 use crate::source::Source;
-use crate::store::{self, Admitted, Attempt, Context, Report, Verdict};
+use crate::store::{self, Admitted, Answer, Attempt, Context, Report, StoreError, Touch, Verdict};
+use crate::token::bus::{Reached, Sign, Without};
 
 /// The words that clients of other systems look for, too.
 const PROMPT: &str = "Verification code: ";
@@ -61,6 +67,7 @@ pub(super) fn authenticate(
         deadline,
         case: None,
         open: Open::default(),
+        pin_of: None,
         in_force,
     };
     let (mut session, mut effects) = Session::start(login.script(&start));
@@ -138,6 +145,7 @@ struct Serving<'a> {
     deadline: Instant,
     case: Option<Case>,
     open: Open,
+    pin_of: Option<PathBuf>,
     in_force: InForce,
 }
 
@@ -179,6 +187,7 @@ impl Serving<'_> {
                     Err(Broken::Frame(error)) => return Err(error.into()),
                 }))
             }
+            Effect::Touch { words, codes, pin } => Ok(Next::Event(self.touch(words, codes, pin))),
             Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(&code)))),
             Effect::Open(choice) => Ok(Next::Event(Event::Opened(self.opening(choice)))),
             Effect::Resend => Ok(Next::Event(Event::Opened(self.resending()))),
@@ -217,7 +226,9 @@ impl Serving<'_> {
             Ok(Some(case)) => {
                 let standing = match (&case.account, &case.ruling) {
                     (None, _) => Standing::Unknown,
-                    (Some(_), Ruling::Prove) => Standing::MustProve,
+                    (Some(_), Ruling::Prove) => self
+                        .keyring(&case)
+                        .map_or(Standing::MustProve, |keyring| Standing::MayTouch(keyring.codes)),
                     (Some(_), Ruling::Ask(asked)) => asked.standing(),
                     (Some(_), Ruling::ProveOffline(_)) => {
                         Standing::MustProveOffline(DisplayText::new(OFFLINE))
@@ -231,6 +242,69 @@ impl Serving<'_> {
                 standing
             }
         }
+    }
+
+    fn keyring(&self, case: &Case) -> Option<Keyring> {
+        let rules = self.in_force.config.policy.rules(&self.login.service);
+        Keyring::of(self.live, &case.devices, rules, &self.login)
+    }
+
+    fn touch(
+        &mut self,
+        mut words: Option<DisplayText>,
+        codes: Codes,
+        pin: Option<SecretText>,
+    ) -> Event<Evidence> {
+        let nothing = Event::Touched(Touched::Nothing);
+        let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else { return nothing };
+        let (deadline, without) = match codes {
+            Codes::Beside => {
+                let patience = self.in_force.config.keys.touch_timeout;
+                (self.deadline.min(Instant::now() + patience), Without::End)
+            }
+            Codes::None => (self.deadline, Without::Wait),
+        };
+        let pin = pin.and_then(|pin| Some((self.pin_of.take()?, pin)));
+        let work = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
+        let connection = &mut *self.connection;
+        let mut watch = |sign| {
+            let told = match (sign, words.take_if(|_| sign == Sign::Touch)) {
+                (Sign::Touch, Some(text)) => connection.send(&AgentMessage::Tell { text }).is_ok(),
+                _ => true,
+            };
+            if told && connection.is_open() { Go::On } else { Go::Cancel }
+        };
+        match self.live.bus.reach(&work, deadline, without, &mut watch) {
+            Reached::Answer(Found::Answered(answer)) => {
+                Event::Touched(Touched::Judged(self.judge_touch(answer)))
+            }
+            Reached::Answer(Found::PinWanted(path, pin)) => {
+                self.pin_of = Some(path);
+                Event::Touched(Touched::PinWanted(pin))
+            }
+            Reached::Answer(Found::Unusable(why)) => {
+                Event::Touched(Touched::Unusable(DisplayText::new(&why.to_string())))
+            }
+            Reached::TimeUp if deadline == self.deadline => Event::Expired,
+            Reached::NoKey | Reached::TimeUp => nothing,
+            Reached::Left => Event::HungUp,
+        }
+    }
+
+    fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
+        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
+            return Judgement::Unavailable;
+        };
+        let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
+        let touch = Touch {
+            account: id,
+            user: account.name.clone(),
+            service: self.login.service.clone(),
+            source: self.source.clone(),
+            answer,
+            report: self.report(Which::Always),
+        };
+        self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
     }
 
     fn judge(&self, code: &SecretText) -> Judgement<Evidence> {
@@ -308,12 +382,16 @@ impl Serving<'_> {
             }
             Err(error) => Err(error),
         };
+        self.by_store(account.name.as_str(), verdict)
+    }
+
+    fn by_store(&self, user: &str, verdict: Result<Verdict, StoreError>) -> Judgement<Evidence> {
         match verdict {
             Ok(Verdict::Admitted(evidence)) => Judgement::Admitted(Evidence::Here(evidence)),
             Ok(Verdict::Refused) => Judgement::Refused,
             Ok(Verdict::Locked) => Judgement::Locked,
             Err(error) => {
-                tracing::error!(code = "store", %error, user = %account.name, "a code could not be judged");
+                tracing::error!(code = "store", %error, user, "an answer could not be judged");
                 Judgement::Unavailable
             }
         }

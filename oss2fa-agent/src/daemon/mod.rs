@@ -7,6 +7,9 @@ mod converse;
 mod courier;
 #[cfg(test)]
 mod fault_tests;
+mod keyring;
+#[cfg(test)]
+mod keyring_tests;
 mod live;
 mod login;
 mod peer;
@@ -19,4 +22,4 @@ mod start;
 mod syslog;
 mod workers;
 
-pub use start::{ServeError, ServeOptions, serve};
+pub use start::{ServeError, ServeOptions, serve, serve_with};

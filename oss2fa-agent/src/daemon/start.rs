@@ -29,6 +29,7 @@ use crate::privileges::{PrivilegeError, drop_to, owner_when_serving};
 use crate::server::ServerError;
 use crate::store::open::prepare_folder;
 use crate::store::{Context, Event, Store, StoreError, master_key};
+use crate::token::ports::{Ports, Usb};
 
 /// What `serve` needs from outside.
 #[derive(Debug)]
@@ -79,6 +80,14 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 /// # Errors
 /// A [`ServeError`] that says what is wrong and what to do.
 pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    serve_with(options, Arc::new(Usb))
+}
+
+/// The same with security keys of the caller's.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with(options: &ServeOptions, ports: Arc<dyn Ports>) -> Result<(), ServeError> {
     let config = Config::load(&options.config)?;
     begin_log(config.agent.log_level);
     let owner = owner_when_serving(&config.agent.user)?;
@@ -95,7 +104,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let system = Arc::new(System);
     let store = Store::open(&config.store, master, owner, system.clone(), system, sink)?;
     let signals = block_signals()?;
-    let live = Arc::new(Live::new(config, store, Box::new(Nss))?);
+    let live = Arc::new(Live::new(config, store, Box::new(Nss), ports)?);
     run(&live, &signals, listener, made)
 }
 

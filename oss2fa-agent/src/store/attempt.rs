@@ -29,6 +29,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// `rows` is what the one conditional update of a device's row has changed.
+    pub(super) fn by_update(rows: usize, device: DeviceId) -> Option<Self> {
+        (rows == 1).then_some(Self { device })
+    }
+
     /// The device whose code it was.
     #[must_use]
     pub fn device(&self) -> DeviceId {
@@ -193,8 +198,8 @@ fn spend(
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
         // No device of a host has such codes.
         (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
-        // Its counter has no update here yet.
-        (FactorKind::Fido, _) => 0,
+        // No code is a security key's: those go by their touch.
+        (FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3
@@ -227,7 +232,7 @@ fn spend(
             )?
             .execute(params![device.0, position, now, account.0, pending.0, oldest])?,
     };
-    Ok((rows == 1).then_some(Admitted { device }))
+    Ok(Admitted::by_update(rows, device))
 }
 
 fn words(kinds: &[FactorKind]) -> String {

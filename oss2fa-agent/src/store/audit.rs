@@ -17,6 +17,8 @@ pub enum Event {
     Refused,
     /// A try while locked.
     Locked,
+    /// The signature counter of a security key stood still or went back: there may be two of it.
+    ClonedKey,
     /// Policy let somebody pass without a second factor.
     Skipped,
     /// No server could be reached, and the administrator lets this service pass then.
@@ -69,6 +71,7 @@ impl Event {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
             Self::Locked => "locked",
+            Self::ClonedKey => "cloned_key",
             Self::Skipped => "skipped",
             Self::FailOpen => "fail_open",
             Self::OfflineCode => "offline_code",

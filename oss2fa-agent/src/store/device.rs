@@ -32,7 +32,7 @@ pub struct Device {
     pub status: DeviceStatus,
     /// Who stands behind it.
     pub vouched: Vouched,
-    sealed: Option<Vec<u8>>,
+    pub(super) sealed: Option<Vec<u8>>,
     /// For one-time passwords.
     pub parameters: OtpParameters,
     drift: i64,
@@ -99,7 +99,11 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
-            FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => false,
+            FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => false,
         }
     }
 
@@ -112,9 +116,12 @@ impl Device {
         Ok(match self.kind {
             FactorKind::Totp => self.totp(&secret, skew).check(code, now),
             FactorKind::Hotp => self.hotp(&secret).check(code),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => {
-                None
-            }
+            FactorKind::RecoveryCode
+            | FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => None,
         })
     }
 
@@ -136,9 +143,12 @@ impl Device {
                 .resync(first, second, now)
                 .map(|Resynced { verified, drift }| (verified, drift)),
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
-            FactorKind::RecoveryCode | FactorKind::SentCode | FactorKind::Fido | FactorKind::YubicoOtp => {
-                None
-            }
+            FactorKind::RecoveryCode
+            | FactorKind::SentCode
+            | FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp => None,
         })
     }
 
@@ -232,9 +242,8 @@ fn parsed<S, T: Default>(column: usize, stored: Option<S>, parse: fn(S) -> Optio
 }
 
 fn kind_of(word: &str) -> Option<FactorKind> {
-    [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
+    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f};
+    [Totp, Hotp, RecoveryCode, Fido2, U2f].into_iter().find(|kind| kind.as_str() == word)
 }
 
 fn status_of(word: &str) -> Option<DeviceStatus> {
@@ -437,7 +446,7 @@ pub fn remove(connection: &Connection, account: AccountId, device: DeviceId) -> 
     Ok(rows == 1)
 }
 
-/// Removes a device, unless it is the last active one-time-password device of the account.
+/// Removes a device, unless it is the last active one of the account, for which recovery codes do not count.
 ///
 /// # Errors
 /// Those of SQLite.

@@ -86,6 +86,12 @@ impl Keys {
         self.fingerprint.mac(&[hashed.get(..length).unwrap_or_default()])
     }
 
+    /// Keyed fingerprint of a security key's credential: an id is unique for whom it is made.
+    #[must_use]
+    pub fn credential_fingerprint(&self, rp: &str, id: &[u8]) -> [u8; 32] {
+        self.fingerprint.mac(&[b"credential", rp.as_bytes(), id])
+    }
+
     /// The next link of the audit's chain.
     #[must_use]
     pub fn audit_link(&self, fields: &[&[u8]]) -> [u8; 32] {

@@ -15,6 +15,8 @@ pub mod outbox;
 mod readers;
 pub mod recovery;
 pub mod schema;
+pub mod security_key;
+pub mod touch;
 mod verbs;
 pub mod without_server;
 pub mod writer;
@@ -30,6 +32,8 @@ pub use device::{AccountId, Device};
 pub use error::StoreError;
 pub use master_key::Owner;
 pub use outbox::Report;
+pub use security_key::{Credential, KeyAdded};
+pub use touch::{Answer, Touch};
 pub use verbs::{AccountView, Enrollment};
 
 use crate::config::{Config, StoreConfig};

@@ -19,6 +19,7 @@ use super::attempt::{Attempt, Verdict, judge};
 use super::audit::{Context, Event, append};
 use super::device::{self, AccountId, Device, NewDevice, Vouched};
 use super::error::StoreError;
+use super::security_key::{self, KeyAdded};
 use super::{Store, lock, recovery};
 use crate::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
 use crate::config::LockLimits;
@@ -98,6 +99,8 @@ impl Store {
                         | FactorKind::Hotp
                         | FactorKind::SentCode
                         | FactorKind::Fido
+                        | FactorKind::Fido2
+                        | FactorKind::U2f
                         | FactorKind::YubicoOtp => None,
                     };
                     Ok((user, device, left))
@@ -228,6 +231,18 @@ impl Store {
                         offline: None,
                     };
                     device::add(connection, &keys, random.as_ref(), account, &new, context.now)?
+                }
+                what @ Imported::SecurityKey { .. } => {
+                    let Some(new) = security_key::imported(&name, &what) else {
+                        return Ok(ImportResult::Refused(
+                            "this is no credential of a security key".to_owned(),
+                        ));
+                    };
+                    match security_key::add(connection, &keys, random.as_ref(), account, &new, context.now)? {
+                        KeyAdded::Added(device) => device,
+                        KeyAdded::AlreadyThere(there) => return Ok(ImportResult::AlreadyThere(there)),
+                        refused => return Ok(ImportResult::Refused(refused.words().to_owned())),
+                    }
                 }
                 Imported::ScratchCodes { codes } => {
                     let codes: Option<Vec<_>> =

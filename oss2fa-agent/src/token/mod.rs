@@ -1,5 +1,13 @@
 //! Security keys that are plugged into this host.
 
+mod awaited;
+pub mod bus;
+#[cfg(test)]
+mod bus_tests;
+pub mod ports;
+#[cfg(test)]
+pub(crate) mod soft;
+mod turns;
 pub mod usb;
 
 use std::path::PathBuf;

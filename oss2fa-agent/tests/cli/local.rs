@@ -86,3 +86,15 @@ fn a_reader_that_has_gone_ends_a_command_in_silence() {
     let exit = host.run_into(&["check-config"], &mut Gone, &mut stderr);
     assert_eq!((exit, stderr.as_slice()), (Exit::Refused, &b""[..]));
 }
+
+#[test]
+fn where_a_touch_is_too_little_is_said() {
+    let mut host = Host::new();
+    host.configure("[policy.service.su]\nuser_verification = \"required\"\n");
+    let ran = host.run(&["check-config"]);
+    assert_eq!(
+        ran.stdout.matches("A security key asks for its PIN").count(),
+        2,
+        "su, and what has no rule: {ran}"
+    );
+}

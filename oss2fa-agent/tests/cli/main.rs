@@ -15,3 +15,4 @@ mod local;
 mod qr;
 mod real;
 mod scripted;
+mod security_keys;

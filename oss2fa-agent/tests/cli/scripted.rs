@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Message(Value),
     /// Sends these bytes and hangs up.
     Bytes(Vec<u8>),
+    /// Sends these messages, and expects what stands beside one as the next request on the connection.
+    Talk(Vec<(Value, Option<Value>)>),
 }
 
 /// A host with a configuration, and a daemon where one was started.
@@ -79,6 +81,14 @@ impl Host {
                 match answer {
                     Answer::Message(message) => stream.write_all(&encode(&message).unwrap()).unwrap(),
                     Answer::Bytes(bytes) => stream.write_all(&bytes).unwrap(),
+                    Answer::Talk(messages) => {
+                        for (message, expected) in messages {
+                            stream.write_all(&encode(&message).unwrap()).unwrap();
+                            let Some(expected) = expected else { continue };
+                            let again = receive(stream.try_clone().unwrap());
+                            assert_eq!(again.map(|(_, request)| request), Some(expected));
+                        }
+                    }
                 }
             }
         }));

@@ -13,5 +13,6 @@ mod reading;
 mod recovery;
 mod removal;
 mod sealing;
+mod security_keys;
 mod spending;
 mod world;

@@ -6,6 +6,7 @@
 pub mod google_authenticator;
 mod local_time;
 pub mod otpauth_uris;
+pub mod u2f_keys;
 pub mod users_oath;
 pub mod yubikey_csv;
 

@@ -14,5 +14,6 @@ pub mod otpauth;
 pub mod server_config;
 pub mod server_request;
 pub mod server_values;
+pub mod u2f_keys;
 pub mod wire;
 pub mod yubikey;

@@ -24,6 +24,7 @@ fn a_fresh_install_puts_every_file_in_place_and_changes_no_login() {
         "/lib/systemd/system/oss2fa-agent.socket",
         "/usr/lib/sysusers.d/oss2fa-agent.conf",
         "/usr/lib/tmpfiles.d/oss2fa-agent.conf",
+        "/usr/lib/udev/rules.d/70-oss2fa-agent.rules",
         "/usr/share/pam-configs/oss2fa",
         "/etc/apparmor.d/oss2fa-agent",
         "/usr/share/oss2fa-agent/selinux/oss2fa_agent.te",

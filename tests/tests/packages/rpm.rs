@@ -29,6 +29,7 @@ fn the_packages_hold_every_file_and_rpmlint_finds_nothing() {
         "/usr/lib/systemd/system/oss2fa-agent.socket",
         "/usr/lib/sysusers.d/oss2fa-agent.conf",
         "/usr/lib/tmpfiles.d/oss2fa-agent.conf",
+        "/usr/lib/udev/rules.d/70-oss2fa-agent.rules",
         "/etc/oss2fa/agent.toml",
         "/var/lib/oss2fa",
         "/usr/share/man/man1/oss2fa-agent.1.gz",

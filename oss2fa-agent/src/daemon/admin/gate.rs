@@ -106,6 +106,16 @@ impl Desk<'_> {
         if !subject.has_any() {
             return Ok(Vouched::No);
         }
+        // A touch is not taken for a code here: nobody would see what it is for.
+        if subject.active().all(|device| device.kind.is_security_key()) {
+            return Err(refused(
+                RefusalCode::NotAllowed,
+                format!(
+                    "{} has security keys alone, and a change of devices takes a code: root can do it",
+                    subject.account.name
+                ),
+            ));
+        }
         let Some(proof) = proof else {
             return Err(refused(
                 RefusalCode::ProofNeeded,

@@ -3,6 +3,7 @@
 mod at_server;
 mod gate;
 mod refusal;
+mod security_key;
 mod subject;
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::server::{Health, Server};
 use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
 
+pub(super) use self::security_key::enroll_key;
+
 /// Answers one request.
 pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
     let InForce { config, server } = live.in_force();
@@ -50,6 +53,8 @@ struct Desk<'a> {
 impl Desk<'_> {
     fn handle(&self, request: Request) -> Answer<Response> {
         match request {
+            // Each has a conversation of its own around it.
+            Request::EnrollKey(_) | Request::Pin { .. } => Err(bad_request(&"that does not begin a request")),
             Request::Enroll { user, kind, name, parameters, proof, place } => {
                 self.enroll(&user, kind, name, parameters, proof, place)
             }
@@ -257,7 +262,7 @@ impl Desk<'_> {
             return self.recovery_codes_at(server, &subject, proof);
         }
         let name = subject.account.name.clone();
-        if !subject.has_otp() && matches!(self.caller, Caller::User(_)) {
+        if !subject.has_own() && matches!(self.caller, Caller::User(_)) {
             return Err(refused(
                 RefusalCode::BadRequest,
                 format!(
@@ -350,7 +355,7 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
-            FactorKind::Fido => {
+            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
             FactorKind::YubicoOtp => {
@@ -406,6 +411,8 @@ impl Desk<'_> {
                 | FactorKind::Hotp
                 | FactorKind::SentCode
                 | FactorKind::Fido
+                | FactorKind::Fido2
+                | FactorKind::U2f
                 | FactorKind::YubicoOtp => None,
             };
             Ok(self.outside(device.view(user, left)))

@@ -1,6 +1,7 @@
 //! The user that a request is about.
 
 use oss2fa_core::ids::DeviceId;
+use oss2fa_core::verdict::FactorKind;
 
 use super::Answer;
 use super::refusal::unknown_device;
@@ -30,11 +31,12 @@ impl Subject {
         self.active().next().is_some()
     }
 
-    pub(super) fn has_otp(&self) -> bool {
-        self.active().any(|device| device.kind.is_made_by_device())
+    /// Whether there is anything that recovery codes could stand in for.
+    pub(super) fn has_own(&self) -> bool {
+        self.active().any(|device| device.kind != FactorKind::RecoveryCode)
     }
 
     pub(super) fn is_last(&self, id: DeviceId) -> bool {
-        !self.active().any(|device| device.id != id && device.kind.is_made_by_device())
+        !self.active().any(|device| device.id != id && device.kind != FactorKind::RecoveryCode)
     }
 }

@@ -34,6 +34,7 @@ use crate::server::scripted::{Asked, Identity, Reaction, Scripted};
 use crate::store::without_server::Removed;
 use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
+use crate::token::soft::Hub;
 
 const UID: u32 = 1000;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -95,7 +96,8 @@ fn host(urls: &[String], trust: &str, server: &str, more: &str) -> Daemon {
     let (system, heard) = (Arc::new(System), Heard::default());
     let sink = Box::new(heard.clone());
     let store = Store::open(&store, master, owner, system.clone(), system, sink).unwrap();
-    Daemon { live: Arc::new(Live::new(config, store, Box::new(Passwd)).unwrap()), heard, _folder: folder }
+    let live = Live::new(config, store, Box::new(Passwd), Arc::new(Hub::default())).unwrap();
+    Daemon { live: Arc::new(live), heard, _folder: folder }
 }
 
 fn asking(server: &Scripted, more: &str) -> Daemon {

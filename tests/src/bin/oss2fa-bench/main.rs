@@ -25,6 +25,7 @@ mod server;
 mod site;
 mod sizes;
 mod throughput;
+mod touch;
 
 use std::process::ExitCode;
 
@@ -37,10 +38,12 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [] => {
             agent(&mut report);
+            touch::measure(&mut report);
             remote::measure(&mut report);
             server::measure(&mut report, server::PROMISED);
         }
         ["agent"] => agent(&mut report),
+        ["keys"] => touch::measure(&mut report),
         ["remote"] => remote::measure(&mut report),
         ["server"] => server::measure(&mut report, server::PROMISED),
         ["apps"] => server::measure_apps(&mut report, server::PROMISED),
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         }
         other => {
             eprintln!(
-                "unknown {other:?}; it is agent, remote, server, server small, apps, bus or yubico (parts of server), or none"
+                "unknown {other:?}; it is agent, keys, remote, server, server small, apps, bus or yubico (parts of server), or none"
             );
             return ExitCode::from(2);
         }

@@ -1,0 +1,333 @@
+//! Enrolling a security key: a conversation, since its owner has to plug it in, touch it, and perhaps type its PIN.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use oss2fa_core::ids::DeviceName;
+use oss2fa_core::random::Random;
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::verdict::FactorKind;
+use oss2fa_core::wire::DisplayText;
+use oss2fa_ctap::cose::Algorithm;
+use oss2fa_ctap::ctap2::client_pin::TRIES_KEPT;
+use oss2fa_ctap::ctap2::make_credential::{Attestation, Residence};
+use oss2fa_ctap::error::KeyError;
+use oss2fa_ctap::key::{Key, Method, Owner, Proof, attestation_of};
+use oss2fa_ctap::transport::{Go, Patience, TransportError};
+use oss2fa_ctap::u2f;
+use oss2fa_ctap::verify::{AttestationPolicy, Demand, Registration, RegistrationPolicy, UserVerification};
+
+use super::refusal::{bad_request, refused, unavailable};
+use super::subject::Subject;
+use super::{Answer, Desk};
+use crate::admin::{KeyEnrollment, KeyKind, RefusalCode, Refused, Request, Response};
+use crate::daemon::connection::{Broken, Connection};
+use crate::daemon::keyring::is_for_its_owner;
+use crate::daemon::live::{InForce, Live};
+use crate::daemon::peer::Caller;
+use crate::policy::SelfService;
+use crate::store::device::Vouched;
+use crate::store::security_key::NewKey;
+use crate::store::{Credential, Event, KeyAdded};
+use crate::token::Plugged;
+use crate::token::bus::{Reached, Sign, Without, Work};
+use crate::token::ports::Port;
+
+/// How long its owner may take to find the key, and to type its PIN.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of the number by which a key knows its owner (WebAuthn section 5.4.3 wants it to say nothing).
+const OWNER_ID: usize = 32;
+
+/// Serves one enrolment of a key.
+pub(in crate::daemon) fn enroll_key(
+    live: &Live,
+    connection: &mut Connection,
+    caller: Caller,
+    wanted: KeyEnrollment,
+) -> Result<(), Broken> {
+    let InForce { config, server } = live.in_force();
+    let desk = Desk { live, caller, config, server };
+    let response = match desk.enroll_key(connection, wanted) {
+        Ok(response) => response,
+        Err(Ended::Refused(refused)) => Response::Refused(refused),
+        Err(Ended::Broken(broken)) => return Err(broken),
+    };
+    connection.send(&response)
+}
+
+enum Ended {
+    Refused(Refused),
+    Broken(Broken),
+}
+
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Broken> for Ended {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+/// What a key has to say.
+enum Found {
+    Made(Attestation),
+    PinWanted { key: Plugged, left: u8, first: bool },
+    Unusable(KeyError),
+}
+
+type Typed = (PathBuf, SecretText);
+
+impl Desk<'_> {
+    fn enroll_key(&self, connection: &mut Connection, wanted: KeyEnrollment) -> Result<Response, Ended> {
+        let subject = self.subject(&wanted.user, Some(SelfService::Enroll))?;
+        if self.server_of(&subject).is_some() {
+            return Err(refused(
+                RefusalCode::AtServer,
+                "a server decides about this user's logins, and security keys of this host do not count there yet"
+                    .to_owned(),
+            )
+            .into());
+        }
+        let vouched = self.vouch(&subject, wanted.proof.clone())?;
+        let mut typed: Option<Typed> = None;
+        loop {
+            let registration = self.registration(&wanted)?;
+            let owner = self.owner_id()?;
+            let making = Making {
+                registration,
+                owner,
+                name: subject.account.name.as_str().to_owned(),
+                known: self.known(&subject)?,
+                kind: wanted.kind,
+                residence: if wanted.resident { Residence::Resident } else { Residence::ById },
+                typed: typed.take(),
+                random: self.live.bus.random(),
+                noted: Mutex::default(),
+            };
+            let making = Arc::new(making);
+            match self.reach(connection, &making)? {
+                Found::Made(attestation) => {
+                    return self.keep(&subject, &wanted, making, &attestation, vouched);
+                }
+                Found::Unusable(error) => return Err(bad_request(&error).into()),
+                Found::PinWanted { key, left, first } => {
+                    let question = match first {
+                        true => format!("PIN of {} ({left} tries left): ", key.name.as_str()),
+                        false => format!("Wrong PIN. PIN of {} ({left} tries left): ", key.name.as_str()),
+                    };
+                    connection.send(&Response::PinWanted { question: DisplayText::new(&question) })?;
+                    match connection.receive(Instant::now() + PATIENCE)? {
+                        Request::Pin { pin } if !pin.expose().is_empty() => typed = Some((key.path, pin)),
+                        _ => return Err(bad_request(&"no PIN was typed: nothing was enrolled").into()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn reach(&self, connection: &mut Connection, making: &Arc<Making>) -> Result<Found, Ended> {
+        let of_work = Arc::clone(making);
+        let work: Work<Found> = Arc::new(move |key, plugged, patience| of_work.ask(key, plugged, patience));
+        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
+        let (deadline, mut broken) = (Instant::now() + PATIENCE, None);
+        let mut watch = |sign| {
+            let noted = making.noted.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let words = match (noted, sign) {
+                (Some(why), _) => Some(format!("{why}.")),
+                (None, Sign::Touch) => Some("Touch it now.".to_owned()),
+                (None, Sign::Quiet) => None,
+            };
+            if let Some(Err(error)) = words.map(|words| say(connection, &words)) {
+                broken = Some(error);
+                return Go::Cancel;
+            }
+            if connection.is_open() { Go::On } else { Go::Cancel }
+        };
+        match self.live.bus.reach(&work, deadline, Without::Wait, &mut watch) {
+            Reached::Answer(found) => Ok(found),
+            Reached::Left => Err(broken.unwrap_or(Broken::Gone).into()),
+            Reached::NoKey | Reached::TimeUp => Err(bad_request(&format!(
+                "no security key was touched within {} seconds: nothing was enrolled. `oss2fa-agent keys` shows which \
+                 are plugged in",
+                PATIENCE.as_secs()
+            ))
+            .into()),
+        }
+    }
+
+    fn registration(&self, wanted: &KeyEnrollment) -> Answer<Registration> {
+        let keys = &self.config.keys;
+        let policy = RegistrationPolicy {
+            verification: verification(wanted),
+            algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
+            protection: None,
+            attestation: AttestationPolicy { demand: Demand::Nothing, models: keys.models.clone() },
+        };
+        Registration::fresh(keys.rp_id.clone(), policy, self.live.bus.random().as_ref())
+            .map_err(|error| unavailable(&error))
+    }
+
+    fn owner_id(&self) -> Answer<[u8; OWNER_ID]> {
+        let mut id = [0; OWNER_ID];
+        self.live.bus.random().fill(&mut id).map_err(|error| unavailable(&error))?;
+        Ok(id)
+    }
+
+    // What is on the key already is not put there twice.
+    fn known(&self, subject: &Subject) -> Answer<Vec<Vec<u8>>> {
+        let keys = self.live.store.keys();
+        let mut ids = Vec::new();
+        for device in &subject.view.devices {
+            let credential = device.credential(keys).map_err(|error| unavailable(&error))?;
+            ids.extend(credential.filter(|known| known.rp == self.config.keys.rp_id).map(|known| known.id));
+        }
+        Ok(ids)
+    }
+
+    fn keep(
+        &self,
+        subject: &Subject,
+        wanted: &KeyEnrollment,
+        making: Arc<Making>,
+        attestation: &Attestation,
+        vouched: Vouched,
+    ) -> Result<Response, Ended> {
+        // Its thread has answered, and holds it no longer than it takes to end.
+        let making = wait_for(making).ok_or_else(|| unavailable(&"a security key's thread did not end"))?;
+        let rp = making.registration.rp().clone();
+        let made = making.registration.verify(attestation).map_err(|refusal| bad_request(&refusal))?;
+        let kind = FactorKind::from(wanted.kind);
+        let name = match &wanted.name {
+            Some(name) => name.clone(),
+            None => DeviceName::new(kind.as_str()).map_err(|bad| bad_request(&bad))?,
+        };
+        let user = subject.account.name.clone();
+        let new = NewKey {
+            kind,
+            name,
+            credential: Credential::of(&made, &rp, &making.owner, verification(wanted)),
+            sign_count: made.sign_count(),
+            vouched,
+            event: Event::Confirmed,
+        };
+        let added = self.live.store.add_key(self.context(&user), user.clone(), new);
+        match added.map_err(|error| unavailable(&error))? {
+            KeyAdded::Added(id) => Ok(self.shown(user.as_str(), id)?),
+            refused => Err(bad_request(&refused.words()).into()),
+        }
+    }
+}
+
+fn verification(wanted: &KeyEnrollment) -> UserVerification {
+    if wanted.pin { UserVerification::Required } else { UserVerification::NotAsked }
+}
+
+fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
+    connection.send(&Response::Step { text: DisplayText::new(text) })
+}
+
+fn wait_for(making: Arc<Making>) -> Option<Making> {
+    let mut shared = making;
+    for _ in 0..PATIENCE.as_millis() / 5 {
+        shared = match Arc::try_unwrap(shared) {
+            Ok(alone) => return Some(alone),
+            Err(shared) => shared,
+        };
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+/// What each key that is plugged in is asked to make.
+struct Making {
+    registration: Registration,
+    owner: [u8; OWNER_ID],
+    name: String,
+    known: Vec<Vec<u8>>,
+    kind: KeyKind,
+    residence: Residence,
+    typed: Option<Typed>,
+    random: Arc<dyn Random>,
+    /// Why keys that are plugged in will not do, for whoever enrols.
+    noted: Mutex<Vec<KeyError>>,
+}
+
+impl Making {
+    fn ask(
+        &self,
+        key: &mut Key<Port>,
+        plugged: &Plugged,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
+        match self.make(key, plugged, patience) {
+            Err(KeyError::WrongPin { left }) if left > TRIES_KEPT => {
+                Ok(Found::PinWanted { key: plugged.clone(), left, first: false })
+            }
+            Err(KeyError::WrongPin { left }) => Ok(Found::Unusable(KeyError::FewPinTries { left })),
+            Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
+            Err(
+                error @ (KeyError::Cancelled
+                | KeyError::TimedOut
+                | KeyError::NoCredential
+                | KeyError::Transport(TransportError::Gone)),
+            ) => Err(error),
+            // Another one that is plugged in may do.
+            Err(error) => {
+                self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                Err(KeyError::NoCredential)
+            }
+            found => found,
+        }
+    }
+
+    fn make(
+        &self,
+        key: &mut Key<Port>,
+        plugged: &Plugged,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
+        if self.kind == KeyKind::U2f {
+            return self.make_with_u2f(key, patience);
+        }
+        if key.info().is_none() {
+            return Err(KeyError::Unsupported("FIDO2, only U2F (oss2fa-agent enroll u2f)"));
+        }
+        let verify = self.registration.policy().verification == UserVerification::Required
+            || key.must_verify_to_register(self.residence);
+        let methods = key.methods();
+        let proof = match &self.typed {
+            _ if !verify => Proof::Touch,
+            _ if methods.contains(&Method::BuiltIn) => Proof::BuiltIn,
+            Some((path, pin)) if *path == plugged.path => Proof::Pin(pin),
+            // A PIN is for the one key that wanted it.
+            Some(_) => return Err(KeyError::NoCredential),
+            None => {
+                let left = key.pin_tries(patience)?.left;
+                return Ok(Found::PinWanted { key: plugged.clone(), left, first: true });
+            }
+        };
+        let owner = Owner { id: &self.owner, name: &self.name };
+        let random = self.random.as_ref();
+        key.register(&self.registration, owner, &self.known, self.residence, proof, random, patience)
+            .map(Found::Made)
+    }
+
+    fn make_with_u2f(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Found, KeyError> {
+        if !key.capabilities().speaks_u2f() {
+            return Err(KeyError::Unsupported("U2F, only FIDO2 (oss2fa-agent enroll fido2)"));
+        }
+        let rp = self.registration.rp();
+        if key.find(rp, &self.known, patience)?.is_some() {
+            return Err(KeyError::AlreadyEnrolled);
+        }
+        let challenge = self.registration.client_data().hash();
+        let made = u2f::register(key.channel(), challenge, &rp.hash(), patience)?;
+        Ok(Found::Made(attestation_of(made, rp)))
+    }
+}

@@ -1,0 +1,229 @@
+//! The security keys of the user who logs in, and what is asked of each key that is plugged in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::random::Random;
+use oss2fa_core::secret::SecretText;
+use oss2fa_core::session::{Codes, Pin};
+use oss2fa_core::verdict::FactorKind;
+use oss2fa_core::wire;
+use oss2fa_ctap::ctap2::client_pin::TRIES_KEPT;
+use oss2fa_ctap::error::KeyError;
+use oss2fa_ctap::key::{Key, Method, Proof};
+use oss2fa_ctap::transport::Patience;
+use oss2fa_ctap::verify::{Credential, Login, RpId, UserVerification};
+
+use super::live::Live;
+use crate::policy::{Prompts, Rules, family};
+use crate::store::{Answer, Device};
+use crate::token::Plugged;
+use crate::token::bus::Work;
+use crate::token::ports::Port;
+
+/// What a key that is plugged in has to say.
+pub(super) enum Found {
+    /// It answered the challenge, rightly or not.
+    Answered(Answer),
+    /// The key at this path wants a PIN first.
+    PinWanted(PathBuf, Pin),
+    /// It is the user's, and cannot be used now.
+    Unusable(KeyError),
+}
+
+/// The keys of a user that count at a login.
+pub(super) struct Keyring {
+    /// What else the user has.
+    pub(super) codes: Codes,
+    groups: Vec<Group>,
+}
+
+/// Credentials that one question can be about.
+struct Group {
+    rp: RpId,
+    verification: UserVerification,
+    credentials: Vec<Credential>,
+    kinds: Vec<(DeviceId, FactorKind)>,
+}
+
+impl Keyring {
+    /// `None` for a user without such keys, and for a login that does not come from this host's own seats: whoever is
+    /// elsewhere has no key in it.
+    pub(super) fn of(live: &Live, devices: &[Device], rules: &Rules, login: &wire::Login) -> Option<Self> {
+        if !is_local(login) {
+            return None;
+        }
+        let counts = |device: &&Device| device.is_usable_here() && rules.factors.contains(&device.kind);
+        let mut keyring = Self { codes: Codes::None, groups: Vec::new() };
+        for device in devices.iter().filter(counts) {
+            if device.kind.is_security_key() {
+                keyring.add(live, device, rules.user_verification);
+            } else {
+                keyring.codes = Codes::Beside;
+            }
+        }
+        (!keyring.groups.is_empty()).then_some(keyring)
+    }
+
+    fn add(&mut self, live: &Live, device: &Device, policy: UserVerification) {
+        let (known, stored) = match device.known_credential(live.store.keys()) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            // One damaged row must not keep the owner of another device out.
+            Err(error) => {
+                tracing::error!(code = "seal", %error, "a device is skipped");
+                return;
+            }
+        };
+        let verification = match policy {
+            UserVerification::Required => policy,
+            UserVerification::NotAsked => stored.verification,
+        };
+        let kind = (device.id, device.kind);
+        let same = |group: &&mut Group| group.rp == stored.rp && group.verification == verification;
+        match self.groups.iter_mut().find(same) {
+            Some(group) => {
+                group.credentials.push(known);
+                group.kinds.push(kind);
+            }
+            None => self.groups.push(Group {
+                rp: stored.rp,
+                verification,
+                credentials: vec![known],
+                kinds: vec![kind],
+            }),
+        }
+    }
+
+    /// What is done with each key that is plugged in.
+    pub(super) fn work(
+        self,
+        pin: Option<(PathBuf, SecretText)>,
+        prompts: Prompts,
+        random: Arc<dyn Random>,
+    ) -> Work<Found> {
+        let groups = self.groups;
+        Arc::new(move |key, plugged, patience| {
+            for group in &groups {
+                let asked = Asked { group, plugged, pin: pin.as_ref(), prompts, random: random.as_ref() };
+                match asked.ask(key, patience) {
+                    Err(KeyError::NoCredential) => {}
+                    other => return other,
+                }
+            }
+            Err(KeyError::NoCredential)
+        })
+    }
+}
+
+struct Asked<'a> {
+    group: &'a Group,
+    plugged: &'a Plugged,
+    pin: Option<&'a (PathBuf, SecretText)>,
+    prompts: Prompts,
+    random: &'a dyn Random,
+}
+
+impl Asked<'_> {
+    fn ask(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Found, KeyError> {
+        let Group { rp, credentials, .. } = self.group;
+        let ids: Vec<Vec<u8>> = credentials.iter().map(|credential| credential.id.clone()).collect();
+        let proof = match self.proof(key, &ids, patience)? {
+            Ok(proof) => proof,
+            Err(wanted) => return Ok(wanted),
+        };
+        let login = Login::fresh(rp.clone(), self.group.verification, self.random)?;
+        match key.assert(&login, &ids, proof, self.random, patience) {
+            Ok(assertion) => {
+                let claimed = credentials.iter().find(|credential| credential.id == assertion.credential_id);
+                let device = claimed.map(|credential| credential.device);
+                let kind = self.group.kinds.iter().find(|(id, _)| Some(*id) == device);
+                let kind = kind.or(self.group.kinds.first()).map_or(FactorKind::Fido2, |(_, kind)| *kind);
+                let verified = login.verify(credentials, &assertion);
+                Ok(Found::Answered(Answer { device, kind, verified }))
+            }
+            Err(KeyError::WrongPin { left }) if left > TRIES_KEPT => {
+                Ok(Found::PinWanted(self.plugged.path.clone(), Pin::Wrong(left)))
+            }
+            Err(KeyError::WrongPin { left }) => Ok(Found::Unusable(KeyError::FewPinTries { left })),
+            Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    // How the user is to be verified, or what has to happen before.
+    fn proof(
+        &self,
+        key: &mut Key<Port>,
+        ids: &[Vec<u8>],
+        patience: &mut Patience<'_>,
+    ) -> Result<Result<Proof<'_>, Found>, KeyError> {
+        let always = key.info().is_some_and(|info| info.always_verifies());
+        if self.group.verification == UserVerification::NotAsked && !always {
+            return Ok(Ok(Proof::Touch));
+        }
+        let methods = key.methods();
+        if methods.contains(&Method::BuiltIn) {
+            return Ok(Ok(Proof::BuiltIn));
+        }
+        match self.pin {
+            Some((path, pin)) if *path == self.plugged.path => return Ok(Ok(Proof::Pin(pin))),
+            // A PIN is for the one key that wanted it.
+            Some(_) => return Err(KeyError::NoCredential),
+            None => {}
+        }
+        // A foreign key is not asked for its PIN, and none is typed where it would not be known for one.
+        let asks = self.prompts == Prompts::AsTheyAre && methods.contains(&Method::Pin);
+        if !asks || key.find(&self.group.rp, ids, patience)?.is_none() {
+            return Err(KeyError::NoCredential);
+        }
+        match key.pin_tries(patience) {
+            Ok(tries) => {
+                let wanted = Found::PinWanted(self.plugged.path.clone(), Pin::TriesLeft(tries.left));
+                Ok(Err(wanted))
+            }
+            Err(error) if is_for_its_owner(&error) => Ok(Err(Found::Unusable(error))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What only its owner can mend, and has to hear of.
+pub(super) fn is_for_its_owner(error: &KeyError) -> bool {
+    matches!(
+        error,
+        KeyError::FewPinTries { .. }
+            | KeyError::PlugInAgain
+            | KeyError::PinBlocked
+            | KeyError::PinLength
+            | KeyError::RecognitionBlocked
+    )
+}
+
+// sshd always names a remote host. A terminal of its own does not make somebody sit here.
+fn is_local(login: &wire::Login) -> bool {
+    let elsewhere = login.rhost.as_deref().is_some_and(|rhost| !rhost.is_empty());
+    !elsewhere && family(&login.service) != "sshd"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_sits_here_has_a_key_in_this_host() {
+        let from = |service: &str, rhost: Option<&str>| wire::Login {
+            user: "ferris".to_owned(),
+            service: service.to_owned(),
+            tty: Some("pts/0".to_owned()),
+            rhost: rhost.map(str::to_owned),
+            ruser: None,
+        };
+        assert!(is_local(&from("sudo", None)));
+        assert!(is_local(&from("login", Some(""))));
+        assert!(!is_local(&from("sshd", None)));
+        assert!(!is_local(&from("openvpn", Some("192.0.2.7"))));
+        assert!(!is_local(&from("su", Some("localhost"))));
+    }
+}

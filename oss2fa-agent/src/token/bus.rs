@@ -1,0 +1,280 @@
+//! The keys of this host, for whoever waits for one: each that is plugged in, or will be, is asked at the same time.
+//!
+//! A key that is in use has a thread of its own, and those who want it queue. Whoever waits is asked ten times a
+//! second whether they still do; when they leave, so do their threads, and the keys stop blinking.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oss2fa_core::random::Random;
+use oss2fa_ctap::error::KeyError;
+use oss2fa_ctap::key::Key;
+use oss2fa_ctap::transport::{Go, Meanwhile, Patience, TransportError};
+
+use super::awaited::{Awaited, TouchAwaited};
+use super::ports::{Port, Ports};
+use super::turns::Turns;
+use super::{Interface, Plugged};
+
+/// What is done with each key. Its first `Ok` is the answer; by an error the key says that it has none.
+pub type Work<A> =
+    Arc<dyn Fn(&mut Key<Port>, &Plugged, &mut Patience<'_>) -> Result<A, KeyError> + Send + Sync>;
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reached<A> {
+    /// A key gave this.
+    Answer(A),
+    /// No key that is plugged in can answer.
+    NoKey,
+    /// The deadline has passed.
+    TimeUp,
+    /// Whoever waited has left.
+    Left,
+}
+
+/// What to do while no key that is plugged in can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Without {
+    /// Wait for one to be plugged in.
+    Wait,
+    /// End.
+    End,
+}
+
+/// What the one who waits is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// A key wants to be touched; said once for each.
+    Touch,
+    /// Nothing new.
+    Quiet,
+}
+
+/// How often the one who waits is asked.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a key that failed is left alone.
+const REST: Duration = Duration::from_secs(1);
+
+/// How often a key may fail before it is left alone until it is plugged in again.
+const MOST_FAILURES: u32 = 3;
+
+/// Keys that are asked at the same time.
+const MOST_KEYS: usize = 16;
+
+/// Memory of a key's thread.
+const STACK: usize = 512 * 1024;
+
+/// The keys of this host.
+pub struct Bus {
+    ports: Arc<dyn Ports>,
+    random: Arc<dyn Random>,
+    turns: Turns,
+    awaited: Awaited,
+}
+
+impl Bus {
+    /// `awaited` is the file that is there while a touch is awaited.
+    #[must_use]
+    pub fn new(ports: Arc<dyn Ports>, random: Arc<dyn Random>, awaited: PathBuf) -> Self {
+        Self { ports, random, turns: Turns::default(), awaited: Awaited::at(awaited) }
+    }
+
+    /// The source of challenges and secrets for exchanges with keys.
+    #[must_use]
+    pub fn random(&self) -> Arc<dyn Random> {
+        Arc::clone(&self.random)
+    }
+
+    /// Does `work` with each key that is plugged in, or will be, until one has an answer.
+    pub fn reach<A: Send + 'static>(
+        &self,
+        work: &Work<A>,
+        deadline: Instant,
+        without: Without,
+        watch: &mut dyn FnMut(Sign) -> Go,
+    ) -> Reached<A> {
+        let (tell, hear) = channel();
+        let mut wait = Wait {
+            bus: self,
+            work,
+            deadline,
+            tell,
+            over: Arc::new(Over::default()),
+            keys: HashMap::new(),
+            mark: None,
+            numbers: 0,
+        };
+        let reached = wait.run(&hear, without, watch);
+        wait.over.now();
+        reached
+    }
+}
+
+/// Whether a wait is over, and the sign that a touch is awaited.
+#[derive(Default)]
+struct Over {
+    is: AtomicBool,
+    awaited: Mutex<Option<TouchAwaited>>,
+}
+
+impl Over {
+    fn now(&self) {
+        self.is.store(true, Ordering::SeqCst);
+        drop(self.awaited.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn go(&self) -> Go {
+        if self.is.load(Ordering::SeqCst) { Go::Cancel } else { Go::On }
+    }
+}
+
+enum Said<A> {
+    TouchMe,
+    Result(Result<A, KeyError>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Its thread of this number is at work.
+    Asked(u64),
+    /// To be asked again then.
+    Again(Instant),
+    /// It has no answer, until it is plugged in again.
+    Useless,
+}
+
+struct Asked {
+    state: State,
+    failures: u32,
+}
+
+struct Wait<'a, A> {
+    bus: &'a Bus,
+    work: &'a Work<A>,
+    deadline: Instant,
+    tell: Sender<(u64, Said<A>)>,
+    over: Arc<Over>,
+    keys: HashMap<PathBuf, Asked>,
+    mark: Option<u64>,
+    numbers: u64,
+}
+
+impl<A: Send + 'static> Wait<'_, A> {
+    fn run(
+        &mut self,
+        hear: &Receiver<(u64, Said<A>)>,
+        without: Without,
+        watch: &mut dyn FnMut(Sign) -> Go,
+    ) -> Reached<A> {
+        loop {
+            self.look();
+            let useless = |asked: &Asked| matches!(asked.state, State::Useless);
+            if without == Without::End && self.keys.values().all(useless) {
+                return Reached::NoKey;
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Reached::TimeUp;
+            }
+            let sign = match hear.recv_timeout(left.min(LOOK)) {
+                Ok((_, Said::Result(Ok(answer)))) => return Reached::Answer(answer),
+                Ok((number, Said::Result(Err(error)))) => {
+                    self.failed(number, &error);
+                    Sign::Quiet
+                }
+                Ok((_, Said::TouchMe)) => {
+                    let mut awaited = self.over.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+                    awaited.get_or_insert_with(|| self.bus.awaited.begin());
+                    Sign::Touch
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Sign::Quiet,
+            };
+            if watch(sign) == Go::Cancel {
+                return Reached::Left;
+            }
+        }
+    }
+
+    // Asks what is new, and what is to be asked again.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
+        let mark = self.bus.ports.mark();
+        if self.mark == Some(mark) && !self.keys.values().any(due) {
+            return;
+        }
+        self.mark = Some(mark);
+        let mut plugged = self.bus.ports.plugged();
+        plugged.retain(|key| key.interface == Interface::Fido);
+        self.keys.retain(|path, _| plugged.iter().any(|key| key.path == *path));
+        for key in plugged.into_iter().take(MOST_KEYS) {
+            let failures = match self.keys.get(&key.path) {
+                Some(asked) if due(asked) => asked.failures,
+                Some(_) => continue,
+                None => 0,
+            };
+            self.numbers += 1;
+            let path = key.path.clone();
+            let state = match self.begin(self.numbers, key) {
+                Ok(()) => State::Asked(self.numbers),
+                Err(error) => {
+                    tracing::error!(code = "thread", %error, "a security key could not be asked");
+                    State::Again(now + REST)
+                }
+            };
+            self.keys.insert(path, Asked { state, failures });
+        }
+    }
+
+    fn begin(&self, number: u64, key: Plugged) -> std::io::Result<()> {
+        let (ports, random) = (Arc::clone(&self.bus.ports), Arc::clone(&self.bus.random));
+        let (turns, work) = (self.bus.turns.clone(), Arc::clone(self.work));
+        let (tell, over, deadline) = (self.tell.clone(), Arc::clone(&self.over), self.deadline);
+        let at_work = move || {
+            let wanted = || over.go();
+            let Some(_turn) = turns.wait(&key.path, deadline, &wanted) else { return };
+            let mut told = false;
+            let mut watch = |meanwhile| {
+                if meanwhile == Meanwhile::TouchNeeded && !std::mem::replace(&mut told, true) {
+                    let _nobody_waits = tell.send((number, Said::TouchMe));
+                }
+                over.go()
+            };
+            let mut patience = Patience::until(deadline, &mut watch);
+            let result = ports.open(&key).map_err(KeyError::from).and_then(|port| {
+                let mut opened = Key::open(port, random.as_ref(), &mut patience)?;
+                work(&mut opened, &key, &mut patience)
+            });
+            let _nobody_waits = tell.send((number, Said::Result(result)));
+        };
+        thread::Builder::new().name("key".to_owned()).stack_size(STACK).spawn(at_work).map(drop)
+    }
+
+    fn failed(&mut self, number: u64, error: &KeyError) {
+        let now = Instant::now();
+        let asked = self.keys.values_mut();
+        let Some(asked) =
+            asked.into_iter().find(|asked| matches!(asked.state, State::Asked(its) if its == number))
+        else {
+            return;
+        };
+        asked.state = match error {
+            KeyError::NoCredential | KeyError::Unsupported(_) => State::Useless,
+            // The key itself waits for some half a minute only; whoever logs in may have longer.
+            KeyError::TimedOut => State::Again(now),
+            KeyError::Transport(TransportError::Gone) | KeyError::Cancelled => State::Again(now + REST),
+            error => {
+                tracing::warn!(code = "key", %error, "a security key that is plugged in cannot be used");
+                asked.failures += 1;
+                if asked.failures < MOST_FAILURES { State::Again(now + REST) } else { State::Useless }
+            }
+        };
+    }
+}

@@ -1,0 +1,41 @@
+//! A login with a security key: what the agent itself takes, from the key's answer to the verdict at the module's end
+//! of the socket. The key is one of software, in the daemon's own process.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use oss2fa_tests::workspace;
+
+use crate::report::{Bound, Report};
+use crate::throughput::median;
+
+const LOGINS: usize = 300;
+
+/// In milliseconds.
+const PROMISED: f64 = 5.0;
+
+pub(crate) fn measure(report: &mut Report) {
+    eprintln!("A login with a security key ...");
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--locked", "-p", "oss2fa-agent", "--example", "touch"])
+        .current_dir(workspace())
+        .status();
+    assert!(built.expect("cargo").success(), "the example touch was not built");
+    let folder = tempfile::tempdir().unwrap();
+    // The daemon in it becomes somebody else.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let ran = Command::new(workspace().join("target/release/examples/touch"))
+        .arg(folder.path())
+        .arg(LOGINS.to_string())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "touch: {}", String::from_utf8_lossy(&ran.stderr));
+    let mut milliseconds: Vec<f64> = String::from_utf8_lossy(&ran.stdout)
+        .lines()
+        .map(|line| line.parse::<f64>().expect("microseconds") / 1000.0)
+        .collect();
+    assert_eq!(milliseconds.len(), LOGINS);
+    let middle = median(&mut milliseconds);
+    report.add("a touch, from the key's answer to the verdict", middle, "ms", Bound::AtMost(PROMISED));
+}
