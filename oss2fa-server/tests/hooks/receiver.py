@@ -58,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    # Several nodes knock at once; the 5 that Python lets wait are too few, and the rest would be seen as failures.
+    request_queue_size = 128
 
     def handle_error(self, request, address):
         pass  # A sender that hangs up is what some tests want.
