@@ -313,7 +313,7 @@ fn completions_and_man_pages_are_made() {
 fn bash_completes_below_the_first_word() {
     let host = plan().without_agent();
     for (typed, completed) in
-        [("enroll --al", "--algorithm"), ("import u", "users-oath"), ("recovery-codes --u", "--user")]
+        [("enroll --al", "--algorithm"), ("import us", "users-oath"), ("recovery-codes --u", "--user")]
     {
         let script = format!(
             "source <(oss2fa-agent completions bash)
