@@ -20,6 +20,7 @@ struct First {
     challenge: i64,
     client: Enrolled,
     administrator: i64,
+    offline: i64,
     webhook: Option<i64>,
 }
 
@@ -38,7 +39,10 @@ impl First {
             let url = format!("https://app.example.org/{MARK}");
             owner.post(&hooks, &json!({"url": url})).expect(201).json()["pk"].as_i64().unwrap()
         });
-        Self { enrollment, challenge, client, administrator, webhook }
+        let offline = json!({"username": MARK, "host": MARK, "name": MARK});
+        let offline = vpn.post("/integrations/offline-credentials", &offline).expect(201).json();
+        let offline = offline["pk"].as_i64().unwrap();
+        Self { enrollment, challenge, client, administrator, offline, webhook }
     }
 
     /// The path with the first tenant's numbers in it. An endpoint that is not known here fails the test:
@@ -50,6 +54,7 @@ impl First {
                 ("{pk}", "/integrations/enrollments") => self.enrollment,
                 ("{pk}", "/integrations/clients") => self.client.client,
                 ("{pk}", "/integrations/challenges") => self.challenge,
+                ("{pk}", "/integrations/offline-credentials") => self.offline,
                 ("{pk}", "/tenants") => DEFAULT_TENANT,
                 ("{pk}", "/tenants/integrations") => DEFAULT_INTEGRATION,
                 ("{pk}", "/tenants/administrators") => self.administrator,
@@ -87,6 +92,7 @@ fn bodies(first: &First, path: &str) -> Value {
             json!({"username": MARK, "token": first.client.token.code_at(first.client.token.position)})
         }
         () if text("/auth") => json!({"username": MARK}),
+        () if text("/offline-credentials") => json!({"username": MARK, "host": MARK, "name": "stolen"}),
         () if path.contains("/devices/") => json!({"name": "stolen"}),
         () if path.contains("/clients/") => json!({"status": "bypass"}),
         () if text("/policy") => json!({"attempts": 20}),
