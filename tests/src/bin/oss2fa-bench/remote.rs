@@ -37,7 +37,14 @@ pub(crate) fn measure(report: &mut Report) {
     let asking =
         || Host::new().set("agent.log_level", "warn").asks_at(&[&server.url()], &authority, &stock.token);
     by_ssh(report, &asking().user("u0").pam("sshd", stack::SECOND_FACTOR).start());
-    in_flight(report, &asking().start());
+    let host = asking().start();
+    report.add(
+        "agent that asks a server, resident before any login",
+        mebibytes(&host, "VmRSS"),
+        "MiB",
+        Bound::None,
+    );
+    in_flight(report, &host);
     away(report);
 }
 
@@ -94,8 +101,8 @@ fn in_flight(report: &mut Report, host: &Host) {
     let people: String =
         (0..IN_FLIGHT).map(|n| format!("u{n}:x:{}:100::/nonexistent:/bin/sh\n", 20_000 + n)).collect();
     host.write("/etc/passwd", &(host.read("/etc/passwd") + &people));
-    // The first rounds are spent by the logins before.
-    let fresh = rounds(LOGINS + 1).pop().unwrap();
+    // Nobody but u0, who types a wrong one here, has used a code before.
+    let fresh = rounds(1).pop().unwrap();
     let socket = host.socket();
     let mut dialogues: Vec<Dialogue> = (0..IN_FLIGHT)
         .map(|n| {
@@ -107,6 +114,7 @@ fn in_flight(report: &mut Report, host: &Host) {
     for dialogue in &mut dialogues {
         assert!(matches!(dialogue.receive().unwrap(), AgentMessage::Ask { .. }));
     }
+    let at_prompt = mebibytes(host, "VmRSS");
     let begun = Instant::now();
     for (n, dialogue) in dialogues.iter_mut().enumerate() {
         // A code that is right for the next person, where one is typed wrong: nobody is answered for another.
@@ -126,12 +134,23 @@ fn in_flight(report: &mut Report, host: &Host) {
         wrongly_answered += i32::from(outcome != Some(expected));
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let peak = host.with_agent(|agent| agent.kernel("VmHWM"));
-    let kib: f64 = peak.split(' ').next().unwrap().parse().unwrap();
+    let peak = mebibytes(host, "VmHWM");
     let lost = f64::from(wrongly_answered);
     report.add("500 logins in flight, lost or answered for another", lost, "logins", Bound::AtMost(0.0));
     report.add("500 logins in flight, all answered after", seconds, "s", Bound::None);
-    report.add("500 logins in flight, most memory of the agent", kib / 1024.0, "MiB", Bound::AtMost(24.0));
+    report.add(
+        "500 logins in flight, memory of the agent while all are at their prompt",
+        at_prompt,
+        "MiB",
+        Bound::None,
+    );
+    report.add("500 logins in flight, most memory of the agent", peak, "MiB", Bound::AtMost(24.0));
+}
+
+/// A figure of the agent's memory, as the kernel has it.
+fn mebibytes(host: &Host, field: &str) -> f64 {
+    let kib = host.with_agent(|agent| agent.kernel(field));
+    kib.split(' ').next().unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
 fn away(report: &mut Report) {
