@@ -2,8 +2,7 @@
 //!
 //! A line is `USER:CREDENTIAL[:CREDENTIAL...]`. Since release 1.1 a credential is `ID,KEY,TYPE,OPTIONS`: id and public
 //! key in base64, the type `es256` or `eddsa`, options each with a `+` before it. Before, it was `ID,KEY`: a key
-//! handle of U2F in the base64 of URLs, and the point in hexadecimal; such lines work to this day. As pamu2fcfg
-//! 1.2 and 1.0 were seen to write them.
+//! handle of U2F in the base64 of URLs, and the point in hexadecimal; such lines work to this day.
 
 use data_encoding::{BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
