@@ -164,7 +164,7 @@ fn how_to(page: &Page) {
     page.lines(&["oss2fa-agent enroll totp --user NAME", "oss2fa-agent recovery-codes --user NAME"]);
     page.words("Let sshd and sudo ask (the comments in these files say what each line does):");
     page.lines(&[
-        "cp config/pam.d/sshd config/pam.d/sudo /etc/pam.d/",
+        "cp config/pam.d/sshd config/pam.d/sudo config/pam.d/sudo-i /etc/pam.d/",
         "cp config/sshd_config.d/oss2fa.conf /etc/ssh/sshd_config.d/",
         "sshd -t && systemctl reload ssh",
     ]);
