@@ -57,6 +57,10 @@ impl Connection {
         Ok(Self { stream, decoder: Decoder::default() })
     }
 
+    pub(super) fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
     /// The program at the other end, as it calls itself.
     pub(super) fn program(&self) -> Option<String> {
         Caller::program(&self.stream)

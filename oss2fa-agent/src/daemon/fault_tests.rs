@@ -27,7 +27,7 @@ const UID: u32 = 1000;
 
 /// A directory with one user, who is in the group `robots`, and with parts that do not answer.
 #[derive(Clone, Copy)]
-enum Ldap {
+pub(super) enum Ldap {
     Healthy,
     NoUsers,
     NoGroup(&'static str),
@@ -65,16 +65,16 @@ impl EventSink for Nowhere {
     fn event(&mut self, _: &AuditEntry) {}
 }
 
-struct Daemon {
-    folder: TempDir,
-    live: Arc<Live>,
+pub(super) struct Daemon {
+    pub(super) folder: TempDir,
+    pub(super) live: Arc<Live>,
 }
 
 /// Everything that can let somebody pass without a second factor.
 const LAX: &str = "[policy]\nunenrolled = \"skip\"\nrequired_groups = [\"wheel\"]\nexempt_groups = [\"robots\"]\n\
                    skip_networks = [\"192.0.2.0/24\"]\n";
 
-fn daemon(directory: Ldap, config: &str) -> Daemon {
+pub(super) fn daemon(directory: Ldap, config: &str) -> Daemon {
     let folder = TempDir::new().unwrap();
     let config = Config::parse(Path::new("/agent.toml"), config).unwrap();
     let key = MasterKeySource::File(folder.path().join("master.key"));
@@ -89,7 +89,7 @@ fn daemon(directory: Ldap, config: &str) -> Daemon {
     }
 }
 
-fn who(rhost: Option<&str>) -> Login {
+pub(super) fn who(rhost: Option<&str>) -> Login {
     Login {
         user: "ferris".to_owned(),
         service: "sshd".to_owned(),
@@ -99,7 +99,7 @@ fn who(rhost: Option<&str>) -> Login {
     }
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(5)
 }
 

@@ -49,16 +49,55 @@ enum Evidence {
     Server(Proven),
 }
 
-/// Serves one auth phase.
-pub(super) fn authenticate(
+/// An auth phase after a step of it.
+pub(super) enum Turn {
+    /// It has ended.
+    Over,
+    /// Somebody has been asked, and has all the time until the deadline.
+    Asked(Box<Paused>),
+}
+
+/// An auth phase while somebody is at its prompt: all of it but its connection. It needs no thread.
+pub(super) struct Paused {
+    session: Session,
+    caller: Caller,
+    source: Source,
+    login: Login,
+    /// When it ends by itself.
+    pub(super) deadline: Instant,
+    case: Option<Case>,
+    open: Open,
+    pin_of: Option<PathBuf>,
+    in_force: InForce,
+}
+
+impl Paused {
+    /// Waits for the answer, and serves on from there.
+    pub(super) fn resume(self, live: &Live, connection: &mut Connection) -> Result<Turn, Broken> {
+        let Self { session, caller, source, login, deadline, case, open, pin_of, in_force } = self;
+        let event = match connection.receive(deadline) {
+            Ok(ModuleMessage::Answer { text }) => Event::Answered(text),
+            Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_)) => Event::HungUp,
+            Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => Event::Expired,
+            Err(Broken::Frame(error)) => return Err(error.into()),
+        };
+        let login =
+            Serving { live, connection, caller, source, login, deadline, case, open, pin_of, in_force };
+        let (session, effects) = session.step(event);
+        login.run(session, effects)
+    }
+}
+
+/// Serves an auth phase up to its first question.
+pub(super) fn begin(
     live: &Live,
     connection: &mut Connection,
     caller: Caller,
     start: Start,
-) -> Result<(), Broken> {
+) -> Result<Turn, Broken> {
     let in_force = live.in_force();
     let deadline = Instant::now() + in_force.config.agent.login_timeout;
-    let mut login = Serving {
+    let login = Serving {
         live,
         connection,
         caller,
@@ -70,20 +109,23 @@ pub(super) fn authenticate(
         pin_of: None,
         in_force,
     };
-    let (mut session, mut effects) = Session::start(login.script(&start));
-    loop {
-        let mut event = None;
-        for effect in effects {
-            match login.perform(effect)? {
-                Next::Nothing => {}
-                Next::Event(next) => event = Some(next),
-                Next::Over => return Ok(()),
-            }
-        }
-        // A session that asks for nothing more has ended; if it did not say so, nobody gets in.
-        let Some(event) = event else { return login.end(Outcome::Unavailable) };
-        (session, effects) = session.step(event);
+    let (session, effects) = Session::start(login.script(&start));
+    login.run(session, effects)
+}
+
+/// Serves a whole auth phase.
+#[cfg(test)]
+pub(super) fn authenticate(
+    live: &Live,
+    connection: &mut Connection,
+    caller: Caller,
+    start: Start,
+) -> Result<(), Broken> {
+    let mut turn = begin(live, connection, caller, start)?;
+    while let Turn::Asked(paused) = turn {
+        turn = paused.resume(live, connection)?;
     }
+    Ok(())
 }
 
 /// Serves one account phase: must this user have a second factor here?
@@ -132,6 +174,7 @@ pub(super) fn account(
 
 enum Next {
     Nothing,
+    Asked,
     Event(Event<Evidence>),
     Over,
 }
@@ -150,6 +193,29 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
+    // To the end, or to the next question.
+    fn run(mut self, mut session: Session, mut effects: Vec<Effect<Evidence>>) -> Result<Turn, Broken> {
+        loop {
+            let mut event = None;
+            for effect in effects {
+                match self.perform(effect)? {
+                    Next::Nothing => {}
+                    Next::Asked => return Ok(Turn::Asked(Box::new(self.paused(session)))),
+                    Next::Event(next) => event = Some(next),
+                    Next::Over => return Ok(Turn::Over),
+                }
+            }
+            // A session that asks for nothing more has ended; if it did not say so, nobody gets in.
+            let Some(event) = event else { return self.end(Outcome::Unavailable).map(|()| Turn::Over) };
+            (session, effects) = session.step(event);
+        }
+    }
+
+    fn paused(self, session: Session) -> Paused {
+        let Self { caller, source, login, deadline, case, open, pin_of, in_force, .. } = self;
+        Paused { session, caller, source, login, deadline, case, open, pin_of, in_force }
+    }
+
     fn script(&self, start: &Start) -> Script {
         let Login { user, service, .. } = &self.login;
         let conversation = match self.in_force.config.policy.rules(service).messages(service) {
@@ -178,14 +244,7 @@ impl Serving<'_> {
             }
             Effect::Ask(echo, text) => {
                 self.connection.send(&AgentMessage::Ask { echo, text })?;
-                Ok(Next::Event(match self.connection.receive(self.deadline) {
-                    Ok(ModuleMessage::Answer { text }) => Event::Answered(text),
-                    Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_)) => Event::HungUp,
-                    Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => {
-                        Event::Expired
-                    }
-                    Err(Broken::Frame(error)) => return Err(error.into()),
-                }))
+                Ok(Next::Asked)
             }
             Effect::Touch { words, codes, pin } => Ok(Next::Event(self.touch(words, codes, pin))),
             Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(&code)))),

@@ -5,6 +5,7 @@ mod asking;
 mod connection;
 mod converse;
 mod courier;
+mod door;
 #[cfg(test)]
 mod fault_tests;
 mod keyring;
@@ -13,6 +14,7 @@ mod keyring_tests;
 mod live;
 mod login;
 mod peer;
+mod prompts;
 mod proof;
 #[cfg(test)]
 mod remote_tests;
@@ -21,5 +23,7 @@ mod socket;
 mod start;
 mod syslog;
 mod workers;
+#[cfg(test)]
+mod workers_tests;
 
 pub use start::{ServeError, ServeOptions, serve, serve_with};

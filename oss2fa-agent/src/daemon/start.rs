@@ -156,6 +156,7 @@ fn run(live: &Arc<Live>, signals: &SigSet, listener: UnixListener, made: Made) -
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!(connections = workers.busy(), "the agent stops when the logins under way are done");
+    workers.close();
     if made == Made::ByUs {
         // Who comes now hears at once that nobody is there, and need not wait for the next agent.
         let _ = shutdown(listening.as_raw_fd(), Shutdown::Both);

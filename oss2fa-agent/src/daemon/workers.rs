@@ -1,30 +1,33 @@
-//! The threads that take connections and serve them, one at a time each.
+//! The threads that serve connections, each one at a time.
 //!
-//! At least one is always waiting for the next connection, so that a login that waits for somebody to
-//! type holds nobody up. One event wakes one thread; threads that are not needed end after a while.
+//! A login whose user is at a prompt has none: it is kept (`prompts.rs`), and whichever thread is free goes on with it.
+//! At least one is always waiting for what comes next, so that a login that waits for a server or for a touch holds
+//! nobody up. One event wakes one thread; threads that are not needed end after a while.
 
-use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout};
 
-use super::converse::converse;
+use super::converse::{AtPrompt, converse};
+use super::door::{Door, Inmate, KNOCK, MOST};
 use super::live::Live;
 use super::peer::Connections;
+use super::prompts::{Kept, Prompts, TIME_UP};
 
-/// Connections that are served at the same time; more wait in the socket's queue.
-const MOST: usize = 1000;
-
-/// Threads that wait for a connection when there is nothing to do.
+/// Threads that wait when there is nothing to do.
 const SPARE: usize = 2;
 
-/// Threads that wait between two bursts.
+/// Threads that start as soon as all others are busy, and that wait between two bursts. Each costs memory: for work that
+/// is done at once these are enough, and take turns.
 const READY: usize = 64;
+
+/// How long all of them must have been busy before there is one more: they wait for something slow.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A login's stack: JSON, SQLite, and the user directory's own modules, which want the most.
 const STACK: usize = 512 * 1024;
@@ -35,99 +38,117 @@ const IDLE: u16 = 10_000;
 /// How long to wait where the system has no thread or descriptor to give.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const CONNECTION: u64 = 0;
-const STOP: u64 = 1;
-
 /// All threads of the daemon that serve.
 pub(super) struct Workers {
     live: Arc<Live>,
-    listener: UnixListener,
-    events: Epoll,
-    stop: EventFd,
-    stopping: AtomicBool,
+    events: Arc<Epoll>,
+    door: Arc<Door>,
+    prompts: Prompts,
     connections: Connections,
     waiting: AtomicUsize,
-    alive: Mutex<usize>,
-    one_ended: Condvar,
+    alive: AtomicUsize,
+    overseer: OnceLock<Thread>,
 }
 
 impl Workers {
     /// Starts to serve what comes in over `listener`, which must not block.
     pub(super) fn start(live: Arc<Live>, listener: UnixListener) -> std::io::Result<Arc<Self>> {
-        let events = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        events.add(&listener, EpollEvent::new(one_shot(), CONNECTION))?;
-        events.add(&stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        let events = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
         let workers = Arc::new(Self {
             live,
-            listener,
+            door: Door::new(listener, &events)?,
+            prompts: Prompts::new(&events)?,
             events,
-            stop,
-            stopping: AtomicBool::new(false),
             connections: Connections::default(),
             waiting: AtomicUsize::new(0),
-            alive: Mutex::new(0),
-            one_ended: Condvar::new(),
+            alive: AtomicUsize::new(0),
+            overseer: OnceLock::new(),
         });
+        let overseer = Arc::clone(&workers);
+        let overseer = thread::Builder::new()
+            .name("overseer".to_owned())
+            .stack_size(STACK)
+            .spawn(move || overseer.oversee())?;
+        let _first = workers.overseer.set(overseer.thread().clone());
         workers.add_one()?;
         Ok(workers)
     }
 
-    /// Takes no more connections, and returns when those that are served have ended, or after `grace`:
+    /// Takes no more connections.
+    pub(super) fn close(&self) {
+        self.door.close();
+    }
+
+    /// Returns when the connections that are served have ended, or after `grace`:
     /// one login that is left at its prompt must not hold up all that come after the restart.
     pub(super) fn finish(&self, grace: Duration) {
-        self.stopping.store(true, Ordering::SeqCst);
-        if let Err(errno) = self.stop.write(1) {
-            tracing::error!(code = "stop", %errno, "the threads could not be told to stop");
-            return;
-        }
-        let ended = self.one_ended.wait_timeout_while(self.alive(), grace, |alive| *alive > 0);
-        let (alive, _) = ended.unwrap_or_else(PoisonError::into_inner);
-        if *alive > 0 {
-            tracing::warn!(logins = *alive, "the agent stops with logins that nobody answered");
+        let left = self.door.wait_until_empty(grace);
+        if left > 0 {
+            tracing::warn!(logins = left, "the agent stops with logins that nobody answered");
         }
     }
 
     /// How many connections are served at the moment.
     pub(super) fn busy(&self) -> usize {
-        self.alive().saturating_sub(self.waiting.load(Ordering::Relaxed))
+        self.door.served()
     }
 
-    fn add_one(self: &Arc<Self>) -> std::io::Result<()> {
-        let mut alive = self.alive();
-        if *alive >= MOST {
-            return Ok(());
+    // All are busy.
+    fn want_one_more(self: &Arc<Self>) {
+        if self.alive.load(Ordering::Relaxed) >= READY {
+            self.overseer.get().map(Thread::unpark);
+        } else if let Err(error) = self.add_one() {
+            no_thread(&error);
         }
+    }
+
+    fn oversee(self: &Arc<Self>) {
+        loop {
+            thread::park();
+            loop {
+                thread::sleep(PATIENCE);
+                let all_busy = self.waiting.load(Ordering::Relaxed) == 0;
+                if !all_busy || self.alive.load(Ordering::Relaxed) >= MOST {
+                    break;
+                }
+                if let Err(error) = self.add_one() {
+                    no_thread(&error);
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    // Counted as waiting when it begins.
+    fn add_one(self: &Arc<Self>) -> std::io::Result<()> {
         let workers = Arc::clone(self);
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.alive.fetch_add(1, Ordering::Relaxed);
         let started = thread::Builder::new().name("login".to_owned()).stack_size(STACK).spawn(move || {
             let _alive = Alive(&workers);
             workers.serve();
         });
-        match started {
-            Ok(_) => *alive += 1,
-            Err(_) => drop(self.waiting.fetch_sub(1, Ordering::Relaxed)),
+        if started.is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.alive.fetch_sub(1, Ordering::Relaxed);
         }
         started.map(drop)
     }
 
-    // Counted as waiting when it begins.
     fn serve(self: &Arc<Self>) {
         loop {
-            let next = self.next_connection();
-            let idle = matches!(next, Next::Idle);
-            if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1
-                && matches!(next, Next::Connection(_))
-                && let Err(error) = self.add_one()
-            {
-                tracing::error!(code = "thread", %error, "no further thread: logins will wait for each other");
+            let next = self.next();
+            let enough = if matches!(next, Next::Idle) { SPARE } else { READY };
+            if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && next.is_work() {
+                self.want_one_more();
             }
             match next {
-                Next::Connection(stream) => converse(&self.live, &self.connections, stream),
+                Next::Connection(stream, inmate) => {
+                    self.keep(converse(&self.live, &self.connections, stream), inmate);
+                }
+                Next::Answer(Kept { login, inmate }) => self.keep(login.resume(&self.live), inmate),
                 Next::Nothing | Next::Idle => {}
-                Next::End => return,
             }
-            let enough = if idle { SPARE } else { READY };
             if self.waiting.fetch_add(1, Ordering::Relaxed) >= enough {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return;
@@ -135,10 +156,19 @@ impl Workers {
         }
     }
 
-    fn next_connection(&self) -> Next {
-        if self.stopping.load(Ordering::SeqCst) {
-            return Next::End;
+    fn keep(&self, mut login: Option<AtPrompt>, mut inmate: Inmate) {
+        while let Some(asked) = login.take() {
+            if let Err(kept) = self.prompts.keep(Kept { login: asked, inmate }) {
+                // It cannot be watched: this thread waits for the answer.
+                login = kept.login.resume(&self.live);
+                inmate = kept.inmate;
+                continue;
+            }
+            return;
         }
+    }
+
+    fn next(&self) -> Next {
         let mut events = [EpollEvent::empty()];
         match self.events.wait(&mut events, EpollTimeout::from(IDLE)) {
             Ok(0) => return Next::Idle,
@@ -150,38 +180,35 @@ impl Workers {
                 return Next::Nothing;
             }
         }
-        // Asked for itself: of two events at once the other one may have been told.
-        if self.stopping.load(Ordering::SeqCst) || events.iter().any(|event| event.data() == STOP) {
-            return Next::End;
+        let [event] = events;
+        match event.data() {
+            KNOCK => match self.door.let_in() {
+                Ok(Some((stream, inmate))) => Next::Connection(stream, inmate),
+                Ok(None) => Next::Nothing,
+                Err(error) => {
+                    // Out of descriptors, most likely: some are given back soon.
+                    tracing::error!(code = "accept", %error, "a connection could not be taken");
+                    thread::sleep(PAUSE);
+                    Next::Nothing
+                }
+            },
+            TIME_UP => self.prompts.expired(Instant::now()).map_or(Next::Nothing, Next::Answer),
+            number => self.prompts.take(number).map_or(Next::Nothing, Next::Answer),
         }
-        let accepted = self.listener.accept();
-        // Armed again before this connection is served: the next one wakes another thread.
-        let mut again = EpollEvent::new(one_shot(), CONNECTION);
-        if let Err(errno) = self.events.modify(&self.listener, &mut again) {
-            tracing::error!(code = "wait", %errno, "the socket could not be watched again");
-        }
-        match accepted {
-            Ok((stream, _)) => Next::Connection(stream),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Next::Nothing,
-            Err(error) => {
-                // Out of descriptors, most likely: some are given back soon.
-                tracing::error!(code = "accept", %error, "a connection could not be taken");
-                thread::sleep(PAUSE);
-                Next::Nothing
-            }
-        }
-    }
-
-    fn alive(&self) -> MutexGuard<'_, usize> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 enum Next {
-    Connection(std::os::unix::net::UnixStream),
+    Connection(UnixStream, Inmate),
+    Answer(Kept),
     Nothing,
     Idle,
-    End,
+}
+
+impl Next {
+    fn is_work(&self) -> bool {
+        matches!(self, Self::Connection(..) | Self::Answer(_))
+    }
 }
 
 /// Counts a thread out, also one that panicked.
@@ -189,11 +216,10 @@ struct Alive<'a>(&'a Workers);
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
-        *self.0.alive() -= 1;
-        self.0.one_ended.notify_all();
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn one_shot() -> EpollFlags {
-    EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT
+fn no_thread(error: &std::io::Error) {
+    tracing::error!(code = "thread", %error, "no further thread: logins will wait for each other");
 }
