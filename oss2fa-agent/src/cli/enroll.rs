@@ -159,6 +159,11 @@ impl Enroll {
             other => return Err(Failure::out_of_place(&other)),
         };
         if context.form == Form::Json {
+            if let (Place::Server, Some(name)) = (enrolled.place, &self.name) {
+                context.console.note(&format!(
+                    "The server names a device when it is confirmed: add --name '{name}' to \"confirm\"."
+                ))?;
+            }
             return context.console.json(&enrolled);
         }
         provisioning::show(context, &user, &enrolled.provisioning_uri)?;

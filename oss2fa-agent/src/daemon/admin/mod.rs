@@ -64,7 +64,11 @@ impl Desk<'_> {
             Request::EnrollOffline { user, name, proof } => self.enroll_offline(&user, name, proof),
             Request::Confirm { user, device, code, name } => match self.server_with(device) {
                 Some(server) => self.confirm_at(server, &user, device, &code, name),
-                None => self.confirm(&user, self.number_here(device), &code),
+                None => {
+                    let device = self.number_here(device);
+                    let confirmed = self.confirm(&user, device, &code)?;
+                    name.map_or(Ok(confirmed), |name| self.rename(&user, device, name))
+                }
             },
             Request::List { user, after } => self.list(user.as_deref(), after),
             Request::Remove { user, device, proof } => match self.server_with(device) {
