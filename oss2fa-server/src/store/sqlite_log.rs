@@ -138,3 +138,80 @@ fn sync_commits(file: &File, log: &Log, queue: &Receiver<(u64, Group)>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::pipe;
+    use std::os::fd::OwnedFd;
+    use std::pin::{Pin, pin};
+    use std::sync::{Mutex, PoisonError};
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::store::verb::{Access, Tx};
+
+    type Heard = Arc<Mutex<Option<Result<(), StoreError>>>>;
+
+    /// A job that only listens.
+    struct Listening(Heard);
+
+    impl Job<SqliteSql> for Listening {
+        fn run<'a>(
+            &'a mut self,
+            _: &'a mut Tx<'_, SqliteSql>,
+        ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn access(&self) -> Access {
+            Access::Shared
+        }
+
+        fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(committed);
+        }
+    }
+
+    fn listening(heard: &Heard) -> Group {
+        vec![Box::new(Listening(Arc::clone(heard)))]
+    }
+
+    /// What a query that saw everything so far would be told now.
+    fn durable(log: &Log) -> Option<Result<(), StoreError>> {
+        match pin!(log.durable()).poll(&mut Context::from_waker(Waker::noop())) {
+            std::task::Poll::Ready(answer) => Some(answer),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn nobody_hears_of_a_commit_and_no_query_is_answered_before_it_is_synced() {
+        let (log, heard) = (Log::new(), Heard::default());
+        assert!(matches!(durable(&log), Some(Ok(()))), "nothing was written yet");
+        let number = log.begin();
+        assert!(durable(&log).is_none(), "it could have been seen");
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), Arc::clone(&log)).unwrap();
+        syncer.committed(number, listening(&heard));
+        drop(syncer);
+        assert!(matches!(heard.lock().unwrap().take(), Some(Ok(()))));
+        assert!(matches!(durable(&log), Some(Ok(()))));
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_accepted_any_more() {
+        let (log, heard) = (Log::new(), [Heard::default(), Heard::default()]);
+        // A pipe cannot be synced.
+        let (_reader, writer) = pipe().unwrap();
+        let syncer = Syncer::start(File::from(OwnedFd::from(writer)), Arc::clone(&log)).unwrap();
+        for heard in &heard {
+            syncer.committed(log.begin(), listening(heard));
+        }
+        drop(syncer);
+        for heard in &heard {
+            assert!(matches!(heard.lock().unwrap().take(), Some(Err(StoreError::Database(_)))));
+        }
+        assert!(matches!(durable(&log), Some(Err(StoreError::Database(_)))));
+        assert!(log.works().is_err());
+    }
+}
