@@ -28,6 +28,8 @@ struct Report {
     rules: RuleReport,
     services: Vec<RuleReport>,
     self_service: Vec<&'static str>,
+    /// Services of sshd in which the touch of an ssh key counts.
+    ssh_touch_services: Vec<String>,
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<ServerReport>,
@@ -107,6 +109,7 @@ impl Report {
                 .filter(|(verb, _)| policy.allows(*verb))
                 .map(|(_, word)| word)
                 .collect(),
+            ssh_touch_services: policy.ssh_touch_services().map(str::to_owned).collect(),
             mode: config.mode(),
             server: config.server.as_ref().map(|server| ServerReport::of(server, policy)),
             warnings: warnings(config),
@@ -130,6 +133,13 @@ impl Report {
             [] => "Users may do nothing for themselves: root acts for them.".to_owned(),
             verbs => format!("Users may do for themselves: {}.", verbs.join(", ")),
         });
+        if !self.ssh_touch_services.is_empty() {
+            lines.push(format!(
+                "In logins to {}, the touch of an enrolled ssh key that lives on a security key counts, where sshd insists \
+                 on it.",
+                self.ssh_touch_services.join(", ")
+            ));
+        }
         if let Some(server) = &self.server {
             lines.extend(server.words(self.mode));
         }
@@ -273,6 +283,9 @@ fn warnings(config: &Config) -> Vec<String> {
             )),
             Err(error) => warnings.push(format!("the group {group} could not be looked up: {error}")),
         }
+    }
+    for service in policy.ssh_touch_services().filter(|service| !policy.counts_ssh_touch(service)) {
+        warnings.push(format!("ssh_touch_services names {service}, whose factors leave ssh_sk out"));
     }
     let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| kind.is_made_by_device());
     if all().any(none_counts) || none_counts(policy.rules(OTHERS)) {

@@ -1,5 +1,7 @@
 //! A login: performs what the session wants, until it ends.
 
+mod afar;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -8,7 +10,7 @@ use oss2fa_core::session::{
     Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{
-    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
+    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, SshAuthInfo, Start,
 };
 use oss2fa_ctap::transport::Go;
 
@@ -103,6 +105,7 @@ pub(super) fn begin(
         caller,
         source: source(caller, &start.login),
         login: start.login.clone(),
+        ssh: start.ssh.clone(),
         deadline,
         case: None,
         open: Open::default(),
@@ -185,6 +188,7 @@ struct Serving<'a> {
     caller: Caller,
     source: Source,
     login: Login,
+    ssh: Option<SshAuthInfo>,
     deadline: Instant,
     case: Option<Case>,
     open: Open,
@@ -237,7 +241,13 @@ impl Serving<'_> {
 
     fn perform(&mut self, effect: Effect<Evidence>) -> Result<Next, Broken> {
         match effect {
-            Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up()))),
+            Effect::LookUp => {
+                let standing = self.look_up();
+                Ok(Next::Event(match self.shown_afar() {
+                    Some(admitted) => Event::Shown(Evidence::Here(admitted)),
+                    None => Event::Found(standing),
+                }))
+            }
             Effect::Tell(text) => {
                 self.connection.send(&AgentMessage::Tell { text })?;
                 Ok(Next::Nothing)
