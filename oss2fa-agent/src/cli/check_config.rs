@@ -1,6 +1,7 @@
 //! `check-config`: whether the agent can use its configuration, and what it means, in words.
 
 use nix::unistd::{Group, User};
+use oss2fa_core::verdict::FactorKind;
 use oss2fa_ctap::verify::UserVerification;
 use serde::Serialize;
 
@@ -82,9 +83,9 @@ impl Report {
     fn of(config: &Config) -> Self {
         let policy = &config.policy;
         let mut services: Vec<RuleReport> =
-            policy.services().map(|(name, rules)| RuleReport::of(Some(name), rules)).collect();
+            policy.services().map(|(name, rules)| RuleReport::of(policy, Some(name), rules)).collect();
         if !services.is_empty() {
-            services.push(RuleReport::of(Some(OTHERS), policy.rules(OTHERS)));
+            services.push(RuleReport::of(policy, Some(OTHERS), policy.rules(OTHERS)));
         }
         let self_service = [
             (SelfService::Enroll, "enroll"),
@@ -102,7 +103,7 @@ impl Report {
                 MasterKeySource::Credential(name) => format!("credential:{name}"),
             },
             user: config.agent.user.clone(),
-            rules: RuleReport::of(None, policy.base()),
+            rules: RuleReport::of(policy, None, policy.base()),
             services,
             self_service: self_service
                 .into_iter()
@@ -201,14 +202,20 @@ impl ServerReport {
 const TOUCH: &str = "touch";
 
 impl RuleReport {
-    fn of(service: Option<&str>, rules: &Rules) -> Self {
+    fn of(policy: &Policy, service: Option<&str>, rules: &Rules) -> Self {
+        // Allowed everywhere by default, it counts where policy names the service as well.
+        let touched_afar = match service {
+            Some(service) => policy.counts_ssh_touch(service),
+            None => policy.ssh_touch_services().any(|service| policy.counts_ssh_touch(service)),
+        };
+        let counts = |kind: &&FactorKind| **kind != FactorKind::SshSk || touched_afar;
         Self {
             service: service.map(str::to_owned),
             unenrolled: rules.unenrolled.as_str(),
             required_groups: rules.required_groups.clone(),
             exempt_groups: rules.exempt_groups.clone(),
             skip_networks: rules.skip_networks.iter().map(ToString::to_string).collect(),
-            factors: rules.factors.iter().map(|kind| kind.as_str()).collect(),
+            factors: rules.factors.iter().filter(counts).map(|kind| kind.as_str()).collect(),
             user_verification: match rules.user_verification {
                 UserVerification::NotAsked => TOUCH,
                 UserVerification::Required => "required",
