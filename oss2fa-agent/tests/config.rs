@@ -399,7 +399,8 @@ fn the_touch_of_an_ssh_key_counts_where_both_keys_of_policy_say_so() {
     assert_eq!(counts("[policy]\nssh_touch_services = [\"sshd\"]\n"), [true, false]);
     let left_out = "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sshd]\nfactors = [\"totp\"]\n";
     assert_eq!(counts(left_out), [false, false]);
-    let by_strictest = "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sudo]\nfactors = [\"totp\"]\n";
+    let by_strictest =
+        "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sudo]\nfactors = [\"totp\"]\n";
     assert_eq!(counts(by_strictest), [false, false]);
     for bad in [
         "[policy]\nssh_touch_services = [\"*\"]\n",

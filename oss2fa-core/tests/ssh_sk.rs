@@ -3,11 +3,7 @@
 //! The files of `data/ssh_sk` were made with Python's `cryptography` and ssh-keygen; the fingerprints are those that
 //! `ssh-keygen -l` shows.
 #![cfg(feature = "factors")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure is a panic in tests, in their helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_core::factor::ssh_sk::{BadSkKey, MAX_FILE, SkKey, presented};
 use oss2fa_core::ids::DeviceId;

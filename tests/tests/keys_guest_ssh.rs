@@ -92,7 +92,10 @@ fn a_touched_key_on_real_firmware_needs_no_code_at_ssh() {
     assert!(enrolled.contains("Done: device 2 (key ring) of ferris is the key SHA256:"), "{enrolled}");
     assert_eq!(ran.of("the touched key needs no code").stdout, "ferris\n");
     let event = &ran.of("what was written down").stdout;
-    assert!(event.contains("ssh_sk device=2 SHA256:") && event.contains("sshd insists on its touch"), "{event}");
+    assert!(
+        event.contains("ssh_sk device=2 SHA256:") && event.contains("sshd insists on its touch"),
+        "{event}"
+    );
     assert!(ran.of("a key in a file needs one").stdout.contains("ferris"));
     assert!(ran.of("where sshd insists no more, so does this one").stdout.contains("ferris"));
     let why = &ran.of("why").stdout;

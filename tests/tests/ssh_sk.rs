@@ -1,7 +1,7 @@
 //! Real sshd and keys on a security key: where the touch counts no code is asked for, and nowhere else.
 //!
 //! The keys are those of an ssh-agent in Python, which signs what a security key would, and can leave the touch out.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(clippy::indexing_slicing, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_tests::Factor::Totp;
 use oss2fa_tests::{End, Host, Plan, Ran, SkAgent, Sshd, SshdPlan, Touch, stack};
@@ -220,7 +220,7 @@ fn a_user_cannot_say_it_in_sshds_place() {
     let said = format!("SSH_AUTH_INFO_0=publickey {}", key.join(" "));
     // By a client that sends it as a variable, after a key of another kind.
     sshd.authorize_key("ferris");
-    let set = format!("SetEnv={said}");
+    let set = format!("SetEnv=\"{said}\"");
     let end = sshd.ssh("ferris", &[&set, "NumberOfPasswordPrompts=1"], &["id", "-un"]).terminal();
     let end = end.answer(CODE, &host.wrong_code("ferris")).finish();
     assert_eq!(end.status, 255, "{end:?}");
