@@ -29,7 +29,7 @@ const WORDS: &str = r#"
 
 const HOST: &str = r#"
     useradd -m ferris
-    cp "$target/release/libpam_oss2fa.so" /usr/lib/*-linux-gnu/security/pam_oss2fa.so
+    for folder in /usr/lib/*-linux-gnu/security; do cp "$target/release/libpam_oss2fa.so" "$folder/pam_oss2fa.so"; done
     getent passwd oss2fa >/dev/null || useradd --system --user-group --home-dir /var/lib/oss2fa oss2fa
     rm -rf /var/lib/oss2fa /etc/oss2fa
     install -d -o oss2fa -g oss2fa -m 700 /var/lib/oss2fa
