@@ -83,8 +83,10 @@ impl Paused {
             Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => Event::Expired,
             Err(Broken::Frame(error)) => return Err(error.into()),
         };
+        // What sshd has said was looked at before anybody was asked.
+        let ssh = None;
         let login =
-            Serving { live, connection, caller, source, login, deadline, case, open, pin_of, in_force };
+            Serving { live, connection, caller, source, login, ssh, deadline, case, open, pin_of, in_force };
         let (session, effects) = session.step(event);
         login.run(session, effects)
     }
