@@ -47,13 +47,20 @@ const HOST: &str = r#"
     start_sshd
 "#;
 
-/// The owner of the key writes what lets sshd take it without a touch, where sshd leaves that to them.
+/// One key that is touched, and one whose owner has had both ends leave that out.
 const KEYGEN: &str = r#"
     touch_key first
-    ssh-keygen -q -t ecdsa-sk -O no-touch-required -N '' -C 'key ring' -f sk
+    ssh-keygen -q -t ecdsa-sk -N '' -C 'key ring' -f sk
+    ssh-keygen -q -t ecdsa-sk -O no-touch-required -O application=ssh:lazy -N '' -C 'lazy' -f lazy
     let_go first
-    { cat plain.pub; printf 'no-touch-required '; cat sk.pub; } >/home/ferris/.ssh/authorized_keys
+    { cat plain.pub sk.pub; printf 'no-touch-required '; cat lazy.pub; } >/home/ferris/.ssh/authorized_keys
     "$agent" enroll ssh-sk sk.pub --user ferris
+    "$agent" enroll ssh-sk lazy.pub --user ferris
+"#;
+
+const LAZY: &str = r#"
+    if login lazy; then echo "without a touch"; exit 1; fi
+    grep "user presence (authenticator touch) requirement not met" /run/sshd.log
 "#;
 
 const NO_LONGER: &str = r#"
@@ -61,10 +68,7 @@ const NO_LONGER: &str = r#"
     kill "$(cat /run/guest-sshd.pid)"
     wait_until bash -c '! : </dev/tcp/127.0.0.1/2222'
     start_sshd
-    touch_key first
-    if login sk; then echo "without a code"; exit 1; fi
-    login_with_code sk 2
-    let_go first
+    login_with_code lazy 2
 "#;
 
 fn step(script: &str) -> String {
@@ -78,7 +82,8 @@ fn a_touched_key_on_real_firmware_needs_no_code_at_ssh() {
         .step("a host with the agent, its stack and an sshd", &step(HOST))
         .step("ssh-keygen makes a key on it, and it is enrolled", &step(KEYGEN))
         .step("the touched key needs no code", &step("touch_key first; login sk; let_go first"))
-        .step("what was written down", &step(r#""$agent" audit | tail -n 1"#))
+        .step("a key that is not touched is not taken", &step(LAZY))
+        .step("what was written down", &step(r#""$agent" audit | grep accepted"#))
         .step("a key in a file needs one", &step("if login plain; then exit 1; fi; login_with_code plain 1"))
         .step("where sshd insists no more, so does this one", &step(NO_LONGER))
         .step("why", "cat /run/agent.log")
@@ -96,6 +101,7 @@ fn a_touched_key_on_real_firmware_needs_no_code_at_ssh() {
         event.contains("ssh_sk device=2 SHA256:") && event.contains("sshd insists on its touch"),
         "{event}"
     );
+    assert_eq!(event.lines().count(), 1, "{event}");
     assert!(ran.of("a key in a file needs one").stdout.contains("ferris"));
     assert!(ran.of("where sshd insists no more, so does this one").stdout.contains("ferris"));
     let why = &ran.of("why").stdout;
