@@ -154,3 +154,37 @@ fn can_become_root(user: &str) -> Result<bool, Failure> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use oss2fa_core::ids::{DeviceId, DeviceName};
+
+    use super::*;
+
+    #[test]
+    fn a_way_back_is_one_that_opens_the_host_itself() {
+        let view = |kind, codes_left| DeviceView {
+            device: DeviceId(1),
+            user: "ferris".to_owned(),
+            name: DeviceName::new("x").unwrap(),
+            kind,
+            status: DeviceStatus::Active,
+            parameters: None,
+            codes_left,
+            created_at: 0,
+            last_used_at: None,
+            shown_as: None,
+        };
+        use FactorKind::{Fido2, RecoveryCode, SshSk, Totp};
+        for (devices, prepared) in [
+            (vec![view(Totp, None), view(Fido2, None)], true),
+            (vec![view(Totp, None), view(RecoveryCode, Some(10))], true),
+            (vec![view(Totp, None), view(SshSk, None)], false),
+            (vec![view(SshSk, None), view(SshSk, None)], false),
+            (vec![view(SshSk, None), view(RecoveryCode, Some(10))], false),
+            (vec![view(Totp, None), view(RecoveryCode, Some(0))], false),
+        ] {
+            assert_eq!(is_prepared(&devices, "ferris"), prepared, "{devices:?}");
+        }
+    }
+}
