@@ -50,6 +50,17 @@ pub enum Request {
         /// A fresh code of one of the user's devices, where one is needed.
         proof: Option<SecretText>,
     },
+    /// Know a key of OpenSSH that lives on a security key, by its public part; it counts at once.
+    EnrollSshKey {
+        /// As typed; the daemon makes it canonical.
+        user: String,
+        /// Its type and its base64, as in the file of ssh-keygen.
+        key: String,
+        /// What the owner calls it; by default the kind's name.
+        name: Option<DeviceName>,
+        /// A fresh code of one of the user's devices, where one is needed.
+        proof: Option<SecretText>,
+    },
     /// Make a credential on a security key that is plugged into this host. Answered by any number of
     /// [`Response::Step`] and [`Response::PinWanted`] before the device that was made.
     EnrollKey(KeyEnrollment),
@@ -499,6 +510,9 @@ pub struct Status {
     /// What the servers have not heard yet.
     #[serde(default)]
     pub waiting_events: u64,
+    /// Whether the touch of a key of OpenSSH counts, for each service where policy wants it to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_touch: Vec<SshTouchStatus>,
 }
 
 fn local() -> String {
@@ -513,6 +527,16 @@ pub struct ServerStatus {
     pub url: String,
     /// Why it is known to be away, where it is.
     pub away: Option<String>,
+}
+
+/// A service in which policy wants the touch of a key of OpenSSH to count.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshTouchStatus {
+    /// Its name.
+    pub service: String,
+    /// Why it does not count for everybody, where it does not.
+    pub not_counted: Option<String>,
 }
 
 /// Why a request was not done: a stable code, and a sentence that says what to do.

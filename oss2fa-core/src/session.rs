@@ -88,6 +88,8 @@ pub enum Opened {
 pub enum Event<E> {
     /// The look-up is back.
     Found(Standing),
+    /// What the program around the module had seen of the user before counts, and was spent by this very login.
+    Shown(E),
     /// The user typed something.
     Answered(SecretText),
     /// The answer was judged.
@@ -277,6 +279,7 @@ impl Session {
             (_, Event::HungUp) => self.finish(Finish::Gone),
             (_, Event::Expired) => self.refuse(Refusal::Answer),
             (State::LookingUp, Event::Found(standing)) => self.found(standing),
+            (State::LookingUp, Event::Shown(evidence)) => self.finish(Finish::Admitted(evidence)),
             (State::Asking { known: Known::No(refusal) }, Event::Answered(_)) => self.refuse(refusal),
             (
                 State::Asking { .. } | State::Choosing { .. } | State::Answering { .. } | State::Enrolling,
@@ -341,6 +344,7 @@ impl Session {
                 | State::Enrolling
                 | State::Judging { .. },
                 Event::Found(_)
+                | Event::Shown(_)
                 | Event::Answered(_)
                 | Event::Judged(_)
                 | Event::Touched(_)

@@ -57,10 +57,11 @@ impl Keyring {
         let counts = |device: &&Device| device.is_usable_here() && rules.factors.contains(&device.kind);
         let mut keyring = Self { codes: Codes::None, groups: Vec::new() };
         for device in devices.iter().filter(counts) {
-            if device.kind.is_security_key() {
-                keyring.add(live, device, rules.user_verification);
-            } else {
-                keyring.codes = Codes::Beside;
+            match device.kind {
+                kind if kind.is_security_key() => keyring.add(live, device, rules.user_verification),
+                // It makes no codes, and whoever has it is not here.
+                FactorKind::SshSk => {}
+                _ => keyring.codes = Codes::Beside,
             }
         }
         (!keyring.groups.is_empty()).then_some(keyring)

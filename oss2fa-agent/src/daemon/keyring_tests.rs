@@ -156,7 +156,7 @@ impl Host {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         let (mut prompts, mut told, mut answers) = (Vec::new(), Vec::new(), answers.iter());
-        let start = Start { login, conversation, prompt: None, echo: Echo::Off };
+        let start = Start { login, conversation, prompt: None, echo: Echo::Off, ssh: None };
         thread::scope(|scope| {
             let serving =
                 scope.spawn(move || login::authenticate(&self.live, &mut ours, Caller::Root, start));
@@ -366,7 +366,8 @@ fn whoever_hangs_up_stops_the_wait_at_once() {
     let mut ours = Connection::new(ours).unwrap();
     let login =
         Login { user: "ferris".to_owned(), service: "sudo".to_owned(), tty: None, rhost: None, ruser: None };
-    let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+    let start =
+        Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
     thread::scope(|scope| {
         let serving = scope.spawn(|| login::authenticate(&host.live, &mut ours, Caller::Root, start));
         while key.inside().blinking < 2 {

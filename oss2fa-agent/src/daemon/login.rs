@@ -1,5 +1,7 @@
 //! A login: performs what the session wants, until it ends.
 
+mod afar;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -8,7 +10,7 @@ use oss2fa_core::session::{
     Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{
-    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
+    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, SshAuthInfo, Start,
 };
 use oss2fa_ctap::transport::Go;
 
@@ -81,8 +83,10 @@ impl Paused {
             Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => Event::Expired,
             Err(Broken::Frame(error)) => return Err(error.into()),
         };
+        // What sshd has said was looked at before anybody was asked.
+        let ssh = None;
         let login =
-            Serving { live, connection, caller, source, login, deadline, case, open, pin_of, in_force };
+            Serving { live, connection, caller, source, login, ssh, deadline, case, open, pin_of, in_force };
         let (session, effects) = session.step(event);
         login.run(session, effects)
     }
@@ -103,6 +107,7 @@ pub(super) fn begin(
         caller,
         source: source(caller, &start.login),
         login: start.login.clone(),
+        ssh: start.ssh.clone(),
         deadline,
         case: None,
         open: Open::default(),
@@ -185,6 +190,7 @@ struct Serving<'a> {
     caller: Caller,
     source: Source,
     login: Login,
+    ssh: Option<SshAuthInfo>,
     deadline: Instant,
     case: Option<Case>,
     open: Open,
@@ -237,7 +243,13 @@ impl Serving<'_> {
 
     fn perform(&mut self, effect: Effect<Evidence>) -> Result<Next, Broken> {
         match effect {
-            Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up()))),
+            Effect::LookUp => {
+                let standing = self.look_up();
+                Ok(Next::Event(match self.shown_afar() {
+                    Some(admitted) => Event::Shown(Evidence::Here(admitted)),
+                    None => Event::Found(standing),
+                }))
+            }
             Effect::Tell(text) => {
                 self.connection.send(&AgentMessage::Tell { text })?;
                 Ok(Next::Nothing)

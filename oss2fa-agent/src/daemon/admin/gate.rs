@@ -107,7 +107,8 @@ impl Desk<'_> {
             return Ok(Vouched::No);
         }
         // A touch is not taken for a code here: nobody would see what it is for.
-        if subject.active().all(|device| device.kind.is_security_key()) {
+        let touched = |kind: FactorKind| kind.is_security_key() || kind == FactorKind::SshSk;
+        if subject.active().all(|device| touched(device.kind)) {
             return Err(refused(
                 RefusalCode::NotAllowed,
                 format!(

@@ -4,6 +4,7 @@ mod at_server;
 mod gate;
 mod refusal;
 mod security_key;
+mod ssh_key;
 mod subject;
 
 use std::sync::Arc;
@@ -61,6 +62,7 @@ impl Desk<'_> {
             Request::EnrollAddress { user, kind, address, proof } => {
                 self.enroll_address(&user, kind, &address, proof)
             }
+            Request::EnrollSshKey { user, key, name, proof } => self.enroll_ssh_key(&user, &key, name, proof),
             Request::EnrollOffline { user, name, proof } => self.enroll_offline(&user, name, proof),
             Request::Confirm { user, device, code, name } => match self.server_with(device) {
                 Some(server) => self.confirm_at(server, &user, device, &code, name),
@@ -358,6 +360,9 @@ impl Desk<'_> {
             FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
+            FactorKind::SshSk => {
+                return Err(bad_request(&"the secret of a key on a security key never leaves it"));
+            }
             FactorKind::YubicoOtp => {
                 return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
             }
@@ -388,6 +393,7 @@ impl Desk<'_> {
             reload_error: self.live.reload_error(),
             mode: self.config.mode().to_owned(),
             servers: self.server.iter().flat_map(|server| server.health()).map(server_status).collect(),
+            ssh_touch: ssh_key::status(&self.config),
             waiting_events: self.live.store.count_waiting().map_err(|error| unavailable(&error))?,
         }))
     }
@@ -413,7 +419,8 @@ impl Desk<'_> {
                 | FactorKind::Fido
                 | FactorKind::Fido2
                 | FactorKind::U2f
-                | FactorKind::YubicoOtp => None,
+                | FactorKind::YubicoOtp
+                | FactorKind::SshSk => None,
             };
             Ok(self.outside(device.view(user, left)))
         };
