@@ -103,6 +103,24 @@ impl Connection {
         }
     }
 
+    /// The next message, where all of it has come already.
+    pub(super) fn receive_if_there<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Broken> {
+        let mut buffer = Zeroizing::new([0; CHUNK]);
+        loop {
+            if let Some(message) = self.decoder.next()? {
+                return Ok(Some(message));
+            }
+            self.decoder.missing()?;
+            match recv(self.stream.as_raw_fd(), buffer.as_mut_slice(), MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return Err(Broken::Gone),
+                Ok(read) => self.decoder.push(buffer.get(..read).unwrap_or_default()),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Broken::Io(errno.into())),
+            }
+        }
+    }
+
     pub(super) fn send<M: Serialize>(&mut self, message: &M) -> Result<(), Broken> {
         let bytes = Zeroizing::new(encode(message)?);
         Ok(self.stream.write_all(&bytes)?)

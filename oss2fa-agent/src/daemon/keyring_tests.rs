@@ -1,5 +1,7 @@
 //! Enrolments and logins with security keys of software, by the daemon's own conversations.
 
+mod beside;
+
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -330,10 +332,8 @@ fn a_foreign_key_lets_nobody_in_and_is_not_waited_for_beside_codes() {
     let ended = host.login(&["755224"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified));
     assert!(begun.elapsed() < Duration::from_secs(4), "it waited");
-    assert_eq!(
-        ended.prompts,
-        ["Press Enter and touch your security key, or type a code.\nVerification code: "]
-    );
+    assert_eq!(ended.told, ["Touch your security key and press Enter, or type a code."]);
+    assert_eq!(ended.prompts, ["Verification code: "]);
     assert_eq!(foreign.inside().blinking, 1, "it blinked for somebody else");
 }
 
@@ -406,10 +406,10 @@ fn policy_asks_for_the_pin_and_for_nothing_where_prompts_are_relabelled() {
     host.enrolled(key_of("ferris", KeyKind::Fido2), &["4711"]);
     host.with_codes("ferris");
     key.touch();
-    let ended = host.login(&["1111", "4711"]);
+    let ended = host.login(&["", "1111", "4711"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified));
     assert_eq!(
-        ended.prompts,
+        ended.prompts[1..],
         ["PIN of your security key (8 tries left): ", "Wrong PIN. PIN of your security key (7 tries left): "]
     );
     assert!(host.newest().detail.ends_with("touched, and knows its user"));
@@ -427,12 +427,12 @@ fn a_key_with_three_tries_left_is_not_risked() {
     host.enrolled(key_of("ferris", KeyKind::Fido2), &["4711"]);
     host.with_codes("ferris");
     key.inside().tries_left = 4;
-    let ended = host.login(&["1111", "755224"]);
+    let ended = host.login(&["", "1111", "755224"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified), "by the code");
     assert!(ended.told.iter().any(|told| told.contains("3 tries are left")), "{:?}", ended.told);
     assert_eq!(key.inside().tries_left, 3);
     // Not even asked for.
-    assert!(!host.login(&[]).prompts.concat().contains("PIN"));
+    assert!(!host.login(&[""]).prompts.concat().contains("PIN"));
 }
 
 #[test]

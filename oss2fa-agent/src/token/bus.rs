@@ -100,20 +100,17 @@ impl Bus {
         without: Without,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
+        self.begin(work, deadline).go_on(deadline, without, watch)
+    }
+
+    /// A wait that can be left and gone on with, until `deadline` at the latest. The keys are first asked once it goes on;
+    /// dropping it ends it, and the keys stop blinking.
+    #[must_use]
+    pub fn begin<A: Send + 'static>(&self, work: &Work<A>, deadline: Instant) -> Wait<'_, A> {
         let (tell, hear) = channel();
-        let mut wait = Wait {
-            bus: self,
-            work,
-            deadline,
-            tell,
-            over: Arc::new(Over::default()),
-            keys: HashMap::new(),
-            mark: None,
-            numbers: 0,
-        };
-        let reached = wait.run(&hear, without, watch);
-        wait.over.now();
-        reached
+        let over = Arc::new(Over::default());
+        let work = Arc::clone(work);
+        Wait { bus: self, work, deadline, tell, hear, over, keys: HashMap::new(), mark: None, numbers: 0 }
     }
 }
 
@@ -144,6 +141,8 @@ enum Said<A> {
 enum State {
     /// Its thread of this number is at work.
     Asked(u64),
+    /// The same, and it blinks for a touch.
+    Blinking(u64),
     /// To be asked again then.
     Again(Instant),
     /// It has no answer, until it is plugged in again.
@@ -155,50 +154,85 @@ struct Asked {
     failures: u32,
 }
 
-struct Wait<'a, A> {
+/// A wait for a key's answer, under way.
+pub struct Wait<'a, A> {
     bus: &'a Bus,
-    work: &'a Work<A>,
+    work: Work<A>,
     deadline: Instant,
     tell: Sender<(u64, Said<A>)>,
+    hear: Receiver<(u64, Said<A>)>,
     over: Arc<Over>,
     keys: HashMap<PathBuf, Asked>,
     mark: Option<u64>,
     numbers: u64,
 }
 
+impl<A> Drop for Wait<'_, A> {
+    fn drop(&mut self) {
+        self.over.now();
+    }
+}
+
 impl<A: Send + 'static> Wait<'_, A> {
-    fn run(
+    /// Goes on until a key has an answer, `until` has passed, or `watch` does not want it any more; the keys are asked
+    /// all the while, and also after [`Reached::Left`] and [`Reached::TimeUp`].
+    pub fn go_on(
         &mut self,
-        hear: &Receiver<(u64, Said<A>)>,
+        until: Instant,
         without: Without,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
+        let until = until.min(self.deadline);
+        // Whoever comes back is told what was said while they were away.
+        let mut sign = if self.any_blinks() { Sign::Touch } else { Sign::Quiet };
         loop {
+            if watch(sign) == Go::Cancel {
+                return Reached::Left;
+            }
             self.look();
+            self.show();
             let useless = |asked: &Asked| matches!(asked.state, State::Useless);
             if without == Without::End && self.keys.values().all(useless) {
                 return Reached::NoKey;
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Reached::TimeUp;
             }
-            let sign = match hear.recv_timeout(left.min(LOOK)) {
+            sign = match self.hear.recv_timeout(left.min(LOOK)) {
                 Ok((_, Said::Result(Ok(answer)))) => return Reached::Answer(answer),
                 Ok((number, Said::Result(Err(error)))) => {
                     self.failed(number, &error);
                     Sign::Quiet
                 }
-                Ok((_, Said::TouchMe)) => {
-                    let mut awaited = self.over.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-                    awaited.get_or_insert_with(|| self.bus.awaited.begin());
+                Ok((number, Said::TouchMe)) => {
+                    self.blinks(number);
                     Sign::Touch
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Sign::Quiet,
             };
-            if watch(sign) == Go::Cancel {
-                return Reached::Left;
-            }
+        }
+    }
+
+    fn any_blinks(&self) -> bool {
+        self.keys.values().any(|asked| matches!(asked.state, State::Blinking(_)))
+    }
+
+    fn blinks(&mut self, number: u64) {
+        let mut asked = self.keys.values_mut();
+        if let Some(asked) = asked.find(|asked| matches!(asked.state, State::Asked(its) if its == number)) {
+            asked.state = State::Blinking(number);
+        }
+        self.show();
+    }
+
+    // A key that was pulled out is not there to be touched.
+    fn show(&self) {
+        let mut awaited = self.over.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.any_blinks() {
+            awaited.get_or_insert_with(|| self.bus.awaited.begin());
+        } else {
+            drop(awaited.take());
         }
     }
 
@@ -235,7 +269,7 @@ impl<A: Send + 'static> Wait<'_, A> {
 
     fn begin(&self, number: u64, key: Plugged) -> std::io::Result<()> {
         let (ports, random) = (Arc::clone(&self.bus.ports), Arc::clone(&self.bus.random));
-        let (turns, work) = (self.bus.turns.clone(), Arc::clone(self.work));
+        let (turns, work) = (self.bus.turns.clone(), Arc::clone(&self.work));
         let (tell, over, deadline) = (self.tell.clone(), Arc::clone(&self.over), self.deadline);
         let at_work = move || {
             let wanted = || over.go();
@@ -259,12 +293,12 @@ impl<A: Send + 'static> Wait<'_, A> {
 
     fn failed(&mut self, number: u64, error: &KeyError) {
         let now = Instant::now();
-        let asked = self.keys.values_mut();
-        let Some(asked) =
-            asked.into_iter().find(|asked| matches!(asked.state, State::Asked(its) if its == number))
-        else {
-            return;
+        let mut asked = self.keys.values_mut();
+        let its = |asked: &&mut Asked| match asked.state {
+            State::Asked(its) | State::Blinking(its) => its == number,
+            State::Again(_) | State::Useless => false,
         };
+        let Some(asked) = asked.find(its) else { return };
         asked.state = match error {
             KeyError::NoCredential | KeyError::Unsupported(_) => State::Useless,
             // The key itself waits for some half a minute only; whoever logs in may have longer.

@@ -179,6 +179,48 @@ fn a_file_is_there_while_a_touch_is_awaited() {
     assert!(!file.exists());
 }
 
+#[test]
+fn the_file_goes_with_the_key_that_was_to_be_touched() {
+    let world = world();
+    let (key, file) = (SoftKey::new(Protocol::Ctap2, 1), world.folder.path().join("touch"));
+    world.hub.plug_in("one", &key);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| world.reach(SOON, Without::Wait));
+        until(|| file.exists());
+        world.hub.pull_out("one");
+        until(|| !file.exists());
+        assert!(!waiting.is_finished());
+        world.hub.plug_in("two", &key);
+        until(|| file.exists());
+        key.touch();
+        assert_eq!(waiting.join().unwrap(), Reached::Answer(PathBuf::from("two")));
+    });
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_wait_that_is_left_goes_on_and_one_that_is_dropped_ends() {
+    let world = world();
+    let key = SoftKey::new(Protocol::Ctap2, 1);
+    world.hub.plug_in("one", &key);
+    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(key.inside().open, 0, "nobody waits yet");
+    let at_touch = &mut |sign| if sign == Sign::Touch { Go::Cancel } else { Go::On };
+    assert_eq!(wait.go_on(Instant::now() + SOON, Without::End, at_touch), Reached::Left);
+    assert_eq!(wait.go_on(Instant::now() + SOON, Without::End, at_touch), Reached::Left, "told once more");
+    let soon = Instant::now() + Duration::from_millis(50);
+    assert_eq!(wait.go_on(soon, Without::End, &mut |_| Go::On), Reached::TimeUp);
+    assert_eq!(key.inside().blinking, 1, "it has heard of nothing");
+    assert_eq!(key.inside().cancelled, 0);
+    drop(wait);
+    until(|| key.inside().cancelled == 1 && key.inside().open == 0);
+    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    key.touch();
+    let reached = wait.go_on(Instant::now() + SOON, Without::End, &mut |_| Go::On);
+    assert_eq!(reached, Reached::Answer(PathBuf::from("one")));
+}
+
 /// A port at which a script is played.
 struct Scripted(&'static str);
 
