@@ -1,6 +1,7 @@
 //! Enrolments and logins with security keys of software, by the daemon's own conversations.
 
 mod beside;
+mod changes;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -281,24 +282,20 @@ fn a_key_that_is_enrolled_is_not_enrolled_again_and_another_one_is() {
 }
 
 #[test]
-fn one_more_key_needs_a_code_and_the_first_does_not() {
+fn one_more_key_needs_a_proof_and_the_first_does_not() {
     let host = host("");
     let key = SoftKey::new(Protocol::Ctap2, 1);
     host.hub.plug_in("one", &key);
     let caller = Caller::User(UID);
     key.touch();
     assert!(matches!(host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1, Response::Device(_)));
-    // No code can come of a key: only root stands behind one more.
     match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
-        Response::Refused(refused) => {
-            assert_eq!(refused.code, RefusalCode::NotAllowed);
-            assert!(refused.message.contains("root can do it"), "{refused:?}");
-        }
+        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::TouchNeeded),
         other => panic!("{other:?}"),
     }
     host.with_codes("ferris");
     match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
-        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::ProofNeeded),
+        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::CodeOrTouchNeeded),
         other => panic!("{other:?}"),
     }
     match host.enroll_as(caller, key_of("corro", KeyKind::Fido2), &[]).1 {

@@ -24,7 +24,7 @@ use super::{Answer, Desk};
 use crate::admin::{KeyEnrollment, KeyKind, RefusalCode, Refused, Request, Response};
 use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
-use crate::daemon::live::{InForce, Live};
+use crate::daemon::live::Live;
 use crate::daemon::peer::Caller;
 use crate::policy::SelfService;
 use crate::store::device::Vouched;
@@ -35,7 +35,7 @@ use crate::token::bus::{Reached, Sign, Without, Work};
 use crate::token::ports::Port;
 
 /// How long its owner may take to find the key, and to type its PIN.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of the number by which a key knows its owner (WebAuthn section 5.4.3 wants it to say nothing).
 const OWNER_ID: usize = 32;
@@ -47,17 +47,21 @@ pub(in crate::daemon) fn enroll_key(
     caller: Caller,
     wanted: KeyEnrollment,
 ) -> Result<(), Broken> {
-    let InForce { config, server } = live.in_force();
-    let desk = Desk { live, caller, config, server };
-    let response = match desk.enroll_key(connection, wanted) {
-        Ok(response) => response,
-        Err(Ended::Refused(refused)) => Response::Refused(refused),
-        Err(Ended::Broken(broken)) => return Err(broken),
-    };
-    connection.send(&response)
+    let ended = Desk::of(live, caller).enroll_key(connection, wanted);
+    connection.send(&answer(ended)?)
 }
 
-enum Ended {
+/// What is answered at the end of a conversation.
+pub(super) fn answer(ended: Result<Response, Ended>) -> Result<Response, Broken> {
+    match ended {
+        Ok(response) => Ok(response),
+        Err(Ended::Refused(refused)) => Ok(Response::Refused(refused)),
+        Err(Ended::Broken(broken)) => Err(broken),
+    }
+}
+
+/// How a conversation ends before what it was begun for is done.
+pub(super) enum Ended {
     Refused(Refused),
     Broken(Broken),
 }
@@ -84,7 +88,11 @@ enum Found {
 type Typed = (PathBuf, SecretText);
 
 impl Desk<'_> {
-    fn enroll_key(&self, connection: &mut Connection, wanted: KeyEnrollment) -> Result<Response, Ended> {
+    pub(super) fn enroll_key(
+        &self,
+        connection: &mut Connection,
+        wanted: KeyEnrollment,
+    ) -> Result<Response, Ended> {
         let subject = self.subject(&wanted.user, Some(SelfService::Enroll))?;
         if self.server_of(&subject).is_some() {
             return Err(refused(
@@ -228,7 +236,7 @@ fn verification(wanted: &KeyEnrollment) -> UserVerification {
     if wanted.pin { UserVerification::Required } else { UserVerification::NotAsked }
 }
 
-fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
+pub(super) fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
     connection.send(&Response::Step { text: DisplayText::new(text) })
 }
 
