@@ -1,7 +1,7 @@
 //! One connection: frames in, frames out, and its first frame, which says what it is for.
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,11 @@ impl Connection {
     /// The program at the other end, as it calls itself.
     pub(super) fn program(&self) -> Option<String> {
         Caller::program(&self.stream)
+    }
+
+    /// By which it can be seen that the other end says something; `None` where the system has no descriptor left.
+    pub(super) fn line(&self) -> Option<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned().ok()
     }
 
     /// Whether the other end is still there, as far as the kernel knows; nothing is taken from what it has sent.

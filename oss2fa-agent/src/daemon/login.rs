@@ -1,5 +1,6 @@
 //! A login: performs what the session wants, until it ends.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -334,6 +335,7 @@ impl<'a> Serving<'a> {
             (Some(wait), None) => wait,
             (_, pin) => self.begin(keyring, pin),
         };
+        let line = self.connection.line();
         let connection = &mut *self.connection;
         let mut watch = |sign| {
             let told = match (sign, words.take_if(|_| sign == Sign::Touch)) {
@@ -342,7 +344,7 @@ impl<'a> Serving<'a> {
             };
             if told && connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match wait.go_on(deadline, without, &mut watch) {
+        match wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch) {
             Reached::Answer(found) => Event::Touched(self.touched(found)),
             Reached::TimeUp if deadline == self.deadline => Event::Expired,
             Reached::NoKey | Reached::TimeUp => nothing,
@@ -357,6 +359,7 @@ impl<'a> Serving<'a> {
         let mut answer = None;
         if let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) {
             let mut wait = self.begin(keyring, None);
+            let line = self.connection.line();
             let connection = &mut *self.connection;
             let mut watch = |_| match connection.receive_if_there().transpose() {
                 None => Go::On,
@@ -365,7 +368,7 @@ impl<'a> Serving<'a> {
                     Go::Cancel
                 }
             };
-            match wait.go_on(self.deadline, Without::Wait, &mut watch) {
+            match wait.go_on(self.deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
                 Reached::Answer(found) => touched = Some(self.touched(found)),
                 Reached::Left => self.wait = Some(wait),
                 Reached::NoKey | Reached::TimeUp => {}

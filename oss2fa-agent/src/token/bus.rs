@@ -1,12 +1,13 @@
 //! The keys of this host, for whoever waits for one: each that is plugged in, or will be, is asked at the same time.
 //!
-//! A key that is in use has a thread of its own, and those who want it queue. Whoever waits is asked ten times a
-//! second whether they still do; when they leave, so do their threads, and the keys stop blinking.
+//! A key that is in use has a thread of its own, and those who want it queue. When whoever waits for it leaves, so do their
+//! threads, and the keys stop blinking.
 
 use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::Key;
 use oss2fa_ctap::transport::{Go, Meanwhile, Patience, TransportError};
 
+use super::alarm::{Alarm, Woken};
 use super::awaited::{Awaited, TouchAwaited};
 use super::ports::{Port, Ports};
 use super::turns::Turns;
@@ -56,8 +58,11 @@ pub enum Sign {
     Quiet,
 }
 
-/// How often the one who waits is asked.
+/// How often the one who waits is asked where it cannot be seen that they say something; and how often at most.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often it is looked what is plugged in: that costs more, and nobody plugs in a key and touches it sooner.
+const LOOK_AT_PORTS: Duration = Duration::from_millis(500);
 
 /// How long a key that failed is left alone.
 const REST: Duration = Duration::from_secs(1);
@@ -92,15 +97,17 @@ impl Bus {
         Arc::clone(&self.random)
     }
 
-    /// Does `work` with each key that is plugged in, or will be, until one has an answer.
+    /// Does `work` with each key that is plugged in, or will be, until one has an answer. `watch` is asked whenever there
+    /// is a sign, and when `peer` can be read or has hung up.
     pub fn reach<A: Send + 'static>(
         &self,
         work: &Work<A>,
         deadline: Instant,
         without: Without,
+        peer: Option<BorrowedFd<'_>>,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
-        self.begin(work, deadline).go_on(deadline, without, watch)
+        self.begin(work, deadline).go_on(deadline, without, peer, watch)
     }
 
     /// A wait that can be left and gone on with, until `deadline` at the latest. The keys are first asked once it goes on;
@@ -110,7 +117,19 @@ impl Bus {
         let (tell, hear) = channel();
         let over = Arc::new(Over::default());
         let work = Arc::clone(work);
-        Wait { bus: self, work, deadline, tell, hear, over, keys: HashMap::new(), mark: None, numbers: 0 }
+        Wait {
+            bus: self,
+            work,
+            deadline,
+            tell,
+            alarm: Alarm::new(),
+            hear,
+            over,
+            keys: HashMap::new(),
+            mark: None,
+            looked: None,
+            numbers: 0,
+        }
     }
 }
 
@@ -160,10 +179,12 @@ pub struct Wait<'a, A> {
     work: Work<A>,
     deadline: Instant,
     tell: Sender<(u64, Said<A>)>,
+    alarm: Alarm,
     hear: Receiver<(u64, Said<A>)>,
     over: Arc<Over>,
     keys: HashMap<PathBuf, Asked>,
     mark: Option<u64>,
+    looked: Option<Instant>,
     numbers: u64,
 }
 
@@ -180,11 +201,13 @@ impl<A: Send + 'static> Wait<'_, A> {
         &mut self,
         until: Instant,
         without: Without,
+        peer: Option<BorrowedFd<'_>>,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
         let until = until.min(self.deadline);
         // Whoever comes back is told what was said while they were away.
         let mut sign = if self.any_blinks() { Sign::Touch } else { Sign::Quiet };
+        let mut woken = Woken::Otherwise;
         loop {
             if watch(sign) == Go::Cancel {
                 return Reached::Left;
@@ -199,7 +222,7 @@ impl<A: Send + 'static> Wait<'_, A> {
             if left.is_zero() {
                 return Reached::TimeUp;
             }
-            sign = match self.hear.recv_timeout(left.min(LOOK)) {
+            sign = match self.hear.try_recv() {
                 Ok((_, Said::Result(Ok(answer)))) => return Reached::Answer(answer),
                 Ok((number, Said::Result(Err(error)))) => {
                     self.failed(number, &error);
@@ -209,7 +232,12 @@ impl<A: Send + 'static> Wait<'_, A> {
                     self.blinks(number);
                     Sign::Touch
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Sign::Quiet,
+                Err(_) => {
+                    // Whoever has said something that changes nothing is not listened to for a moment.
+                    let heard = peer.filter(|_| woken == Woken::Otherwise);
+                    woken = self.alarm.sleep(heard, left.min(LOOK_AT_PORTS), LOOK);
+                    Sign::Quiet
+                }
             };
         }
     }
@@ -239,9 +267,15 @@ impl<A: Send + 'static> Wait<'_, A> {
     // Asks what is new, and what is to be asked again.
     fn look(&mut self) {
         let now = Instant::now();
-        let due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
+        let is_due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
+        let due = self.keys.values().any(is_due);
+        let fresh = |looked| now.saturating_duration_since(looked) < LOOK_AT_PORTS;
+        if !due && self.looked.is_some_and(fresh) {
+            return;
+        }
+        self.looked = Some(now);
         let mark = self.bus.ports.mark();
-        if self.mark == Some(mark) && !self.keys.values().any(due) {
+        if self.mark == Some(mark) && !due {
             return;
         }
         self.mark = Some(mark);
@@ -250,7 +284,7 @@ impl<A: Send + 'static> Wait<'_, A> {
         self.keys.retain(|path, _| plugged.iter().any(|key| key.path == *path));
         for key in plugged.into_iter().take(MOST_KEYS) {
             let failures = match self.keys.get(&key.path) {
-                Some(asked) if due(asked) => asked.failures,
+                Some(asked) if is_due(asked) => asked.failures,
                 Some(_) => continue,
                 None => 0,
             };
@@ -271,6 +305,7 @@ impl<A: Send + 'static> Wait<'_, A> {
         let (ports, random) = (Arc::clone(&self.bus.ports), Arc::clone(&self.bus.random));
         let (turns, work) = (self.bus.turns.clone(), Arc::clone(&self.work));
         let (tell, over, deadline) = (self.tell.clone(), Arc::clone(&self.over), self.deadline);
+        let alarm = self.alarm.clone();
         let at_work = move || {
             let wanted = || over.go();
             let Some(_turn) = turns.wait(&key.path, deadline, &wanted) else { return };
@@ -278,6 +313,7 @@ impl<A: Send + 'static> Wait<'_, A> {
             let mut watch = |meanwhile| {
                 if meanwhile == Meanwhile::TouchNeeded && !std::mem::replace(&mut told, true) {
                     let _nobody_waits = tell.send((number, Said::TouchMe));
+                    alarm.ring();
                 }
                 over.go()
             };
@@ -287,6 +323,7 @@ impl<A: Send + 'static> Wait<'_, A> {
                 work(&mut opened, &key, &mut patience)
             });
             let _nobody_waits = tell.send((number, Said::Result(result)));
+            alarm.ring();
         };
         thread::Builder::new().name("key".to_owned()).stack_size(STACK).spawn(at_work).map(drop)
     }

@@ -1,5 +1,6 @@
 //! Enrolling a security key: a conversation, since its owner has to plug it in, touch it, and perhaps type its PIN.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -143,7 +144,7 @@ impl Desk<'_> {
         let of_work = Arc::clone(making);
         let work: Work<Found> = Arc::new(move |key, plugged, patience| of_work.ask(key, plugged, patience));
         say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
-        let (deadline, mut broken) = (Instant::now() + PATIENCE, None);
+        let (line, deadline, mut broken) = (connection.line(), Instant::now() + PATIENCE, None);
         let mut watch = |sign| {
             let noted = making.noted.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let words = match (noted, sign) {
@@ -157,7 +158,7 @@ impl Desk<'_> {
             }
             if connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match self.live.bus.reach(&work, deadline, Without::Wait, &mut watch) {
+        match self.live.bus.reach(&work, deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
             Reached::Answer(found) => Ok(found),
             Reached::Left => Err(broken.unwrap_or(Broken::Gone).into()),
             Reached::NoKey | Reached::TimeUp => Err(bad_request(&format!(

@@ -1,5 +1,6 @@
 //! A change of one's own devices that a touch proves: whoever has security keys alone needs nobody else for it.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -105,7 +106,7 @@ impl Desk<'_> {
             return Err(refused(RefusalCode::ProofNeeded, message).into());
         };
         let work = keyring.work(typed, Prompts::AsTheyAre, self.live.bus.random());
-        let mut broken = None;
+        let (line, mut broken) = (connection.line(), None);
         let mut watch = |sign| {
             if sign == Sign::Touch
                 && let Err(error) = say(connection, "Touch it now.")
@@ -115,7 +116,13 @@ impl Desk<'_> {
             }
             if connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match self.live.bus.reach(&work, Instant::now() + PATIENCE, Without::Wait, &mut watch) {
+        match self.live.bus.reach(
+            &work,
+            Instant::now() + PATIENCE,
+            Without::Wait,
+            line.as_ref().map(AsFd::as_fd),
+            &mut watch,
+        ) {
             Reached::Answer(found) => Ok(found),
             Reached::Left => Err(broken.unwrap_or(Broken::Gone).into()),
             Reached::NoKey | Reached::TimeUp => Err(refused(
