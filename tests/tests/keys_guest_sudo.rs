@@ -110,8 +110,10 @@ fn beside_codes(guest: Guest) -> Guest {
     guest
         .step(
             "ferris has codes as well",
-            r#""$agent" enroll hotp --user ferris --json | sed 's/.*secret=//; s/[&"].*//' >/tmp/secret
-               "$agent" confirm --user ferris "$(oathtool --hotp --base32 --counter 0 "$(cat /tmp/secret)")""#,
+            r#""$agent" enroll hotp --user ferris --json >/tmp/enrolled
+               sed 's/.*secret=//; s/[&"].*//' /tmp/enrolled >/tmp/secret
+               "$agent" confirm --user ferris --device "$(sed 's/.*"device":\([0-9]*\).*/\1/' /tmp/enrolled)" \
+                   "$(oathtool --hotp --base32 --counter 0 "$(cat /tmp/secret)")""#,
         )
         .step(
             "a code is typed while the key blinks",
@@ -155,13 +157,13 @@ fn with_a_pin(guest: Guest) -> Guest {
         )
         .step(
             "wrong PINs until the key wants to be plugged in again",
-            &format!("log_in gopher '{ENTER}' '' '(8 {pin}' 1111 '(7 {pin}' 2222 '(6 {pin}' 3333"),
+            &format!("log_in gopher '{ENTER}' '' '(8 {pin}' 1111 '(7 {pin}' 2222 '(6 {pin}' 3333 'Press Enter: ' ''"),
         )
         .step(
             "wrong PINs until three tries are left, and the right one comes too late",
             &format!(
-                r#"pull_out pin; plug_in pin; log_in gopher '{ENTER}' '' '(5 {pin}' 4444 '(4 {pin}' 5555
-                   log_in gopher '{ENTER}' '' 'PIN' 4711
+                r#"pull_out pin; plug_in pin; log_in gopher '{ENTER}' '' '(5 {pin}' 4444 '(4 {pin}' 5555 'Press Enter: ' ''
+                   log_in gopher '{ENTER}' '' 'Press Enter: ' 4711
                    fido2-token -I "$(fido_node)" | grep 'pin retries'; pull_out pin; plug_in first"#
             ),
         )
@@ -185,16 +187,27 @@ fn of_pam_u2f(guest: Guest) -> Guest {
         .step(
             "pamu2fcfg writes its lines",
             r#"cd /tmp; touch_key first
-               for options in "" -P -V -r "-t eddsa"; do pamu2fcfg -u corro $options >>lines || echo "not with $options"; done
-               let_go first; cut -d , -f 3- lines; cut -c 1-8 lines"#,
+               for options in "" -P -V -r "-t EDDSA"; do pamu2fcfg -u corro $options >>lines || echo "not with $options"; echo >>lines; done
+               let_go first; cut -d , -f 3- lines; cut -c 1-7 lines"#,
         )
         .step(
             "they are taken over",
-            r#""$agent" import u2f-keys --json /tmp/lines || true"#,
+            r#""$agent" import u2f-keys --json /tmp/lines || true; "$agent" list --user corro"#,
         )
         .step(
             "corro logs in with what was taken over",
             &format!("begin log_in corro '{ENTER}' ''; touch_when_awaited first; finish"),
+        )
+        .step(
+            "pamu2fcfg writes a line for a key with a PIN, and corro logs in with that",
+            &format!(
+                r#"pull_out first; plug_in pin; touch_key pin
+                   at_terminal root 'pamu2fcfg -u corro -N >/tmp/with-pin' PIN 4711; let_go pin
+                   cut -d , -f 3- /tmp/with-pin; "$agent" import u2f-keys /tmp/with-pin
+                   begin log_in corro '{ENTER}' '' '(8 {pin}' 4711; touch_when_awaited pin; finish
+                   pull_out pin; plug_in first"#,
+                pin = "tries left): "
+            ),
         )
         .step("pam_u2f reads a line in the legacy format", LEGACY)
         .step(
@@ -300,13 +313,32 @@ fn keys_log_in_by_the_real_sudo() {
     refused(
         &ran,
         "wrong PINs until the key wants to be plugged in again",
-        &["(7 tries left): ", "(6 tries left): "],
+        &["(7 tries left): ", "(6 tries left): ", "pull the security key out and plug it in again"],
     );
     let late = "wrong PINs until three tries are left, and the right one comes too late";
-    refused(&ran, late, &["(5 tries left): ", "(4 tries left): ", NOT_IN[0], NOT_IN[1], ENTER]);
+    refused(
+        &ran,
+        late,
+        &[
+            "(5 tries left): ",
+            "(4 tries left): ",
+            "3 tries are left",
+            NOT_IN[0],
+            NOT_IN[1],
+            ENTER,
+            "3 tries are left",
+        ],
+    );
     shown(&ran, late, &["pin retries: 3"]);
     assert!(!ran.of(late).stdout.contains("(3 tries left)"), "{}", ran.of(late));
 
+    let lines = "es256,+presence\nes256,\nes256,+presence+verification\nes256,+presence\neddsa,+presence\n";
+    shown(&ran, "pamu2fcfg writes its lines", &[lines]);
+    let report = &ran.of("they are taken over").stdout;
+    assert_eq!(report.matches(r#""result":"imported""#).count(), 4, "{report}");
+    shown(&ran, "they are taken over", &["resident credential", "fido2"]);
+    let with_pin = "pamu2fcfg writes a line for a key with a PIN, and corro logs in with that";
+    shown(&ran, with_pin, &["es256,+presence+pin", "(8 tries left): ", IN[0], IN[1]]);
     let_in(&ran, &["corro logs in with what was taken over", "ada logs in with what was taken over"]);
     assert_eq!(ran.of("pam_u2f reads a line in the legacy format").stdout, "root\n");
 }

@@ -13,6 +13,7 @@ const TOUCH: &str = "Touch your security key.";
 const TOUCH_OR_WAIT: &str = "Touch your security key, or wait to be asked for a code.";
 const PLUG_IN: &str = "Have your security key plugged in.";
 const TOUCH_OR_CODE: &str = "Touch your security key and press Enter, or type a code.";
+const ENTER: &str = "Press Enter: ";
 const TOUCH_AND_ENTER: &str = "Touch your security key, and press Enter: ";
 
 impl Session {
@@ -74,17 +75,27 @@ impl Session {
                 let prompt = DisplayText::new(&pin.prompt());
                 self.wait(State::AskingPin { waits, codes }, Effect::Ask(Echo::Off, prompt))
             }
-            Touched::Unusable(why) => {
-                let mut effects = Vec::new();
-                if self.script.conversation == Conversation::Messages {
-                    effects.push(Effect::Tell(why));
-                }
-                effects.extend(self.after_keys(0, codes));
-                effects
-            }
+            Touched::Unusable(why) => self.unusable(&why, codes),
             Touched::Judged(Judgement::Locked) => self.after_keys(0, codes),
             Touched::Nothing => self.after_keys(waits, codes),
         }
+    }
+
+    // Only its owner can mend the key, and must read why, also where messages are not shown.
+    fn unusable<E>(&mut self, why: &DisplayText, codes: Codes) -> Vec<Effect<E>> {
+        let (known, echo, prompt) = match (self.script.conversation, codes) {
+            (Conversation::Messages, _) => {
+                let mut effects = vec![Effect::Tell(why.clone())];
+                effects.extend(self.after_keys(0, codes));
+                return effects;
+            }
+            (Conversation::PromptsOnly, Codes::Beside) => {
+                (Known::Yes, self.script.echo, self.script.prompt.as_str())
+            }
+            (Conversation::PromptsOnly, Codes::None) => (Known::No(Refusal::Answer), Echo::Off, ENTER),
+        };
+        let prompt = DisplayText::new(&format!("{}\n{prompt}", why.as_str()));
+        self.wait(State::Asking { known }, Effect::Ask(echo, prompt))
     }
 
     fn after_keys<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {

@@ -105,6 +105,7 @@ impl Desk<'_> {
         }
         let vouched = self.vouch(&subject, wanted.proof.clone())?;
         let mut typed: Option<Typed> = None;
+        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
         loop {
             let registration = self.registration(&wanted)?;
             let owner = self.owner_id()?;
@@ -143,7 +144,6 @@ impl Desk<'_> {
     fn reach(&self, connection: &mut Connection, making: &Arc<Making>) -> Result<Found, Ended> {
         let of_work = Arc::clone(making);
         let work: Work<Found> = Arc::new(move |key, plugged, patience| of_work.ask(key, plugged, patience));
-        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
         let (line, deadline, mut broken) = (connection.line(), Instant::now() + PATIENCE, None);
         let mut watch = |sign| {
             let noted = making.noted.lock().unwrap_or_else(PoisonError::into_inner).pop();
