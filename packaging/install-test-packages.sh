@@ -30,7 +30,7 @@ package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint
 # A guest with a kernel of its own, the security key in it, and who speaks to keys there. The key's firmware
 # is built with libclang.
 guest="qemu-system-x86 busybox-static cpio kmod usbip fido2-tools pamu2fcfg libpam-u2f yubikey-personalization
-    libclang-dev"
+    udev libclang-dev"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;

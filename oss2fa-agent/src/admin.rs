@@ -64,6 +64,12 @@ pub enum Request {
     /// Make a credential on a security key that is plugged into this host. Answered by any number of
     /// [`Response::Step`] and [`Response::PinWanted`] before the device that was made.
     EnrollKey(KeyEnrollment),
+    /// A change of one's own devices, proven by the touch of a security key that is enrolled already: any number of
+    /// [`Response::Step`] and [`Response::PinWanted`], and then what the change itself is answered by.
+    ByTouch {
+        /// The change, without a code.
+        change: Box<Request>,
+    },
     /// The answer to [`Response::PinWanted`], on the same connection.
     Pin {
         /// As typed.
@@ -557,6 +563,10 @@ pub enum RefusalCode {
     NotAllowed,
     /// A fresh code of one of the user's devices must come along.
     ProofNeeded,
+    /// A security key of the user's must be touched: [`Request::ByTouch`].
+    TouchNeeded,
+    /// One of both.
+    CodeOrTouchNeeded,
     /// A code was wrong, used before, or of no device.
     CodeRefused,
     /// Too many tries.

@@ -35,6 +35,7 @@ pub mod stack;
 mod syslog;
 mod terminal;
 mod token;
+pub mod waiting;
 mod wire;
 mod world;
 mod yubikey;

@@ -194,7 +194,7 @@ impl Enroll {
         let Response::Device(view) = answer else { return Err(Failure::out_of_place(&answer)) };
         let words = format!(
             "Done: device {} ({}) of {} counts from the next login at this host on.\n\
-             For the day it is lost, have root enrol another one, or make recovery codes:\n  {}",
+             For the day it is lost, enrol another one, or make recovery codes:\n  {}",
             shown_id(view.device),
             view.name,
             view.user,

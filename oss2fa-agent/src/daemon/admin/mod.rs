@@ -6,6 +6,7 @@ mod refusal;
 mod security_key;
 mod ssh_key;
 mod subject;
+mod touched;
 
 use std::sync::Arc;
 
@@ -31,12 +32,11 @@ use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
 
 pub(super) use self::security_key::enroll_key;
+pub(super) use self::touched::by_touch;
 
 /// Answers one request.
 pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
-    let InForce { config, server } = live.in_force();
-    let desk = Desk { live, caller, config, server };
-    match desk.handle(request) {
+    match Desk::of(live, caller).handle(request) {
         Ok(response) => response,
         Err(refused) => Response::Refused(refused),
     }
@@ -49,13 +49,23 @@ struct Desk<'a> {
     caller: Caller,
     config: Arc<Config>,
     server: Option<Arc<Server>>,
+    proof: Option<touched::Touched>,
+}
+
+impl<'a> Desk<'a> {
+    fn of(live: &'a Live, caller: Caller) -> Self {
+        let InForce { config, server } = live.in_force();
+        Self { live, caller, config, server, proof: None }
+    }
 }
 
 impl Desk<'_> {
     fn handle(&self, request: Request) -> Answer<Response> {
         match request {
             // Each has a conversation of its own around it.
-            Request::EnrollKey(_) | Request::Pin { .. } => Err(bad_request(&"that does not begin a request")),
+            Request::EnrollKey(_) | Request::ByTouch { .. } | Request::Pin { .. } => {
+                Err(bad_request(&"that does not begin a request"))
+            }
             Request::Enroll { user, kind, name, parameters, proof, place } => {
                 self.enroll(&user, kind, name, parameters, proof, place)
             }
