@@ -394,7 +394,7 @@ fn security_keys_are_configured_strictly() {
 fn the_touch_of_an_ssh_key_counts_where_both_keys_of_policy_say_so() {
     let counts = |text: &str| {
         let config = parse(text).unwrap();
-        ["sshd", "sudo"].map(|service| config.policy.counts_ssh_touch(service))
+        ["sshd", "sudo"].map(|service| config.counts_ssh_touch(service))
     };
     assert_eq!(counts("[policy]\nssh_touch_services = [\"sshd\"]\n"), [true, false]);
     let left_out = "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sshd]\nfactors = [\"totp\"]\n";
@@ -402,6 +402,13 @@ fn the_touch_of_an_ssh_key_counts_where_both_keys_of_policy_say_so() {
     let by_strictest =
         "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sudo]\nfactors = [\"totp\"]\n";
     assert_eq!(counts(by_strictest), [false, false]);
+    let server = |mode: &str| {
+        let server =
+            format!("[server]\nmode = \"{mode}\"\nurls = [\"https://2fa.example.org\"]\nhost = \"web1\"\n");
+        counts(&format!("{server}[policy]\nssh_touch_services = [\"sshd\"]\n"))
+    };
+    assert_eq!(server("remote"), [false, false]);
+    assert_eq!(server("remote-then-local"), [true, false]);
     for bad in [
         "[policy]\nssh_touch_services = [\"*\"]\n",
         "[policy]\nssh_touch_services = true\n",

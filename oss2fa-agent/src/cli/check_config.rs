@@ -110,7 +110,11 @@ impl Report {
                 .filter(|(verb, _)| policy.allows(*verb))
                 .map(|(_, word)| word)
                 .collect(),
-            ssh_touch_services: policy.ssh_touch_services().map(str::to_owned).collect(),
+            ssh_touch_services: policy
+                .ssh_touch_services()
+                .filter(|service| config.counts_ssh_touch(service))
+                .map(str::to_owned)
+                .collect(),
             mode: config.mode(),
             server: config.server.as_ref().map(|server| ServerReport::of(server, policy)),
             warnings: warnings(config),
@@ -293,6 +297,14 @@ fn warnings(config: &Config) -> Vec<String> {
     }
     for service in policy.ssh_touch_services().filter(|service| !policy.counts_ssh_touch(service)) {
         warnings.push(format!("ssh_touch_services names {service}, whose factors leave ssh_sk out"));
+    }
+    if policy
+        .ssh_touch_services()
+        .any(|service| policy.counts_ssh_touch(service) && !config.counts_ssh_touch(service))
+    {
+        warnings.push(
+            "ssh_touch_services counts for nothing where the server decides about everybody".to_owned(),
+        );
     }
     let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| kind.is_made_by_device());
     if all().any(none_counts) || none_counts(policy.rules(OTHERS)) {

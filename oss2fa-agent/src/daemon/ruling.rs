@@ -135,7 +135,7 @@ impl LookUp<'_> {
     fn facts(&self, account: &Account, view: &AccountView, rules: &Rules) -> Result<Facts, Reason> {
         // A key that opens one door is nothing to show at another.
         let counts_here = |kind| match kind {
-            FactorKind::SshSk => self.in_force.config.policy.counts_ssh_touch(&self.login.service),
+            FactorKind::SshSk => self.in_force.config.counts_ssh_touch(&self.login.service),
             other => rules.factors.contains(&other),
         };
         let usable = |device: &Device| device.is_usable_here() && counts_here(device.kind);

@@ -20,7 +20,7 @@ pub(super) fn notes(
     stack: &Stack,
 ) -> Vec<String> {
     let Ok(config) = config else { return Vec::new() };
-    if !config.policy.counts_ssh_touch(service) {
+    if !config.counts_ssh_touch(service) {
         return Vec::new();
     }
     let (path, by) =

@@ -25,7 +25,7 @@ pub(crate) enum Touches {
 impl Touches {
     /// By the agent's configuration.
     pub(crate) fn by(config: &Config) -> Self {
-        if config.policy.counts_ssh_touch(SSHD) { Self::Counted } else { Self::NotCounted }
+        if config.counts_ssh_touch(SSHD) { Self::Counted } else { Self::NotCounted }
     }
 }
 

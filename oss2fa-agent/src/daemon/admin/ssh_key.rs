@@ -54,9 +54,13 @@ pub(super) fn status(config: &Config) -> Vec<SshTouchStatus> {
     let tree = Tree::new(Path::new("/"));
     let of = |service: &str| {
         let wanted = config.policy.rules(service).user_verification;
-        let not_counted = match config.policy.counts_ssh_touch(service) {
-            false => Some("`factors` leaves ssh_sk out there".to_owned()),
-            true => insists(&tree, &config.keys.sshd_config, None, wanted).err().map(|why| why.to_string()),
+        let counted = (config.policy.counts_ssh_touch(service), config.counts_ssh_touch(service));
+        let not_counted = match counted {
+            (false, _) => Some("`factors` leaves ssh_sk out there".to_owned()),
+            (true, false) => Some("the server decides about everybody".to_owned()),
+            (true, true) => {
+                insists(&tree, &config.keys.sshd_config, None, wanted).err().map(|why| why.to_string())
+            }
         };
         SshTouchStatus { service: service.to_owned(), not_counted }
     };

@@ -24,7 +24,7 @@ impl Serving<'_> {
             return None;
         };
         let config = &self.in_force.config;
-        if !config.policy.counts_ssh_touch(&self.login.service) {
+        if !config.counts_ssh_touch(&self.login.service) {
             return None;
         }
         let id = devices.first().map(|device| device.account)?;
