@@ -77,8 +77,19 @@ impl Paused {
     pub(super) fn resume(self, live: &Live, connection: &mut Connection) -> Result<Turn, Broken> {
         let Self { session, caller, source, login, deadline, case, open, pin_of, in_force } = self;
         let event = answered(connection.receive(deadline), Event::Answered)?;
-        let login =
-            Serving { live, connection, caller, source, login, deadline, case, open, pin_of, wait: None, in_force };
+        let login = Serving {
+            live,
+            connection,
+            caller,
+            source,
+            login,
+            deadline,
+            case,
+            open,
+            pin_of,
+            wait: None,
+            in_force,
+        };
         let (session, effects) = session.step(event);
         login.run(session, effects)
     }
