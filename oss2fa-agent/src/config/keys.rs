@@ -21,6 +21,8 @@ pub struct KeysConfig {
     pub touch_file: PathBuf,
     /// Which models may be enrolled.
     pub models: Aaguids,
+    /// What sshd goes by: whether it insists on the touch of a key is read there.
+    pub sshd_config: PathBuf,
 }
 
 pub(super) fn keys(at: &Place<'_>, section: raw::Keys) -> Result<KeysConfig, ConfigError> {
@@ -32,7 +34,9 @@ pub(super) fn keys(at: &Place<'_>, section: raw::Keys) -> Result<KeysConfig, Con
     let touch_file = at.absolute("[keys] touch_file", section.touch_file)?;
     let models = section.allowed_models.iter().map(|text| model(at, text)).collect::<Result<Vec<_>, _>>()?;
     let models = if models.is_empty() { Aaguids::Any } else { Aaguids::Only(models) };
-    Ok(KeysConfig { rp_id, touch_timeout: Duration::from_secs(touch_timeout), touch_file, models })
+    let sshd_config = at.absolute("[keys] sshd_config", section.sshd_config)?;
+    let touch_timeout = Duration::from_secs(touch_timeout);
+    Ok(KeysConfig { rp_id, touch_timeout, touch_file, models, sshd_config })
 }
 
 fn model(at: &Place<'_>, text: &str) -> Result<Aaguid, ConfigError> {

@@ -64,6 +64,7 @@ pub(super) struct Policy {
     pub(super) totp_skew: i64,
     pub(super) enroll_at_login: Vec<String>,
     pub(super) user_verification: String,
+    pub(super) ssh_touch_services: Vec<String>,
     pub(super) service: BTreeMap<String, Service>,
 }
 
@@ -78,6 +79,7 @@ impl Default for Policy {
             totp_skew: 1,
             enroll_at_login: Vec::new(),
             user_verification: "touch".to_owned(),
+            ssh_touch_services: Vec::new(),
             service: BTreeMap::new(),
         }
     }
@@ -136,6 +138,7 @@ pub(super) struct Keys {
     pub(super) touch_timeout: i64,
     pub(super) touch_file: PathBuf,
     pub(super) allowed_models: Vec<String>,
+    pub(super) sshd_config: PathBuf,
 }
 
 impl Default for Keys {
@@ -145,6 +148,7 @@ impl Default for Keys {
             touch_timeout: 15,
             touch_file: PathBuf::from("/run/oss2fa-agent/touch-awaited"),
             allowed_models: Vec::new(),
+            sshd_config: PathBuf::from("/etc/ssh/sshd_config"),
         }
     }
 }

@@ -16,6 +16,8 @@ mod readers;
 pub mod recovery;
 pub mod schema;
 pub mod security_key;
+pub mod ssh_key;
+pub mod ssh_touch;
 pub mod touch;
 mod verbs;
 pub mod without_server;
@@ -33,6 +35,7 @@ pub use error::StoreError;
 pub use master_key::Owner;
 pub use outbox::Report;
 pub use security_key::{Credential, KeyAdded};
+pub use ssh_touch::SshTouch;
 pub use touch::{Answer, Touch};
 pub use verbs::{AccountView, Enrollment};
 

@@ -101,7 +101,8 @@ impl Store {
                         | FactorKind::Fido
                         | FactorKind::Fido2
                         | FactorKind::U2f
-                        | FactorKind::YubicoOtp => None,
+                        | FactorKind::YubicoOtp
+                        | FactorKind::SshSk => None,
                     };
                     Ok((user, device, left))
                 })

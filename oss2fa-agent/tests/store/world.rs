@@ -313,7 +313,8 @@ pub(crate) fn evidence(store: &Store, who: &str, code: &SecretText, purpose: Pur
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => None,
+            | FactorKind::YubicoOtp
+            | FactorKind::SshSk => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 device.check(store.keys(), code, 1, store.now()).unwrap_or(None)
             }
