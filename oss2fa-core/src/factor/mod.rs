@@ -15,4 +15,5 @@ pub mod recovery_code;
 pub mod sent_code;
 pub mod totp;
 pub mod yubico_otp;
+pub mod yubico_servers;
 pub mod yubico_validation;
