@@ -101,6 +101,7 @@ fn open(live: &Live, caller: Caller, connection: &mut Connection) -> Result<Turn
         }
         Opening::Admin(request) => match *request {
             Request::EnrollKey(wanted) => admin::enroll_key(live, connection, caller, wanted),
+            Request::EnrollYubikey(wanted) => admin::enroll_yubikey(live, connection, caller, wanted),
             other => connection.send(&admin::answer(live, caller, other)),
         },
     }?;

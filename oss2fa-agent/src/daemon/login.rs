@@ -1,29 +1,26 @@
 //! A login: performs what the session wants, until it ends.
 
+mod touch;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{
-    Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
-};
+use oss2fa_core::session::{Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing};
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
 };
-use oss2fa_ctap::transport::Go;
 
 use super::asking::Open;
 use super::connection::{Broken, Connection};
-use super::keyring::{Found, Keyring};
 use super::live::{InForce, Live};
 use super::peer::Caller;
-use super::proof::{Which, hold};
+use super::proof::{Elsewhere, NotHeld, Which, hold};
 use super::ruling::{Bypass, Case, LookUp, NotFoundOut, Ruling};
-use crate::policy::{Messages, prompts};
+use crate::policy::Messages;
 use crate::server::Proven;
 use crate::source::Source;
-use crate::store::{self, Admitted, Answer, Attempt, Context, Report, StoreError, Touch, Verdict};
-use crate::token::bus::{Reached, Sign, Without};
+use crate::store::{self, Admitted, Attempt, Context, Report, StoreError, Verdict};
 
 /// The words that clients of other systems look for, too.
 const PROMPT: &str = "Verification code: ";
@@ -303,69 +300,6 @@ impl Serving<'_> {
         }
     }
 
-    fn keyring(&self, case: &Case) -> Option<Keyring> {
-        let rules = self.in_force.config.policy.rules(&self.login.service);
-        Keyring::of(self.live, &case.devices, rules, &self.login)
-    }
-
-    fn touch(
-        &mut self,
-        mut words: Option<DisplayText>,
-        codes: Codes,
-        pin: Option<SecretText>,
-    ) -> Event<Evidence> {
-        let nothing = Event::Touched(Touched::Nothing);
-        let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else { return nothing };
-        let (deadline, without) = match codes {
-            Codes::Beside => {
-                let patience = self.in_force.config.keys.touch_timeout;
-                (self.deadline.min(Instant::now() + patience), Without::End)
-            }
-            Codes::None => (self.deadline, Without::Wait),
-        };
-        let pin = pin.and_then(|pin| Some((self.pin_of.take()?, pin)));
-        let work = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
-        let connection = &mut *self.connection;
-        let mut watch = |sign| {
-            let told = match (sign, words.take_if(|_| sign == Sign::Touch)) {
-                (Sign::Touch, Some(text)) => connection.send(&AgentMessage::Tell { text }).is_ok(),
-                _ => true,
-            };
-            if told && connection.is_open() { Go::On } else { Go::Cancel }
-        };
-        match self.live.bus.reach(&work, deadline, without, &mut watch) {
-            Reached::Answer(Found::Answered(answer)) => {
-                Event::Touched(Touched::Judged(self.judge_touch(answer)))
-            }
-            Reached::Answer(Found::PinWanted(path, pin)) => {
-                self.pin_of = Some(path);
-                Event::Touched(Touched::PinWanted(pin))
-            }
-            Reached::Answer(Found::Unusable(why)) => {
-                Event::Touched(Touched::Unusable(DisplayText::new(&why.to_string())))
-            }
-            Reached::TimeUp if deadline == self.deadline => Event::Expired,
-            Reached::NoKey | Reached::TimeUp => nothing,
-            Reached::Left => Event::HungUp,
-        }
-    }
-
-    fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
-        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
-            return Judgement::Unavailable;
-        };
-        let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
-        let touch = Touch {
-            account: id,
-            user: account.name.clone(),
-            service: self.login.service.clone(),
-            source: self.source.clone(),
-            answer,
-            report: self.report(Which::Always),
-        };
-        self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
-    }
-
     fn judge(&self, code: &SecretText) -> Judgement<Evidence> {
         match self.case.as_ref().map(|case| &case.ruling) {
             Some(Ruling::Prove) => self.judge_here(code, Which::Always),
@@ -424,7 +358,9 @@ impl Serving<'_> {
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
         let config = &self.in_force.config;
         let allowed = &config.policy.rules(&self.login.service).factors;
-        let held = hold(self.live, devices, which, allowed, code.expose(), config.policy.totp_skew);
+        let elsewhere = Elsewhere { servers: self.in_force.validators.as_deref(), deadline: self.deadline };
+        let held =
+            hold(self.live, devices, which, allowed, code.expose(), config.policy.totp_skew, &elsewhere);
         let verdict = match held {
             Ok(held) => {
                 let attempt = Attempt {
@@ -439,7 +375,12 @@ impl Serving<'_> {
                 };
                 self.live.store.judge(attempt, config.locks)
             }
-            Err(error) => Err(error),
+            Err(NotHeld::Store(error)) => Err(error),
+            Err(NotHeld::NoAnswer(error)) => {
+                let user = account.name.as_str();
+                tracing::error!(code = "otp_not_validated", %error, user, "a login is refused");
+                return Judgement::Unavailable;
+            }
         };
         self.by_store(account.name.as_str(), verdict)
     }
@@ -534,6 +475,12 @@ impl Serving<'_> {
             user: crate::source::clean(&self.login.user),
             service: crate::source::clean(&self.login.service),
             source: self.source.as_str().to_owned(),
+        }
+    }
+
+    fn note(&self, event: store::Event, detail: String) {
+        if let Some(context) = self.context() {
+            note(self.live, context, event, detail);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod asking;
+mod challenges;
 mod connection;
 mod converse;
 mod courier;

@@ -3,6 +3,7 @@
 use oss2fa_core::factor::hotp::Hotp;
 use oss2fa_core::factor::otp::{Digits, OtpParameters, Period, looks_like};
 use oss2fa_core::factor::totp::{Resynced, Totp};
+use oss2fa_core::factor::yubico_otp::TypedOtp;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_core::verdict::{FactorKind, Verified};
@@ -103,7 +104,8 @@ impl Device {
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => false,
+            | FactorKind::YubikeyHmac => false,
+            FactorKind::YubicoOtp => TypedOtp::read(code).is_some(),
         }
     }
 
@@ -121,7 +123,8 @@ impl Device {
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => None,
+            | FactorKind::YubicoOtp
+            | FactorKind::YubikeyHmac => None,
         })
     }
 
@@ -148,7 +151,8 @@ impl Device {
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => None,
+            | FactorKind::YubicoOtp
+            | FactorKind::YubikeyHmac => None,
         })
     }
 
@@ -242,8 +246,9 @@ fn parsed<S, T: Default>(column: usize, stored: Option<S>, parse: fn(S) -> Optio
 }
 
 fn kind_of(word: &str) -> Option<FactorKind> {
-    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f};
-    [Totp, Hotp, RecoveryCode, Fido2, U2f].into_iter().find(|kind| kind.as_str() == word)
+    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f, YubicoOtp, YubikeyHmac};
+    let stored = [Totp, Hotp, RecoveryCode, Fido2, U2f, YubicoOtp, YubikeyHmac];
+    stored.into_iter().find(|kind| kind.as_str() == word)
 }
 
 fn status_of(word: &str) -> Option<DeviceStatus> {

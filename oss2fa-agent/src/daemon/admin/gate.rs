@@ -1,5 +1,7 @@
 //! Who may ask for what: the peer's uid, the policy, and a fresh code where devices are changed.
 
+use std::time::Instant;
+
 use oss2fa_core::ids::UserName;
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
@@ -9,7 +11,7 @@ use super::subject::Subject;
 use super::{Answer, Desk};
 use crate::admin::RefusalCode;
 use crate::daemon::peer::Caller;
-use crate::daemon::proof::{Held, Which, hold};
+use crate::daemon::proof::{Elsewhere, Held, Which, hold};
 use crate::directory::{Account, DirectoryError, Membership};
 use crate::policy::SelfService;
 use crate::source::{Source, clean};
@@ -128,7 +130,9 @@ impl Desk<'_> {
     }
 
     pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
-        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
+        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode, FactorKind::YubicoOtp];
+        let deadline = Instant::now() + self.config.agent.login_timeout;
+        let elsewhere = Elsewhere { servers: self.validators.as_deref(), deadline };
         hold(
             self.live,
             &subject.view.devices,
@@ -136,6 +140,7 @@ impl Desk<'_> {
             &all,
             code.expose(),
             self.config.policy.totp_skew,
+            &elsewhere,
         )
         .map_err(|error| unavailable(&error))
     }

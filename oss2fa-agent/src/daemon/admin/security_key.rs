@@ -24,7 +24,7 @@ use super::{Answer, Desk};
 use crate::admin::{KeyEnrollment, KeyKind, RefusalCode, Refused, Request, Response};
 use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
-use crate::daemon::live::{InForce, Live};
+use crate::daemon::live::Live;
 use crate::daemon::peer::Caller;
 use crate::policy::SelfService;
 use crate::store::device::Vouched;
@@ -35,7 +35,7 @@ use crate::token::bus::{Reached, Sign, Without, Work};
 use crate::token::ports::Port;
 
 /// How long its owner may take to find the key, and to type its PIN.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of the number by which a key knows its owner (WebAuthn section 5.4.3 wants it to say nothing).
 const OWNER_ID: usize = 32;
@@ -47,9 +47,13 @@ pub(in crate::daemon) fn enroll_key(
     caller: Caller,
     wanted: KeyEnrollment,
 ) -> Result<(), Broken> {
-    let InForce { config, server } = live.in_force();
-    let desk = Desk { live, caller, config, server };
-    let response = match desk.enroll_key(connection, wanted) {
+    let response = Desk::of(live, caller).enroll_key(connection, wanted);
+    ended(connection, response)
+}
+
+/// Sends how a conversation has ended, where somebody is there to hear it.
+pub(super) fn ended(connection: &mut Connection, response: Result<Response, Ended>) -> Result<(), Broken> {
+    let response = match response {
         Ok(response) => response,
         Err(Ended::Refused(refused)) => Response::Refused(refused),
         Err(Ended::Broken(broken)) => return Err(broken),
@@ -57,7 +61,8 @@ pub(in crate::daemon) fn enroll_key(
     connection.send(&response)
 }
 
-enum Ended {
+/// Why a conversation has not ended as it was to.
+pub(super) enum Ended {
     Refused(Refused),
     Broken(Broken),
 }
@@ -141,6 +146,7 @@ impl Desk<'_> {
             let words = match (noted, sign) {
                 (Some(why), _) => Some(format!("{why}.")),
                 (None, Sign::Touch) => Some("Touch it now.".to_owned()),
+                (None, Sign::TouchAgain) => Some("Touch it once more.".to_owned()),
                 (None, Sign::Quiet) => None,
             };
             if let Some(Err(error)) = words.map(|words| say(connection, &words)) {
@@ -228,7 +234,7 @@ fn verification(wanted: &KeyEnrollment) -> UserVerification {
     if wanted.pin { UserVerification::Required } else { UserVerification::NotAsked }
 }
 
-fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
+pub(super) fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
     connection.send(&Response::Step { text: DisplayText::new(text) })
 }
 
