@@ -23,8 +23,12 @@ mod ruling;
 mod socket;
 mod start;
 mod syslog;
+#[cfg(test)]
+mod typist_tests;
 mod workers;
 #[cfg(test)]
 mod workers_tests;
+#[cfg(test)]
+mod yubikey_tests;
 
 pub use start::{ServeError, ServeOptions, serve, serve_with};

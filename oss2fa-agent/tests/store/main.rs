@@ -15,4 +15,5 @@ mod removal;
 mod sealing;
 mod security_keys;
 mod spending;
+mod typists;
 mod world;
