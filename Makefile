@@ -60,7 +60,7 @@ test-keys: ## the part of it with security keys alone: a guest with a kernel of 
 	$(call step,the programs,$(MAKE) --no-print-directory build)
 	$(call step,the guest with a security key,tests/guest/prepare.sh)
 	$(call step,the program that drives keys,cargo build --locked -p oss2fa-agent --example key_probe)
-	$(call step,security keys,cargo test --locked -p oss2fa-tests --test keys_guest -- --show-output)
+	$(call step,security keys,cargo test --locked -p oss2fa-tests --test keys_guest --test keys_guest_hmac -- --show-output)
 
 # nextest where it is installed: it runs each test in a process of its own, several at once, and shows
 # the slow ones. Without it the same tests run, one program after another.
