@@ -94,7 +94,7 @@ fn keys_of_pam_yubico_go_on_working_through_a_validation_server_and_through_noth
     // While it is away nobody gets in by the key, and codes of this host count as before.
     cloud.stop();
     let (pam, ran) = host.authenticate("hello", "ferris", &[&yubikey.touch()]);
-    assert_eq!(pam, Pam::AuthInfoUnavail, "{ran}");
+    assert_eq!(pam, Pam::AuthinfoUnavail, "{ran}");
     let (pam, ran) = host.authenticate("hello", "ferris", &[&host.code("ferris")]);
     assert_eq!(pam, Pam::Success, "{ran}");
     cloud.start_again();

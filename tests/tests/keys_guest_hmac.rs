@@ -10,7 +10,7 @@ const KNOWN_ANSWER: &str = "0922d3405faa3d194f82a45830737d5cc6c75d24";
 const AGENT: &str = r#"
     useradd -r oss2fa; useradd -m ferris; useradd -m corro
     mkdir -p /etc/oss2fa
-    printf '[agent]\nlogin_timeout = 20\n[audit]\nsyslog = false\n' >/etc/oss2fa/agent.toml
+    printf '[agent]\nlogin_timeout = 12\n[audit]\nsyslog = false\n' >/etc/oss2fa/agent.toml
     for service in sudo hello; do
         printf 'auth required %s\naccount required pam_permit.so\nsession required pam_permit.so\n' \
             "$target/release/libpam_oss2fa.so" >/etc/pam.d/$service
@@ -45,7 +45,8 @@ fn guest() -> Guest {
         .step(
             "it is plugged in while somebody waits",
             &words(
-                "pam ferris >/tmp/said & sleep 2; plug_in first; let_the_agent_at_keys; wait $!; cat /tmp/said",
+                "pam ferris >/tmp/said & waiting=$!
+                 sleep 2; plug_in first; let_the_agent_at_keys; wait $waiting; cat /tmp/said",
             ),
         )
         .step(
@@ -55,8 +56,9 @@ fn guest() -> Guest {
         .step(
             "slot 1 is enrolled with touches",
             &words(
-                "plug_in first; let_the_agent_at_keys; touch_key first
-                 agent enroll yubikey-hmac --slot 1 --user corro 2>&1; let_go first",
+                "plug_in first; let_the_agent_at_keys
+                 agent enroll yubikey-hmac --slot 1 --user corro >/tmp/said 2>&1 & waiting=$!
+                 wait_until grep 'Touch it now' /tmp/said; touch_key first; wait $waiting; let_go first; cat /tmp/said",
             ),
         )
         .step("slot 1 with touches", &words("touch_key first; pam corro; let_go first"))
