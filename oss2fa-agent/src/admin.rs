@@ -3,12 +3,16 @@
 //! The same socket and the same frames as a login; the first frame's message decides which it is.
 //! Who may ask for what is decided by the daemon, from the uid that the kernel gives for the peer.
 
+mod yubikey;
+
 use oss2fa_core::factor::otp::OtpParameters;
 use oss2fa_core::ids::{DeviceId, DeviceName};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::DisplayText;
 use serde::{Deserialize, Serialize};
+
+pub use self::yubikey::{TypistEnrollment, TypistSecrets, YubikeyEnrollment, YubikeySlot};
 
 /// A request of the command line; one a connection.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,6 +68,10 @@ pub enum Request {
     /// Make a credential on a security key that is plugged into this host. Answered by any number of
     /// [`Response::Step`] and [`Response::PinWanted`] before the device that was made.
     EnrollKey(KeyEnrollment),
+    /// Have a YubiKey that is plugged into this host answer its first challenges; a conversation as the one before.
+    EnrollYubikey(YubikeyEnrollment),
+    /// Take a YubiKey that types passwords, by one that it has typed.
+    EnrollTypist(TypistEnrollment),
     /// A change of one's own devices, proven by the touch of a security key that is enrolled already: any number of
     /// [`Response::Step`] and [`Response::PinWanted`], and then what the change itself is answered by.
     ByTouch {
@@ -316,6 +324,11 @@ pub enum Imported {
         rp_id: String,
         /// Whether each login asks the key to verify its user.
         pin: bool,
+    },
+    /// A YubiKey whose passwords validation servers judge.
+    YubicoOtp {
+        /// Its public id, in modhex.
+        public_id: String,
     },
     /// Scratch codes, single use.
     ScratchCodes {

@@ -19,3 +19,4 @@ pub mod source;
 pub mod sshd;
 pub mod store;
 pub mod token;
+pub mod validation;

@@ -63,7 +63,7 @@ fn every_documented_key_is_known_and_every_known_key_is_documented() {
     let documented = |section: &str| -> Vec<&str> {
         keys.iter().filter(|(at, ..)| at == section).map(|(_, key, _)| key.as_str()).collect()
     };
-    for section in ["agent", "store", "policy", "locks", "audit", "policy.service.sshd", "server"] {
+    for section in ["agent", "store", "policy", "locks", "audit", "policy.service.sshd", "server", "yubico"] {
         // The parser lists what it would have taken.
         let error = refusal(&format!("[{section}]\nno_such_key = 1\n"));
         let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
@@ -88,8 +88,8 @@ fn the_defaults_are_the_strict_ones() {
     assert_eq!(rules.unenrolled, Unenrolled::Deny);
     assert!(rules.required_groups.is_empty() && rules.exempt_groups.is_empty());
     assert!(rules.skip_networks.is_empty());
-    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f};
-    assert_eq!(rules.factors, [Totp, Hotp, RecoveryCode, Fido2, U2f, SshSk]);
+    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f, YubicoOtp, YubikeyHmac};
+    assert_eq!(rules.factors, [Totp, Hotp, RecoveryCode, Fido2, U2f, YubicoOtp, YubikeyHmac, SshSk]);
     assert!(!config.policy.counts_ssh_touch("sshd") && config.policy.ssh_touch_services().next().is_none());
     assert_eq!(config.keys.sshd_config, PathBuf::from("/etc/ssh/sshd_config"));
     assert_eq!(rules.user_verification, UserVerification::NotAsked);
@@ -189,7 +189,7 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 1 | [polciy]
   |  ^^^^^^
-unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `keys`, `server`
+unknown field `polciy`, expected one of `agent`, `store`, `policy`, `locks`, `audit`, `keys`, `server`, `yubico`
 ");
     insta::assert_snapshot!(refusal("[policy]\nunenrolled = deny\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 2, column 14
@@ -205,9 +205,9 @@ string values must be quoted, expected literal string
     insta::assert_snapshot!(refusal("[policy]\nexempt_groups = [\"a,b\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] exempt_groups = "a,b": allowed is names of groups"#);
     insta::assert_snapshot!(refusal("[policy]\nself_service = [\"unlock\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] self_service = "unlock": allowed is any of enroll, list, remove, rename"#);
     insta::assert_snapshot!(refusal("[policy]\ntotp_skew = 4\n"), @"the configuration /etc/oss2fa/agent.toml has [policy] totp_skew = 4: allowed is a whole number from 0 to 3");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code, fido2, u2f, ssh_sk");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code, fido2, u2f, ssh_sk"#);
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code, fido2, u2f, ssh_sk"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code, fido2, u2f, yubico_otp, yubikey_hmac, ssh_sk");
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code, fido2, u2f, yubico_otp, yubikey_hmac, ssh_sk"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code, fido2, u2f, yubico_otp, yubikey_hmac, ssh_sk"#);
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nmessages = \"no\"\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] messages = "no": allowed is "show" or "hide""#);
     insta::assert_snapshot!(refusal("[policy.service.su]\n[policy.service.su-l]\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.su-l] = a second rule: allowed is one rule for su, which holds for its login shells, too");
     insta::assert_snapshot!(refusal("[agent]\nsocket = \"agent.sock\"\n"), @"the configuration /etc/oss2fa/agent.toml has [agent] socket = agent.sock: allowed is an absolute path");
@@ -416,5 +416,36 @@ fn the_touch_of_an_ssh_key_counts_where_both_keys_of_policy_say_so() {
         "[keys]\nsshd_config = \"ssh/sshd_config\"\n",
     ] {
         assert!(parse(bad).is_err(), "{bad}");
+    }
+}
+
+const VALIDATES: &str = "[yubico]\nclient_id = 87\n";
+
+#[test]
+fn validation_servers_are_asked_only_where_this_host_is_their_client() {
+    assert_eq!(parse("").unwrap().yubico, None);
+    assert_eq!(parse("[yubico]\ntimeout = 3\n").unwrap().yubico, None);
+    let yubico = parse(VALIDATES).unwrap().yubico.unwrap();
+    assert_eq!((yubico.client_id, yubico.timeout, yubico.trust), (87, Duration::from_secs(5), Trust::System));
+    assert_eq!(yubico.urls[0].as_str(), "https://api.yubico.com/wsapi/2.0/verify");
+    let lines = "urls = [\"https://a.example.org/v\", \"http://localhost:8/v\"]\nca_file = \"/etc/ca.pem\"\n";
+    let yubico = parse(&format!("{VALIDATES}{lines}")).unwrap().yubico.unwrap();
+    assert_eq!((yubico.urls.len(), yubico.trust), (2, Trust::Authorities("/etc/ca.pem".into())));
+}
+
+#[test]
+fn whatever_would_make_validation_servers_less_than_sure_is_refused() {
+    for (lines, allowed) in [
+        ("urls = []", "1 to 10 addresses"),
+        ("urls = [\"http://a.example.org/v\"]", "https, or http to this machine"),
+        ("urls = [\"https://ferris:secret@a.example.org/v\"]", "https, or http to this machine"),
+        ("urls = [\"https://a.example.org/v?id=1\"]", "without a query"),
+        ("secret_file = \"yubico.secret\"", "an absolute path"),
+        ("timeout = 0", "a whole number from 1 to 20"),
+        ("ca_file = \"ca.pem\"", "an absolute path"),
+        ("client_id = 0", "a whole number from 1 to"),
+    ] {
+        let said = refusal(&format!("[yubico]\n{lines}\n"));
+        assert!(said.contains(allowed), "{lines}: {said}");
     }
 }

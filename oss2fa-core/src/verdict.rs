@@ -24,8 +24,10 @@ pub enum FactorKind {
     Fido2,
     /// A security key of a host, by U2F.
     U2f,
-    /// What a YubiKey types at a touch. No device of a host makes one yet.
+    /// What a YubiKey types at a touch.
     YubicoOtp,
+    /// The answer of a YubiKey that is plugged into a host to the challenge that was kept for it.
+    YubikeyHmac,
     /// A key of OpenSSH that lives on a security key, touched far away. No code is its, and this host never speaks to it.
     SshSk,
 }
@@ -43,6 +45,7 @@ impl FactorKind {
             Self::Fido2 => "fido2",
             Self::U2f => "u2f",
             Self::YubicoOtp => "yubico_otp",
+            Self::YubikeyHmac => "yubikey_hmac",
             Self::SshSk => "ssh_sk",
         }
     }
@@ -53,13 +56,10 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode
-            | Self::SentCode
-            | Self::Fido
-            | Self::Fido2
-            | Self::U2f
-            | Self::YubicoOtp
-            | Self::SshSk => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::Fido2 | Self::U2f | Self::YubicoOtp => {
+                false
+            }
+            Self::YubikeyHmac | Self::SshSk => false,
         }
     }
 
@@ -67,7 +67,7 @@ impl FactorKind {
     #[must_use]
     pub fn is_security_key(self) -> bool {
         match self {
-            Self::Fido | Self::Fido2 | Self::U2f => true,
+            Self::Fido | Self::Fido2 | Self::U2f | Self::YubikeyHmac => true,
             Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp | Self::SshSk => {
                 false
             }

@@ -55,6 +55,12 @@ const TOKEN_FILE: &str = "/etc/oss2fa/server.token";
 /// Where it has what the server is vouched for by.
 const CA_FILE: &str = "/etc/oss2fa/server-ca.pem";
 
+/// Where it has what validation servers are vouched for by.
+const VALIDATION_CA: &str = "/etc/oss2fa/yubico-ca.pem";
+
+/// Where it has the key with which it asks them.
+const VALIDATION_KEY: &str = "/etc/oss2fa/yubico.secret";
+
 /// A host that runs, until it is dropped.
 #[derive(Debug)]
 pub struct Host {
@@ -157,6 +163,17 @@ impl Plan {
         self.set("server.urls", urls.to_vec())
             .set("server.ca_file", CA_FILE)
             .set("server.token_file", TOKEN_FILE)
+    }
+
+    /// The host has YubiKeys validated at these addresses, as the client of this id and key.
+    #[must_use]
+    pub fn validated_at(mut self, urls: &[&str], authorities: &str, (id, key): (i64, &str)) -> Self {
+        self.files.push((VALIDATION_CA, authorities.to_owned()));
+        self.files.push((VALIDATION_KEY, key.to_owned()));
+        self.set("yubico.urls", urls.to_vec())
+            .set("yubico.client_id", id)
+            .set("yubico.ca_file", VALIDATION_CA)
+            .set("yubico.secret_file", VALIDATION_KEY)
     }
 
     /// The host asks this server, over a line that begins at this port of loopback.

@@ -22,7 +22,7 @@ fn the_guide_of_ungleich_otp_does_what_it_says() {
 
 #[test]
 fn the_guide_of_yubikeys_does_what_it_says() {
-    let told = run("docs/yubico.md", 5, &[], &[("8300", free_port())]);
+    let told = run("docs/yubico.md", 9, &[], &[("8300", free_port())]);
     assert!(told.contains("vvccccccbcgu imported"), "{told}");
 }
 

@@ -9,6 +9,7 @@ use super::context::{Context, Form, Output};
 use super::failure::Failure;
 use crate::config::{Config, MasterKeySource, ServerConfig, Trust};
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled};
+use crate::validation::ValidationServers;
 
 /// Check the configuration file and say in words what it means
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,9 @@ struct Report {
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<ServerReport>,
+    /// The validation servers for YubiKeys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    yubico: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -117,6 +121,7 @@ impl Report {
                 .collect(),
             mode: config.mode(),
             server: config.server.as_ref().map(|server| ServerReport::of(server, policy)),
+            yubico: config.yubico.iter().flat_map(|yubico| &yubico.urls).map(ToString::to_string).collect(),
             warnings: warnings(config),
         }
     }
@@ -147,6 +152,12 @@ impl Report {
         }
         if let Some(server) = &self.server {
             lines.extend(server.words(self.mode));
+        }
+        if !self.yubico.is_empty() {
+            lines.push(format!(
+                "What YubiKeys type whose secrets are not on this host is judged by {}.",
+                self.yubico.join(", ")
+            ));
         }
         lines.push(format!(
             "The agent runs as {}, listens on {}, stores in {}, sealed with the key in {}.",
@@ -268,6 +279,11 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(server) = &config.server
         && let Err(problem) = crate::server::tls::settings(&server.trust)
+    {
+        warnings.push(problem);
+    }
+    if let Some(yubico) = &config.yubico
+        && let Err(problem) = ValidationServers::check(yubico)
     {
         warnings.push(problem);
     }

@@ -10,6 +10,7 @@ use oss2fa_core::ids::{DeviceId, DeviceName};
 use super::arguments::{device_name, shown_id};
 use super::context::{Context, Form, Output, Whose};
 use super::enroll_ssh;
+use super::enroll_yubikey::{By, Wanted, YubikeyOptions};
 use super::failure::{Failure, OwnCode};
 use super::proof::{Proof, TRIES};
 use super::provisioning;
@@ -62,6 +63,8 @@ pub(crate) struct Enroll {
     #[arg(long)]
     resident: bool,
     #[command(flatten)]
+    yubikey: YubikeyOptions,
+    #[command(flatten)]
     proof: Proof,
     #[command(flatten)]
     pub(crate) output: Output,
@@ -83,6 +86,10 @@ enum Kind {
     Fido2,
     /// None: a security key that speaks U2F is touched, plugged into this host
     U2f,
+    /// None: a YubiKey answers challenges (HMAC-SHA1), plugged into this host
+    YubikeyHmac,
+    /// By a YubiKey, which types them at a touch
+    YubicoOtp,
     /// None: a key of ssh (ssh-keygen -t ecdsa-sk or ed25519-sk) is touched at the other end of ssh
     SshSk,
 }
@@ -93,6 +100,16 @@ impl Kind {
             Self::Fido2 => Some(KeyKind::Fido2),
             Self::U2f => Some(KeyKind::U2f),
             Self::Totp | Self::Hotp | Self::Email | Self::Sms | Self::Offline | Self::SshSk => None,
+            Self::YubikeyHmac | Self::YubicoOtp => None,
+        }
+    }
+
+    fn of_yubikey(self) -> Option<By> {
+        match self {
+            Self::YubikeyHmac => Some(By::Answers),
+            Self::YubicoOtp => Some(By::Passwords),
+            Self::Totp | Self::Hotp | Self::Email | Self::Sms | Self::Offline => None,
+            Self::Fido2 | Self::U2f | Self::SshSk => None,
         }
     }
 }
@@ -107,10 +124,8 @@ impl Enroll {
             (Kind::SshSk, None) => {
                 return misused("name the file with its public part: oss2fa-agent enroll ssh-sk FILE.pub");
             }
-            (Kind::Totp | Kind::Hotp | Kind::Offline | Kind::Fido2 | Kind::U2f, Some(_)) => {
-                return misused("an address belongs to email and sms alone");
-            }
-            _ => {}
+            (Kind::Email | Kind::Sms | Kind::SshSk, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return misused("an address belongs to email and sms alone"),
         }
         if self.kind != Kind::Totp && self.period.is_some() {
             return misused(
@@ -126,7 +141,14 @@ impl Enroll {
         if self.kind != Kind::Fido2 && (self.pin || self.resident) {
             return misused("--pin and --resident belong to fido2 alone");
         }
+        if let Some(what) = self.yubikey.misused(self.kind.of_yubikey()) {
+            return misused(what);
+        }
         let user = context.user(&self.whose)?;
+        if let Some(by) = self.kind.of_yubikey() {
+            let wanted = Wanted { user, name: &self.name, proof: &self.proof };
+            return self.yubikey.enroll(by, &wanted, context);
+        }
         if let Some(kind) = self.kind.of_key() {
             return self.enroll_key(context, user, kind);
         }
@@ -158,7 +180,7 @@ impl Enroll {
             Kind::Hotp => by_clock_or_counter(OtpKind::Hotp, proof),
             Kind::Email => sent(SentKind::Email, proof),
             Kind::Sms => sent(SentKind::Sms, proof),
-            Kind::Offline | Kind::Fido2 | Kind::U2f | Kind::SshSk => {
+            Kind::Offline | Kind::Fido2 | Kind::U2f | Kind::SshSk | Kind::YubikeyHmac | Kind::YubicoOtp => {
                 Request::EnrollOffline { user: user.clone(), name: self.name.clone(), proof }
             }
         })?;
@@ -264,9 +286,7 @@ impl Enroll {
     fn counts_when(&self) -> &'static str {
         match self.kind {
             Kind::Offline => "on this host while its server cannot be reached",
-            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms | Kind::Fido2 | Kind::U2f | Kind::SshSk => {
-                "from the next login on"
-            }
+            _ => "from the next login on",
         }
     }
 

@@ -14,6 +14,7 @@ use super::context::{Context, Form, Output};
 use super::failure::{Failure, OwnCode};
 use super::import_file;
 use super::import_report::{Outcome, ReportLine, send};
+use super::import_yubikeys::YubikeyAuthfile;
 use crate::admin::{ImportEntry, Imported, KeyAlgorithm, KeyKind, OtpKind};
 
 /// Take over devices from another system (root)
@@ -33,6 +34,7 @@ enum From {
     UsersOath(UsersOath),
     Otpauth(Otpauth),
     U2fKeys(U2fKeys),
+    YubikeyAuthfile(YubikeyAuthfile),
 }
 
 /// From libpam-google-authenticator: the file ~/.google_authenticator of one user
@@ -108,6 +110,7 @@ impl Import {
             From::UsersOath(from) => from.output.form(),
             From::Otpauth(from) => from.output.form(),
             From::U2fKeys(from) => from.output.form(),
+            From::YubikeyAuthfile(from) => from.output.form(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Import {
                 devices(otpauth_uris::parse(&text), from.user.as_deref(), "authenticator app")
             }
             From::U2fKeys(from) => from.contents()?,
+            From::YubikeyAuthfile(from) => from.contents()?,
         };
         let lines = send(context, contents)?;
         let refused = lines.iter().filter(|line| !line.is_taken_over()).count();
@@ -236,7 +240,9 @@ fn entry(
         FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
             return Err(bad("security keys cannot be taken over from here"));
         }
-        FactorKind::YubicoOtp => return Err(bad("YubiKeys cannot be taken over from here")),
+        FactorKind::YubicoOtp | FactorKind::YubikeyHmac => {
+            return Err(bad("YubiKeys cannot be taken over from here"));
+        }
         FactorKind::SshSk => {
             return Err(bad("keys of ssh are enrolled: oss2fa-agent enroll ssh-sk FILE.pub"));
         }

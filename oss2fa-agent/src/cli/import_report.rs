@@ -215,5 +215,6 @@ fn word(what: &Imported) -> &'static str {
         Imported::ScratchCodes { .. } => "recovery_code",
         Imported::SecurityKey { kind: KeyKind::Fido2, .. } => "fido2",
         Imported::SecurityKey { kind: KeyKind::U2f, .. } => "u2f",
+        Imported::YubicoOtp { .. } => "yubico_otp",
     }
 }

@@ -4,6 +4,7 @@ mod keys;
 mod parse;
 mod raw;
 mod server;
+mod yubico;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use self::keys::KeysConfig;
 pub use self::server::{Mode, ServerConfig, ServerUrl, Trust};
+pub use self::yubico::YubicoConfig;
 use crate::policy::Policy;
 
 /// Where the configuration is looked for.
@@ -42,6 +44,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// `[server]`; `None` for a host that works alone.
     pub server: Option<ServerConfig>,
+    /// `[yubico]`; `None` where no validation servers are asked.
+    pub yubico: Option<YubicoConfig>,
 }
 
 /// `[agent]`.

@@ -11,7 +11,7 @@ use oss2fa_ctap::verify::UserVerification;
 
 use super::{
     AgentConfig, AuditConfig, Config, ConfigError, LockLimits, MasterKeySource, StoreConfig, SystemLog, keys,
-    raw, server,
+    raw, server, yubico,
 };
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled, family};
 
@@ -25,6 +25,7 @@ pub(super) fn config(path: &Path, file: raw::File) -> Result<Config, ConfigError
         locks: locks(&at, &file.locks)?,
         keys: keys::keys(&at, file.keys)?,
         server: server::server(&at, file.server)?,
+        yubico: yubico::yubico(&at, file.yubico)?,
         audit: AuditConfig { syslog: if file.audit.syslog { SystemLog::On } else { SystemLog::Off } },
     })
 }
@@ -233,12 +234,14 @@ fn factor(at: &Place<'_>, key: &str, value: &str) -> Result<FactorKind, ConfigEr
     }
 }
 
-const FACTORS: [FactorKind; 6] = [
+const FACTORS: [FactorKind; 8] = [
     FactorKind::Totp,
     FactorKind::Hotp,
     FactorKind::RecoveryCode,
     FactorKind::Fido2,
     FactorKind::U2f,
+    FactorKind::YubicoOtp,
+    FactorKind::YubikeyHmac,
     FactorKind::SshSk,
 ];
 

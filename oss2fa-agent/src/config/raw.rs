@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) audit: Audit,
     pub(super) keys: Keys,
     pub(super) server: Server,
+    pub(super) yubico: Yubico,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,6 +178,28 @@ impl Default for Server {
             timeout: 5,
             fail_open_services: Vec::new(),
             host: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Yubico {
+    pub(super) urls: Vec<String>,
+    pub(super) client_id: Option<i64>,
+    pub(super) secret_file: PathBuf,
+    pub(super) timeout: i64,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+impl Default for Yubico {
+    fn default() -> Self {
+        Self {
+            urls: vec!["https://api.yubico.com/wsapi/2.0/verify".to_owned()],
+            client_id: None,
+            secret_file: PathBuf::from("/etc/oss2fa/yubico.secret"),
+            timeout: 5,
+            ca_file: None,
         }
     }
 }

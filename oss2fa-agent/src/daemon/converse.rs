@@ -102,6 +102,7 @@ fn open(live: &Live, caller: Caller, connection: &mut Connection) -> Result<Turn
         Opening::Admin(request) => match *request {
             Request::EnrollKey(wanted) => admin::enroll_key(live, connection, caller, wanted),
             Request::ByTouch { change } => admin::by_touch(live, connection, caller, *change),
+            Request::EnrollYubikey(wanted) => admin::enroll_yubikey(live, connection, caller, wanted),
             other => connection.send(&admin::answer(live, caller, other)),
         },
     }?;

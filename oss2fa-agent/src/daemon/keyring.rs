@@ -14,12 +14,15 @@ use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::{Key, Method, Proof};
 use oss2fa_ctap::transport::Patience;
 use oss2fa_ctap::verify::{Credential, Login, RpId, UserVerification};
+use oss2fa_ctap::yubikey::Proven;
 
+use super::challenges::Challenges;
 use super::live::Live;
 use crate::policy::{Prompts, Rules, family};
+use crate::store::challenge_response::Outstanding;
 use crate::store::{Answer, Device};
 use crate::token::Plugged;
-use crate::token::bus::Work;
+use crate::token::bus::{Work, Works};
 use crate::token::ports::Port;
 
 /// What a key that is plugged in has to say.
@@ -30,6 +33,10 @@ pub(super) enum Found {
     PinWanted(PathBuf, Pin),
     /// It is the user's, and cannot be used now.
     Unusable(KeyError),
+    /// A YubiKey gave the answer that was expected, and one for the next time.
+    Proven(Box<(Outstanding, Proven)>),
+    /// A YubiKey that is known by its number gave another answer than the one that was expected of this device.
+    WrongAnswer(DeviceId),
 }
 
 /// The keys of a user that count at a login.
@@ -37,6 +44,7 @@ pub(super) struct Keyring {
     /// What else the user has.
     pub(super) codes: Codes,
     groups: Vec<Group>,
+    challenges: Challenges,
 }
 
 /// Credentials that one question can be about.
@@ -64,16 +72,18 @@ impl Keyring {
         devices: impl Iterator<Item = &'d Device>,
         verification: UserVerification,
     ) -> Option<Self> {
-        let mut keyring = Self { codes: Codes::None, groups: Vec::new() };
+        let mut keyring = Self { codes: Codes::None, groups: Vec::new(), challenges: Challenges::default() };
         for device in devices.filter(|device| device.is_usable_here()) {
             match device.kind {
+                FactorKind::YubikeyHmac => keyring.challenges.add(live, device, verification),
                 kind if kind.is_security_key() => keyring.add(live, device, verification),
                 // It makes no codes, and whoever has it is not here.
                 FactorKind::SshSk => {}
                 _ => keyring.codes = Codes::Beside,
             }
         }
-        (!keyring.groups.is_empty()).then_some(keyring)
+        let has_any = !keyring.groups.is_empty() || !keyring.challenges.is_empty();
+        has_any.then_some(keyring)
     }
 
     fn add(&mut self, live: &Live, device: &Device, policy: UserVerification) {
@@ -112,9 +122,12 @@ impl Keyring {
         pin: Option<(PathBuf, SecretText)>,
         prompts: Prompts,
         random: Arc<dyn Random>,
-    ) -> Work<Found> {
-        let groups = self.groups;
-        Arc::new(move |key, plugged, patience| {
+    ) -> Works<Found> {
+        let (groups, yubikey) = (self.groups, self.challenges.work(Arc::clone(&random)));
+        if groups.is_empty() {
+            return Works { fido: None, yubikey };
+        }
+        let fido: Work<Found> = Arc::new(move |key, plugged, patience| {
             for group in &groups {
                 let asked = Asked { group, plugged, pin: pin.as_ref(), prompts, random: random.as_ref() };
                 match asked.ask(key, patience) {
@@ -123,7 +136,8 @@ impl Keyring {
                 }
             }
             Err(KeyError::NoCredential)
-        })
+        });
+        Works { fido: Some(fido), yubikey }
     }
 }
 

@@ -31,8 +31,8 @@ use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
 use crate::token::soft::{Hub, Protocol, SoftKey};
 
-const UID: u32 = 1000;
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const UID: u32 = 1000;
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 struct Passwd;
 
@@ -52,7 +52,7 @@ impl Directory for Passwd {
 }
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<AuditEntry>>>);
+pub(super) struct Heard(pub(super) Arc<Mutex<Vec<AuditEntry>>>);
 
 impl EventSink for Heard {
     fn event(&mut self, entry: &AuditEntry) {
@@ -60,21 +60,21 @@ impl EventSink for Heard {
     }
 }
 
-struct Host {
-    live: Arc<Live>,
-    hub: Hub,
-    heard: Heard,
+pub(super) struct Host {
+    pub(super) live: Arc<Live>,
+    pub(super) hub: Hub,
+    pub(super) heard: Heard,
     _folder: TempDir,
 }
 
 /// How a login went.
-struct Ended {
-    outcome: Option<Outcome>,
-    prompts: Vec<String>,
-    told: Vec<String>,
+pub(super) struct Ended {
+    pub(super) outcome: Option<Outcome>,
+    pub(super) prompts: Vec<String>,
+    pub(super) told: Vec<String>,
 }
 
-fn host(more: &str) -> Host {
+pub(super) fn host(more: &str) -> Host {
     let folder = TempDir::new().unwrap();
     let text = format!("[agent]\nlogin_timeout = 5\n{more}");
     let config = Config::parse(Path::new("/agent.toml"), &text).unwrap();
@@ -89,7 +89,7 @@ fn host(more: &str) -> Host {
     Host { live: Arc::new(live), hub, heard, _folder: folder }
 }
 
-fn key_of(user: &str, kind: KeyKind) -> KeyEnrollment {
+pub(super) fn key_of(user: &str, kind: KeyKind) -> KeyEnrollment {
     KeyEnrollment { user: user.to_owned(), kind, name: None, resident: false, pin: false, proof: None }
 }
 
@@ -126,7 +126,7 @@ impl Host {
     }
 
     /// A key that is plugged in and enrolled for `user`.
-    fn with_key(&self, user: &str, protocol: Protocol, kind: KeyKind) -> SoftKey {
+    pub(super) fn with_key(&self, user: &str, protocol: Protocol, kind: KeyKind) -> SoftKey {
         let key = SoftKey::new(protocol, user.len() as u8);
         self.hub.plug_in(user, &key);
         key.touch();
@@ -134,7 +134,7 @@ impl Host {
         key
     }
 
-    fn with_codes(&self, user: &str) {
+    pub(super) fn with_codes(&self, user: &str) {
         let what = Imported::Otp {
             kind: OtpKind::Hotp,
             secret: SecretText::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned()),
@@ -148,7 +148,7 @@ impl Host {
     }
 
     /// A login of `ferris`, who types these lines and hangs up after the last.
-    fn login_to(&self, service: &str, conversation: Conversation, answers: &[&str]) -> Ended {
+    pub(super) fn login_to(&self, service: &str, conversation: Conversation, answers: &[&str]) -> Ended {
         let login = Login {
             user: "ferris".to_owned(),
             service: service.to_owned(),
@@ -182,11 +182,11 @@ impl Host {
         })
     }
 
-    fn login(&self, answers: &[&str]) -> Ended {
+    pub(super) fn login(&self, answers: &[&str]) -> Ended {
         self.login_to("sudo", Conversation::Messages, answers)
     }
 
-    fn newest(&self) -> AuditEntry {
+    pub(super) fn newest(&self) -> AuditEntry {
         self.heard.0.lock().unwrap().last().unwrap().clone()
     }
 }

@@ -13,6 +13,7 @@ use crate::server::{Server, ServerError};
 use crate::store::Store;
 use crate::token::bus::Bus;
 use crate::token::ports::Ports;
+use crate::validation::ValidationServers;
 
 /// What every connection needs.
 pub(super) struct Live {
@@ -25,19 +26,23 @@ pub(super) struct Live {
     pub(super) started_at: u64,
 }
 
-/// A configuration, and the server that it names.
+/// A configuration, and the servers that it names.
 #[derive(Clone)]
 pub(super) struct InForce {
     pub(super) config: Arc<Config>,
     pub(super) server: Option<Arc<Server>>,
+    pub(super) validators: Option<Arc<ValidationServers>>,
 }
 
 impl InForce {
-    // The server's thread starts here, where there is to be one.
+    // The threads that ask others start here, where there are to be any.
     fn of(config: Config) -> Result<Self, ServerError> {
         let server =
             config.server.clone().map(|server| Server::start(server, Arc::new(System))).transpose()?;
-        Ok(Self { config: Arc::new(config), server: server.map(Arc::new) })
+        let validators = config.yubico.as_ref();
+        let validators = validators.map(|yubico| ValidationServers::start(yubico, Arc::new(System)));
+        let validators = validators.transpose().map_err(ServerError)?.map(Arc::new);
+        Ok(Self { config: Arc::new(config), server: server.map(Arc::new), validators })
     }
 }
 

@@ -14,15 +14,15 @@ use oss2fa_core::wire::{
 
 use super::asking::Open;
 use super::connection::{Broken, Connection};
-use super::keyring::{Found, Keyring};
+use super::keyring::Found;
 use super::live::{InForce, Live};
 use super::peer::Caller;
-use super::proof::{Which, hold};
+use super::proof::{Elsewhere, NotHeld, Which, hold};
 use super::ruling::{Bypass, Case, LookUp, NotFoundOut, Ruling};
 use crate::policy::Messages;
 use crate::server::Proven;
 use crate::source::Source;
-use crate::store::{self, Admitted, Answer, Attempt, Context, Report, StoreError, Touch, Verdict};
+use crate::store::{self, Admitted, Attempt, Context, Report, StoreError, Verdict};
 use crate::token::bus::Wait;
 
 /// The words that clients of other systems look for, too.
@@ -330,27 +330,6 @@ impl<'a> Serving<'a> {
         }
     }
 
-    fn keyring(&self, case: &Case) -> Option<Keyring> {
-        let rules = self.in_force.config.policy.rules(&self.login.service);
-        Keyring::of(self.live, &case.devices, rules, &self.login)
-    }
-
-    fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
-        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
-            return Judgement::Unavailable;
-        };
-        let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
-        let touch = Touch {
-            account: id,
-            user: account.name.clone(),
-            service: self.login.service.clone(),
-            source: self.source.clone(),
-            answer,
-            report: self.report(Which::Always),
-        };
-        self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
-    }
-
     fn judge(&self, code: &SecretText) -> Judgement<Evidence> {
         match self.case.as_ref().map(|case| &case.ruling) {
             Some(Ruling::Prove) => self.judge_here(code, Which::Always),
@@ -409,7 +388,9 @@ impl<'a> Serving<'a> {
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
         let config = &self.in_force.config;
         let allowed = &config.policy.rules(&self.login.service).factors;
-        let held = hold(self.live, devices, which, allowed, code.expose(), config.policy.totp_skew);
+        let elsewhere = Elsewhere { servers: self.in_force.validators.as_deref(), deadline: self.deadline };
+        let held =
+            hold(self.live, devices, which, allowed, code.expose(), config.policy.totp_skew, &elsewhere);
         let verdict = match held {
             Ok(held) => {
                 let attempt = Attempt {
@@ -424,7 +405,12 @@ impl<'a> Serving<'a> {
                 };
                 self.live.store.judge(attempt, config.locks)
             }
-            Err(error) => Err(error),
+            Err(NotHeld::Store(error)) => Err(error),
+            Err(NotHeld::NoAnswer(error)) => {
+                let user = account.name.as_str();
+                tracing::error!(code = "otp_not_validated", %error, user, "a login is refused");
+                return Judgement::Unavailable;
+            }
         };
         self.by_store(account.name.as_str(), verdict)
     }
@@ -519,6 +505,12 @@ impl<'a> Serving<'a> {
             user: crate::source::clean(&self.login.user),
             service: crate::source::clean(&self.login.service),
             source: self.source.as_str().to_owned(),
+        }
+    }
+
+    fn note(&self, event: store::Event, detail: String) {
+        if let Some(context) = self.context() {
+            note(self.live, context, event, detail);
         }
     }
 

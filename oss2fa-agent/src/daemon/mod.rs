@@ -4,6 +4,7 @@ mod admin;
 #[cfg(test)]
 mod afar_tests;
 mod asking;
+mod challenges;
 mod connection;
 mod converse;
 mod courier;
@@ -24,8 +25,12 @@ mod ruling;
 mod socket;
 mod start;
 mod syslog;
+#[cfg(test)]
+mod typist_tests;
 mod workers;
 #[cfg(test)]
 mod workers_tests;
+#[cfg(test)]
+mod yubikey_tests;
 
 pub use start::{ServeError, ServeOptions, serve, serve_with};

@@ -1,11 +1,16 @@
 //! Holding a code against the devices of a user. Pure but for the store's keys: nothing is spent here.
 
+use std::time::Instant;
+
 use oss2fa_core::factor::recovery_code;
+use oss2fa_core::factor::yubico_otp::TypedOtp;
 use oss2fa_core::verdict::{FactorKind, Verified};
 
 use super::live::Live;
 use crate::server::Unreachable;
+use crate::store::yubico_otp::JudgedBy;
 use crate::store::{Device, Purpose, StoreError};
+use crate::validation::{NoAnswer, ValidationServers};
 
 /// What a code turned out to be.
 #[derive(Debug)]
@@ -14,6 +19,26 @@ pub(super) struct Held {
     pub(super) kinds: Vec<FactorKind>,
     /// That it is right.
     pub(super) verified: Option<Verified>,
+}
+
+/// Who is asked about a code that this host cannot judge.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere<'a> {
+    /// Those who know the secrets of YubiKeys.
+    pub(super) servers: Option<&'a ValidationServers>,
+    /// When an answer comes too late.
+    pub(super) deadline: Instant,
+}
+
+/// Why nobody can say whether a code is right: it is refused, and is no wrong try.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotHeld {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Those who know did not say.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 /// Which devices of this host count.
@@ -52,7 +77,8 @@ pub(super) fn hold(
     allowed: &[FactorKind],
     code: &str,
     skew: u8,
-) -> Result<Held, StoreError> {
+    elsewhere: &Elsewhere<'_>,
+) -> Result<Held, NotHeld> {
     let mut held = Held { kinds: Vec::new(), verified: None };
     let now = live.store.now();
     let candidates = devices
@@ -68,9 +94,14 @@ pub(super) fn hold(
         held.verified = match device.kind {
             FactorKind::RecoveryCode => recovery(live, device, code)?,
             // Never in a store of the agent.
-            FactorKind::SentCode | FactorKind::YubicoOtp => None,
+            FactorKind::SentCode => None,
+            FactorKind::YubicoOtp => password(live, device, code, elsewhere)?,
             // A touch, not a code.
-            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f | FactorKind::SshSk => None,
+            FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubikeyHmac
+            | FactorKind::SshSk => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {
@@ -81,6 +112,30 @@ pub(super) fn hold(
         };
     }
     Ok(held)
+}
+
+fn password(
+    live: &Live,
+    device: &Device,
+    code: &str,
+    elsewhere: &Elsewhere<'_>,
+) -> Result<Option<Verified>, NoAnswer> {
+    let Some(typed) = TypedOtp::read(code) else { return Ok(None) };
+    let typist = device.typist(live.store.keys()).unwrap_or_else(|error| {
+        tracing::error!(code = "seal", %error, "a device is skipped");
+        None
+    });
+    // Nobody hears of a password of another key.
+    let Some(typist) = typist.filter(|typist| typist.public_id == *typed.public_id()) else {
+        return Ok(None);
+    };
+    match typist.judged_by {
+        JudgedBy::Here(_) => Ok(typist.check(device.id, device.next_position(), &typed)),
+        JudgedBy::Servers => {
+            let servers = elsewhere.servers.ok_or(NoAnswer::NotConfigured)?;
+            servers.judge(device.id, typed, elsewhere.deadline)
+        }
+    }
 }
 
 fn recovery(live: &Live, device: &Device, code: &str) -> Result<Option<Verified>, StoreError> {

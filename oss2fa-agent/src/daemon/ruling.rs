@@ -13,7 +13,7 @@ use crate::directory::{Account, Membership};
 use crate::policy::{self, Enrolled, Facts, Rules, SkipReason, address_of, family};
 use crate::server::decide::{Decision, RemoteDevice};
 use crate::server::{Binding, Fault, Server, Unreachable};
-use crate::store::{AccountView, Device};
+use crate::store::{AccountView, Device, StoreError};
 
 /// What the look-up found; a login keeps it to its end.
 pub(super) struct Case {
@@ -21,6 +21,16 @@ pub(super) struct Case {
     /// Those that this host's own store has.
     pub(super) devices: Vec<Device>,
     pub(super) ruling: Ruling,
+}
+
+impl Case {
+    /// Sees what the store has by now of this host's own devices.
+    pub(super) fn look_again(&mut self, live: &Live) -> Result<(), StoreError> {
+        if let Some(account) = &self.account {
+            self.devices = live.store.account_view(&account.name)?.devices;
+        }
+        Ok(())
+    }
 }
 
 /// What a login needs.

@@ -36,7 +36,7 @@ const SLACK: Duration = Duration::from_millis(200);
 /// Why this host cannot ask its server.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub struct ServerError(String);
+pub struct ServerError(pub(crate) String);
 
 /// The server, for whoever asks it. Dropped, its thread ends.
 pub struct Server {

@@ -28,7 +28,7 @@ mod reach;
 mod route;
 #[cfg(test)]
 pub(crate) mod scripted;
-mod send;
+pub(crate) mod send;
 pub mod tls;
 pub mod token;
 

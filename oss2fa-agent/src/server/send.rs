@@ -98,7 +98,7 @@ fn broken(error: &reqwest::Error) -> Broken {
 }
 
 /// The innermost reason on one line: what the system or the TLS library said.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut reason = error;
     while let Some(deeper) = reason.source() {
         reason = deeper;

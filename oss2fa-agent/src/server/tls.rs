@@ -16,17 +16,38 @@ use crate::config::Trust;
 /// # Errors
 /// What is wrong with the authorities, and with which file.
 pub fn settings(trust: &Trust) -> Result<ClientConfig, String> {
+    settings_of(trust, "[server]")
+}
+
+/// The same for another section of the configuration.
+///
+/// # Errors
+/// As [`settings`].
+pub fn settings_of(trust: &Trust, section: &str) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let mut config = match trust {
-        Trust::System => builder.with_root_certificates(system()?).with_no_client_auth(),
-        Trust::Authorities(path) => builder.with_root_certificates(of_file(path)?).with_no_client_auth(),
+        Trust::System => builder.with_root_certificates(system(section)?).with_no_client_auth(),
+        Trust::Authorities(path) => {
+            builder.with_root_certificates(of_file(path, section)?).with_no_client_auth()
+        }
         Trust::Pinned(digest) => pinned(builder, *digest, provider),
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Settings for what is never encrypted: no certificate would be believed.
+///
+/// # Errors
+/// What TLS lacks.
+pub fn trusting_nobody() -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn pinned(
@@ -40,21 +61,21 @@ fn pinned(
         .with_no_client_auth()
 }
 
-fn system() -> Result<RootCertStore, String> {
+fn system(section: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(
+        let or_pinned = if section == "[server]" { " or pinned_certificate" } else { "" };
+        return Err(format!(
             "this host has no authorities, so no server can be verified: install ca-certificates, or name \
-                    [server] ca_file or pinned_certificate"
-                .to_owned(),
-        );
+             {section} ca_file{or_pinned}"
+        ));
     }
     Ok(roots)
 }
 
-fn of_file(path: &Path) -> Result<RootCertStore, String> {
-    let refused = |problem: String| format!("[server] ca_file: {} {problem}", path.display());
+fn of_file(path: &Path, section: &str) -> Result<RootCertStore, String> {
+    let refused = |problem: String| format!("{section} ca_file: {} {problem}", path.display());
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refused(format!("cannot be read: {error}")))?;

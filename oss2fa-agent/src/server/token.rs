@@ -16,6 +16,14 @@ const LONGEST: u64 = 1024;
 /// # Errors
 /// What is wrong with the file, and how to mend it.
 pub fn read(path: &Path) -> Result<SecretText, String> {
+    read_as(path, "token file", "the integration's token")
+}
+
+/// The same for another secret: what the file is called, and what it holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as(path: &Path, file_is: &str, holds: &str) -> Result<SecretText, String> {
     let shown = path.display();
     let file = OpenOptions::new()
         .read(true)
@@ -23,11 +31,11 @@ pub fn read(path: &Path) -> Result<SecretText, String> {
         .open(path)
         .map_err(|error| {
             format!(
-                "the token file {shown} cannot be read: {error}. It must be readable for the agent's user: \
+                "the {file_is} {shown} cannot be read: {error}. It must be readable for the agent's user: \
                  chown root:oss2fa {shown}; chmod 640 {shown}"
             )
         })?;
-    let meta = file.metadata().map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
+    let meta = file.metadata().map_err(|error| format!("the {file_is} {shown} cannot be read: {error}"))?;
     let own = nix::unistd::geteuid().as_raw();
     let wrong = if !meta.is_file() {
         Some("is not a regular file".to_owned())
@@ -40,7 +48,7 @@ pub fn read(path: &Path) -> Result<SecretText, String> {
     };
     if let Some(wrong) = wrong {
         return Err(format!(
-            "the token file {shown} {wrong}. Mend it with: chown root:oss2fa {shown}; chmod 640 {shown}"
+            "the {file_is} {shown} {wrong}. Mend it with: chown root:oss2fa {shown}; chmod 640 {shown}"
         ));
     }
     let mut text = String::new();
@@ -48,9 +56,7 @@ pub fn read(path: &Path) -> Result<SecretText, String> {
     let text = SecretText::new(text);
     let token = text.expose().trim();
     if read.is_err() || token.is_empty() || text.expose().len() as u64 > LONGEST || !is_word(token) {
-        return Err(format!(
-            "the token file {shown} must hold the integration's token on one line, and nothing else"
-        ));
+        return Err(format!("the {file_is} {shown} must hold {holds} on one line, and nothing else"));
     }
     Ok(SecretText::new(token.to_owned()))
 }

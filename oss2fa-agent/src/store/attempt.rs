@@ -197,9 +197,29 @@ fn spend(
         // It proves no device, and has no clock to be found again.
         (FactorKind::RecoveryCode, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
         // No device of a host has such codes.
-        (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
+        (FactorKind::SentCode, _) => 0,
         // No code is a security key's: those go by their touch.
-        (FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f | FactorKind::SshSk, _) => 0,
+        (
+            FactorKind::Fido
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubikeyHmac
+            | FactorKind::SshSk,
+            _,
+        ) => 0,
+        // One key may be of several accounts: what passed for one of them passes for no other.
+        (FactorKind::YubicoOtp, Purpose::Login | Purpose::Change) => connection
+            .prepare_cached(
+                "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3
+                 WHERE id = ?1 AND account = ?4 AND kind = 'yubico_otp' AND status = 'active' AND offline IS NULL
+                   AND next_position <= ?2
+                   AND NOT EXISTS (
+                        SELECT 1 FROM device other WHERE other.fingerprint = device.fingerprint
+                                                     AND other.status <> 'removed' AND other.next_position > ?2)",
+            )?
+            .execute(params![device.0, position, now, account.0])?,
+        // It is proved when it is enrolled, and a counter in it is never lost.
+        (FactorKind::YubicoOtp, Purpose::Confirm(_) | Purpose::Resync { .. } | Purpose::Offline) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

@@ -3,6 +3,7 @@
 use oss2fa_core::factor::hotp::Hotp;
 use oss2fa_core::factor::otp::{Digits, OtpParameters, Period, looks_like};
 use oss2fa_core::factor::totp::{Resynced, Totp};
+use oss2fa_core::factor::yubico_otp::TypedOtp;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_core::verdict::{FactorKind, Verified};
@@ -103,8 +104,9 @@ impl Device {
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp
+            | FactorKind::YubikeyHmac
             | FactorKind::SshSk => false,
+            FactorKind::YubicoOtp => TypedOtp::read(code).is_some(),
         }
     }
 
@@ -123,6 +125,7 @@ impl Device {
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp
+            | FactorKind::YubikeyHmac
             | FactorKind::SshSk => None,
         })
     }
@@ -151,6 +154,7 @@ impl Device {
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp
+            | FactorKind::YubikeyHmac
             | FactorKind::SshSk => None,
         })
     }
@@ -245,8 +249,9 @@ fn parsed<S, T: Default>(column: usize, stored: Option<S>, parse: fn(S) -> Optio
 }
 
 fn kind_of(word: &str) -> Option<FactorKind> {
-    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f};
-    [Totp, Hotp, RecoveryCode, Fido2, U2f, SshSk].into_iter().find(|kind| kind.as_str() == word)
+    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f, YubicoOtp, YubikeyHmac};
+    let stored = [Totp, Hotp, RecoveryCode, Fido2, U2f, YubicoOtp, YubikeyHmac, SshSk];
+    stored.into_iter().find(|kind| kind.as_str() == word)
 }
 
 fn status_of(word: &str) -> Option<DeviceStatus> {

@@ -3,6 +3,7 @@
 use oss2fa_core::factor::otp::Algorithm;
 use oss2fa_core::keys::{KeyBytes, MacKey, SealError};
 use oss2fa_core::secret::SecretBytes;
+use oss2fa_core::verdict::FactorKind;
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
@@ -96,6 +97,12 @@ impl Keys {
     #[must_use]
     pub fn ssh_key_fingerprint(&self, blob: &[u8]) -> [u8; 32] {
         self.fingerprint.mac(&[b"ssh key", blob])
+    }
+
+    /// Keyed fingerprint of a device that is known by a name of its maker's.
+    #[must_use]
+    pub fn device_fingerprint(&self, kind: FactorKind, name: impl AsRef<[u8]>) -> [u8; 32] {
+        self.fingerprint.mac(&[b"device", kind.as_str().as_bytes(), name.as_ref()])
     }
 
     /// The next link of the audit's chain.

@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod audit;
+pub mod challenge_response;
 pub mod device;
 mod error;
 pub mod keys;
@@ -22,6 +23,7 @@ pub mod touch;
 mod verbs;
 pub mod without_server;
 pub mod writer;
+pub mod yubico_otp;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use rusqlite::Connection;
 
 pub use attempt::{Admitted, Attempt, Purpose, Verdict};
 pub use audit::{AuditEntry, AuditVerdict, Context, Event};
+pub use challenge_response::{Exchange, Exchanged};
 pub use device::{AccountId, Device};
 pub use error::StoreError;
 pub use master_key::Owner;

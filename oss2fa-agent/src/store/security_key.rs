@@ -70,6 +70,8 @@ pub enum KeyAdded {
     NotVouched,
     /// The user has too many devices.
     TooMany,
+    /// The password that was typed, or a later one, was used here.
+    Used,
 }
 
 impl KeyAdded {
@@ -84,6 +86,10 @@ impl KeyAdded {
                 "the user has got another device meanwhile: enrol the key again, with a code of it"
             }
             Self::TooMany => "the user has too many devices: remove one",
+            Self::Used => {
+                "that password, or a later one, was used on this host already: touch the key again. Where its \
+                 secrets were written anew, first remove the devices that have the old ones"
+            }
         }
     }
 }
@@ -183,7 +189,7 @@ impl Device {
     /// # Errors
     /// [`StoreError::Seal`] where it was changed or belongs to another row.
     pub fn credential(&self, keys: &Keys) -> Result<Option<Credential>, StoreError> {
-        if !self.kind.is_security_key() {
+        if !matches!(self.kind, FactorKind::Fido2 | FactorKind::U2f) {
             return Ok(None);
         }
         let associated = associated(self.id, self.account, self.kind);
@@ -240,11 +246,21 @@ fn refusal(
     if elsewhere {
         return Ok(Some(KeyAdded::OfAnother));
     }
+    may_join(connection, account, new.vouched, now)
+}
+
+/// Why an account may have no more device, or none that nobody vouches for.
+pub(super) fn may_join(
+    connection: &Connection,
+    account: AccountId,
+    vouched: Vouched,
+    now: u64,
+) -> Result<Option<KeyAdded>, StoreError> {
     if !has_room(connection, account, now)? {
         return Ok(Some(KeyAdded::TooMany));
     }
     let others = device::devices(connection, account)?;
-    if new.vouched == Vouched::No && others.iter().any(Device::is_usable_here) {
+    if vouched == Vouched::No && others.iter().any(Device::is_usable_here) {
         return Ok(Some(KeyAdded::NotVouched));
     }
     Ok(None)

@@ -72,7 +72,9 @@ fn judge(
     let context = Context::new(now, &touch.user, &touch.service, &touch.source);
     let locks = Locks { account: touch.account, source: &touch.source, limits, now };
     let Answer { device, kind, verified } = touch.answer;
-    if !kind.is_security_key() || locks.open_kinds(connection, &[kind])? != OpenKinds::All {
+    if !matches!(kind, FactorKind::Fido2 | FactorKind::U2f)
+        || locks.open_kinds(connection, &[kind])? != OpenKinds::All
+    {
         append(connection, keys, events, &context, Event::Locked, kind.as_str())?;
         return Ok(Verdict::Locked);
     }

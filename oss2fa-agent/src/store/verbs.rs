@@ -20,7 +20,7 @@ use super::audit::{Context, Event, append};
 use super::device::{self, AccountId, Device, NewDevice, Vouched};
 use super::error::StoreError;
 use super::security_key::{self, KeyAdded};
-use super::{Store, lock, recovery};
+use super::{Store, lock, recovery, yubico_otp};
 use crate::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
 use crate::config::LockLimits;
 use crate::policy::Enrolled;
@@ -102,6 +102,7 @@ impl Store {
                         | FactorKind::Fido2
                         | FactorKind::U2f
                         | FactorKind::YubicoOtp
+                        | FactorKind::YubikeyHmac
                         | FactorKind::SshSk => None,
                     };
                     Ok((user, device, left))
@@ -240,6 +241,16 @@ impl Store {
                         ));
                     };
                     match security_key::add(connection, &keys, random.as_ref(), account, &new, context.now)? {
+                        KeyAdded::Added(device) => device,
+                        KeyAdded::AlreadyThere(there) => return Ok(ImportResult::AlreadyThere(there)),
+                        refused => return Ok(ImportResult::Refused(refused.words().to_owned())),
+                    }
+                }
+                what @ Imported::YubicoOtp { .. } => {
+                    let Some(new) = yubico_otp::imported(&name, &what) else {
+                        return Ok(ImportResult::Refused("this is no public id of a YubiKey".to_owned()));
+                    };
+                    match yubico_otp::add(connection, &keys, random.as_ref(), account, &new, context.now)? {
                         KeyAdded::Added(device) => device,
                         KeyAdded::AlreadyThere(there) => return Ok(ImportResult::AlreadyThere(there)),
                         refused => return Ok(ImportResult::Refused(refused.words().to_owned())),

@@ -16,6 +16,7 @@ use oss2fa_core::random::Random;
 use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::Key;
 use oss2fa_ctap::transport::{Go, Meanwhile, Patience, TransportError};
+use oss2fa_ctap::yubikey::YubiKey;
 
 use super::alarm::{Alarm, Woken};
 use super::awaited::{Awaited, TouchAwaited};
@@ -26,6 +27,33 @@ use super::{Interface, Plugged};
 /// What is done with each key. Its first `Ok` is the answer; by an error the key says that it has none.
 pub type Work<A> =
     Arc<dyn Fn(&mut Key<Port>, &Plugged, &mut Patience<'_>) -> Result<A, KeyError> + Send + Sync>;
+
+/// The same with the challenge-response of each YubiKey.
+pub type YubikeyWork<A> =
+    Arc<dyn Fn(&mut YubiKey<Port>, &Plugged, &mut Patience<'_>) -> Result<A, KeyError> + Send + Sync>;
+
+/// What is done with keys, by the interface that they are plugged in with; those without work are left alone.
+pub struct Works<A> {
+    /// With U2F and FIDO2.
+    pub fido: Option<Work<A>>,
+    /// With challenge-response.
+    pub yubikey: Option<YubikeyWork<A>>,
+}
+
+impl<A> Works<A> {
+    fn are_for(&self, interface: Interface) -> bool {
+        match interface {
+            Interface::Fido => self.fido.is_some(),
+            Interface::YubikeyOtp => self.yubikey.is_some(),
+        }
+    }
+}
+
+impl<A> Clone for Works<A> {
+    fn clone(&self) -> Self {
+        Self { fido: self.fido.clone(), yubikey: self.yubikey.clone() }
+    }
+}
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +82,8 @@ pub enum Without {
 pub enum Sign {
     /// A key wants to be touched; said once for each.
     Touch,
+    /// A YubiKey that was touched wants to be touched once more, for its next login.
+    TouchAgain,
     /// Nothing new.
     Quiet,
 }
@@ -97,8 +127,8 @@ impl Bus {
         Arc::clone(&self.random)
     }
 
-    /// Does `work` with each key that is plugged in, or will be, until one has an answer. `watch` is asked whenever there
-    /// is a sign, and when `peer` can be read or has hung up.
+    /// Does `work` with each key of U2F and FIDO2 that is plugged in, or will be, until one has an answer. `watch` is asked
+    /// whenever there is a sign, and when `peer` can be read or has hung up.
     pub fn reach<A: Send + 'static>(
         &self,
         work: &Work<A>,
@@ -107,19 +137,31 @@ impl Bus {
         peer: Option<BorrowedFd<'_>>,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
-        self.begin(work, deadline).go_on(deadline, without, peer, watch)
+        let works = Works { fido: Some(Arc::clone(work)), yubikey: None };
+        self.reach_any(&works, deadline, without, peer, watch)
+    }
+
+    /// The same with each key that there is work for.
+    pub fn reach_any<A: Send + 'static>(
+        &self,
+        works: &Works<A>,
+        deadline: Instant,
+        without: Without,
+        peer: Option<BorrowedFd<'_>>,
+        watch: &mut dyn FnMut(Sign) -> Go,
+    ) -> Reached<A> {
+        self.begin(works, deadline).go_on(deadline, without, peer, watch)
     }
 
     /// A wait that can be left and gone on with, until `deadline` at the latest. The keys are first asked once it goes on;
     /// dropping it ends it, and the keys stop blinking.
     #[must_use]
-    pub fn begin<A: Send + 'static>(&self, work: &Work<A>, deadline: Instant) -> Wait<'_, A> {
+    pub fn begin<A: Send + 'static>(&self, works: &Works<A>, deadline: Instant) -> Wait<'_, A> {
         let (tell, hear) = channel();
         let over = Arc::new(Over::default());
-        let work = Arc::clone(work);
         Wait {
             bus: self,
-            work,
+            works: works.clone(),
             deadline,
             tell,
             alarm: Alarm::new(),
@@ -152,7 +194,7 @@ impl Over {
 }
 
 enum Said<A> {
-    TouchMe,
+    TouchMe(Sign),
     Result(Result<A, KeyError>),
 }
 
@@ -173,10 +215,37 @@ struct Asked {
     failures: u32,
 }
 
+/// When whoever waits is told of a touch.
+struct Touches {
+    interface: Interface,
+    said: u32,
+    awaited: bool,
+}
+
+impl Touches {
+    fn of(interface: Interface) -> Self {
+        Self { interface, said: 0, awaited: false }
+    }
+
+    fn seen(&mut self, meanwhile: Meanwhile) -> Option<Sign> {
+        let before = std::mem::replace(&mut self.awaited, meanwhile == Meanwhile::TouchNeeded);
+        if before || !self.awaited {
+            return None;
+        }
+        self.said += 1;
+        match (self.interface, self.said) {
+            (_, 1) => Some(Sign::Touch),
+            // One touch may be told of in several ways by CTAP; here each exchange begins with something else.
+            (Interface::YubikeyOtp, 2) => Some(Sign::TouchAgain),
+            (Interface::Fido | Interface::YubikeyOtp, _) => None,
+        }
+    }
+}
+
 /// A wait for a key's answer, under way.
 pub struct Wait<'a, A> {
     bus: &'a Bus,
-    work: Work<A>,
+    works: Works<A>,
     deadline: Instant,
     tell: Sender<(u64, Said<A>)>,
     alarm: Alarm,
@@ -228,9 +297,9 @@ impl<A: Send + 'static> Wait<'_, A> {
                     self.failed(number, &error);
                     Sign::Quiet
                 }
-                Ok((number, Said::TouchMe)) => {
+                Ok((number, Said::TouchMe(sign))) => {
                     self.blinks(number);
-                    Sign::Touch
+                    sign
                 }
                 Err(_) => {
                     // Whoever has said something that changes nothing is not listened to for a moment.
@@ -280,7 +349,7 @@ impl<A: Send + 'static> Wait<'_, A> {
         }
         self.mark = Some(mark);
         let mut plugged = self.bus.ports.plugged();
-        plugged.retain(|key| key.interface == Interface::Fido);
+        plugged.retain(|key| self.works.are_for(key.interface));
         self.keys.retain(|path, _| plugged.iter().any(|key| key.path == *path));
         for key in plugged.into_iter().take(MOST_KEYS) {
             let failures = match self.keys.get(&key.path) {
@@ -303,24 +372,32 @@ impl<A: Send + 'static> Wait<'_, A> {
 
     fn begin(&self, number: u64, key: Plugged) -> std::io::Result<()> {
         let (ports, random) = (Arc::clone(&self.bus.ports), Arc::clone(&self.bus.random));
-        let (turns, work) = (self.bus.turns.clone(), Arc::clone(&self.work));
+        let (turns, works) = (self.bus.turns.clone(), self.works.clone());
         let (tell, over, deadline) = (self.tell.clone(), Arc::clone(&self.over), self.deadline);
         let alarm = self.alarm.clone();
         let at_work = move || {
             let wanted = || over.go();
             let Some(_turn) = turns.wait(&key.path, deadline, &wanted) else { return };
-            let mut told = false;
+            let mut touches = Touches::of(key.interface);
             let mut watch = |meanwhile| {
-                if meanwhile == Meanwhile::TouchNeeded && !std::mem::replace(&mut told, true) {
-                    let _nobody_waits = tell.send((number, Said::TouchMe));
+                if let Some(sign) = touches.seen(meanwhile) {
+                    let _nobody_waits = tell.send((number, Said::TouchMe(sign)));
                     alarm.ring();
                 }
                 over.go()
             };
             let mut patience = Patience::until(deadline, &mut watch);
             let result = ports.open(&key).map_err(KeyError::from).and_then(|port| {
-                let mut opened = Key::open(port, random.as_ref(), &mut patience)?;
-                work(&mut opened, &key, &mut patience)
+                match (key.interface, &works.fido, &works.yubikey) {
+                    (Interface::Fido, Some(work), _) => {
+                        let mut opened = Key::open(port, random.as_ref(), &mut patience)?;
+                        work(&mut opened, &key, &mut patience)
+                    }
+                    (Interface::YubikeyOtp, _, Some(work)) => {
+                        work(&mut YubiKey::new(port), &key, &mut patience)
+                    }
+                    (Interface::Fido | Interface::YubikeyOtp, ..) => Err(KeyError::NoCredential),
+                }
             });
             let _nobody_waits = tell.send((number, Said::Result(result)));
             alarm.ring();

@@ -13,7 +13,7 @@ use oss2fa_ctap::replay::Replay;
 use oss2fa_ctap::transport::{Go, TransportError};
 use tempfile::TempDir;
 
-use super::bus::{Bus, Reached, Sign, Without, Work};
+use super::bus::{Bus, Reached, Sign, Without, Work, Works};
 use super::ports::{Port, Ports};
 use super::soft::{Hub, Protocol, SoftKey};
 use super::{Interface, Plugged};
@@ -206,7 +206,7 @@ fn a_wait_that_is_left_goes_on_and_one_that_is_dropped_ends() {
     let world = world();
     let key = SoftKey::new(Protocol::Ctap2, 1);
     world.hub.plug_in("one", &key);
-    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    let mut wait = world.bus.begin(&Works { fido: Some(touched()), yubikey: None }, Instant::now() + SOON);
     thread::sleep(Duration::from_millis(20));
     assert_eq!(key.inside().open, 0, "nobody waits yet");
     let at_touch = &mut |sign| if sign == Sign::Touch { Go::Cancel } else { Go::On };
@@ -222,7 +222,7 @@ fn a_wait_that_is_left_goes_on_and_one_that_is_dropped_ends() {
     assert_eq!(key.inside().cancelled, 0);
     drop(wait);
     until(|| key.inside().cancelled == 1 && key.inside().open == 0);
-    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    let mut wait = world.bus.begin(&Works { fido: Some(touched()), yubikey: None }, Instant::now() + SOON);
     key.touch();
     let reached = wait.go_on(Instant::now() + SOON, Without::End, None, &mut |_| Go::On);
     assert_eq!(reached, Reached::Answer(PathBuf::from("one")));

@@ -17,3 +17,4 @@ mod real;
 mod scripted;
 mod security_keys;
 mod ssh_keys;
+mod yubikeys;

@@ -22,6 +22,7 @@ use oss2fa_agent::store::{
 };
 use oss2fa_core::factor::otp::OtpParameters;
 use oss2fa_core::factor::recovery_code;
+use oss2fa_core::factor::yubico_otp::TypedOtp;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::{FactorKind, Verified};
@@ -313,8 +314,13 @@ pub(crate) fn evidence(store: &Store, who: &str, code: &SecretText, purpose: Pur
             | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp
-            | FactorKind::SshSk => None,
+            | FactorKind::SshSk
+            | FactorKind::YubikeyHmac => None,
+            FactorKind::YubicoOtp => {
+                let typed = TypedOtp::read(code)?;
+                let typist = device.typist(store.keys()).unwrap()?;
+                typist.check(device.id, device.next_position(), &typed)
+            }
             FactorKind::Totp | FactorKind::Hotp => {
                 device.check(store.keys(), code, 1, store.now()).unwrap_or(None)
             }

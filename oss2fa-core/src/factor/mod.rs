@@ -16,4 +16,5 @@ pub mod sent_code;
 pub mod ssh_sk;
 pub mod totp;
 pub mod yubico_otp;
+pub mod yubico_servers;
 pub mod yubico_validation;

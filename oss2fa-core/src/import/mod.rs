@@ -8,6 +8,7 @@ mod local_time;
 pub mod otpauth_uris;
 pub mod u2f_keys;
 pub mod users_oath;
+pub mod yubikey_authfile;
 pub mod yubikey_csv;
 
 use std::fmt;

@@ -167,6 +167,10 @@ impl<T: HidTransport> YubiKey<T> {
         touch: TouchWait,
         patience: &mut Patience<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        // Each exchange begins by that: a finger that was awaited before is no longer.
+        if patience.ask(Meanwhile::Processing) == Go::Cancel {
+            return Err(KeyError::Cancelled);
+        }
         let outcome = self.ask(slot, payload, touch, patience);
         // Whatever happened, the next one finds it idle; where it was pulled out, nothing can be written.
         let reset = self.transport.write_feature(&frame::RESET);
@@ -187,7 +191,7 @@ impl<T: HidTransport> YubiKey<T> {
             self.transport.write_feature(&part)?;
         }
         let mut assembler = ResponseAssembler::default();
-        let (mut looks, mut begun) = (0, false);
+        let (mut looks, mut begun, mut awaited) = (0, false, false);
         loop {
             let feature = Zeroizing::new(self.transport.read_feature()?);
             match frame::part(&feature) {
@@ -202,9 +206,16 @@ impl<T: HidTransport> YubiKey<T> {
                     return Err(Malformed("reply of a YubiKey").into());
                 }
                 Part::TouchAwaited if touch == TouchWait::GiveUp => return Err(KeyError::Cancelled),
-                Part::TouchAwaited => self.wait(TOUCH_LOOK, Meanwhile::TouchNeeded, patience)?,
+                Part::TouchAwaited => {
+                    awaited = true;
+                    self.wait(TOUCH_LOOK, Meanwhile::TouchNeeded, patience)?;
+                }
                 Part::Busy | Part::Idle => {
                     looks += 1;
+                    // It has waited for its touch as long as it does, some 15 seconds.
+                    if looks == LOOKS && awaited {
+                        return Err(KeyError::TimedOut);
+                    }
                     if looks == LOOKS {
                         return Err(KeyError::Unsupported("challenge-response in that slot"));
                     }

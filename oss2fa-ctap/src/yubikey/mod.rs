@@ -5,8 +5,10 @@ mod answer;
 mod crc;
 mod device;
 mod frame;
+mod prove;
 
 pub use answer::{Answered, Challenge, ExpectedAnswer, MAX_CHALLENGE};
 pub use crc::{GOOD_RESIDUAL, crc16};
 pub use device::{Config, Slot, State, TouchWait, YubiKey};
 pub use frame::{FRAME, PAYLOAD, ResponseAssembler, request};
+pub use prove::Proven;

@@ -91,7 +91,8 @@ fn a_touch_is_waited_for_and_told() {
     let script = [asked(), awaited, reply(&hex(KNOWN_ANSWER)), RESET.to_owned()].concat();
     let (given, seen) = watched(&script, None, answer(Slot::One, TouchWait::Wait));
     assert_eq!(given, Ok(hex(KNOWN_ANSWER)));
-    assert_eq!(seen, [Meanwhile::TouchNeeded; 3]);
+    let touch = Meanwhile::TouchNeeded;
+    assert_eq!(seen, [Meanwhile::Processing, touch, touch, touch]);
 }
 
 #[test]
@@ -108,6 +109,13 @@ fn a_wait_for_a_touch_ends_at_the_deadline_or_when_nobody_wants_it() {
     let script = [&asked(), awaited, "pause\n", RESET].concat();
     let (cancelled, _) = watched(&script, Some(Meanwhile::TouchNeeded), answer(Slot::One, TouchWait::Wait));
     assert_eq!(cancelled, Err(KeyError::Cancelled));
+}
+
+#[test]
+fn a_key_that_gives_up_waiting_for_its_touch_is_no_key_without_a_slot() {
+    let idle = [format!("{IDLE}pause\n").repeat(149), IDLE.to_owned(), RESET.to_owned()].concat();
+    let script = [&asked(), "f< 00 050701 03 0300 20\npause\n", &idle].concat();
+    assert_eq!(played(&script, answer(Slot::One, TouchWait::Wait)), Err(KeyError::TimedOut));
 }
 
 #[test]
@@ -262,6 +270,46 @@ fn a_slot_is_enrolled_by_two_answers() {
     });
     let (challenge, answer) = kept.unwrap();
     assert_eq!((challenge.as_bytes()[0], answer.expose()), (65, other.as_slice()));
+}
+
+/// A login with a key that answers the challenge of 1 to 63 by `first`, and another by `second`: whether it was proved.
+fn proved(first: [u8; 20], second: Option<[u8; 20]>, expected: [u8; 20]) -> Result<Option<bool>, KeyError> {
+    let mut script = [asked_for_counting(1), reply(&first), RESET.into()].concat();
+    if let Some(second) = second {
+        script += &[asked_for_counting(65), reply(&second), RESET.into()].concat();
+    }
+    let kept = Challenge::from_bytes(&(1..=63).collect::<Vec<u8>>()).unwrap();
+    let expected = ExpectedAnswer { device: DeviceId(4), answer: SecretBytes::new(expected.to_vec()) };
+    let random = Fixed::bytes(&(65..=127).collect::<Vec<u8>>());
+    let proven = played(&script, |replay, patience| {
+        YubiKey::new(replay).prove(Slot::Two, &kept, &expected, &random, patience)
+    })?;
+    Ok(proven.map(|proven| {
+        let (challenge, answer) = proven.next();
+        assert_eq!(proven.answered().device(), DeviceId(4));
+        challenge.as_bytes()[0] == 65 && second.is_some_and(|second| answer.expose() == second)
+    }))
+}
+
+#[test]
+fn a_login_brings_the_next_challenge_with_its_answer() {
+    assert_eq!(proved([1; 20], Some([2; 20]), [1; 20]), Ok(Some(true)));
+}
+
+#[test]
+fn a_wrong_answer_proves_nothing_and_nothing_more_is_asked() {
+    assert_eq!(proved([1; 20], None, [3; 20]), Ok(None));
+}
+
+#[test]
+fn row_10_a_key_that_answers_every_challenge_alike_proves_nothing() {
+    assert_eq!(proved([1; 20], Some([1; 20]), [1; 20]), Err(KeyError::SameAnswer));
+}
+
+#[test]
+fn nothing_is_asked_for_somebody_who_has_left() {
+    let (cancelled, _) = watched("", Some(Meanwhile::Processing), answer(Slot::One, TouchWait::Wait));
+    assert_eq!(cancelled, Err(KeyError::Cancelled));
 }
 
 #[test]

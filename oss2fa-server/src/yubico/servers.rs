@@ -1,7 +1,6 @@
 //! A client of the validation protocol 2.0: all servers are asked at once, under one deadline.
 //!
-//! The first answer that is worth something decides: one dead server fails nothing. What makes an answer worth
-//! something is `oss2fa_core::factor::yubico_validation`'s to say.
+//! Which answer decides is `oss2fa_core::factor::yubico_servers`'s to say: one dead server fails nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oss2fa_core::factor::yubico_otp::TypedOtp;
-use oss2fa_core::factor::yubico_validation::{ApiKey, Judged, LONGEST_ANSWER, Question};
+use oss2fa_core::factor::yubico_servers::{Decided, Hearing};
+use oss2fa_core::factor::yubico_validation::{ApiKey, LONGEST_ANSWER, Question};
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::Random;
 use oss2fa_core::verdict::Verified;
@@ -51,12 +51,6 @@ pub enum NotUsable {
     Tls(String),
 }
 
-/// What one server's answer came to.
-enum Heard {
-    Judged(Judged),
-    Nothing(String),
-}
-
 impl ValidationServers {
     /// As the section says; its key is read now. Nothing is connected yet.
     ///
@@ -76,19 +70,9 @@ impl ValidationServers {
         })
     }
 
-    /// Asks one server.
-    async fn ask(client: Client, url: Url, asked: Arc<Asked>) -> Heard {
-        let origin = url.origin().ascii_serialization();
-        let heard = match Self::body(client, url, &asked).await {
-            Ok(body) => Heard::Judged(asked.question().judge(&body)),
-            Err(why) => Heard::Nothing(why),
-        };
-        match heard {
-            Heard::Nothing(why) => Heard::Nothing(format!("{origin}: {why}")),
-            Heard::Judged(Judged::Unusable(why)) => Heard::Nothing(format!("{origin}: {why}")),
-            Heard::Judged(Judged::Failed(status)) => Heard::Nothing(format!("{origin}: {status}")),
-            judged @ Heard::Judged(Judged::Right(..) | Judged::Wrong(_) | Judged::Seen) => judged,
-        }
+    /// Asks one server: its origin, and the body of its answer.
+    async fn ask(client: Client, url: Url, asked: Arc<Asked>) -> (String, Result<Zeroizing<String>, String>) {
+        (url.origin().ascii_serialization(), Self::body(client, url, &asked).await)
     }
 
     async fn body(client: Client, mut url: Url, asked: &Asked) -> Result<Zeroizing<String>, String> {
@@ -143,26 +127,27 @@ impl OtpAuthority for ValidationServers {
         for url in &self.urls {
             all.spawn(Self::ask(self.client.clone(), url.clone(), Arc::clone(&asked)));
         }
-        let (mut why, mut seen) = (Vec::new(), false);
+        let mut hearing = Hearing::default();
         let first = async {
             while let Some(heard) = all.join_next().await {
-                match heard {
-                    Ok(Heard::Judged(Judged::Right(verified, _))) => return Some(Some(verified)),
-                    Ok(Heard::Judged(Judged::Wrong(_))) => return Some(None),
-                    Ok(Heard::Judged(Judged::Seen)) => seen = true,
-                    Ok(Heard::Nothing(what)) => why.push(what),
-                    Ok(Heard::Judged(Judged::Failed(_) | Judged::Unusable(_))) | Err(_) => {}
+                let Ok((from, body)) = heard else { continue };
+                let body = body.as_ref().map(|body| body.as_str()).map_err(Clone::clone);
+                if let Some(decided) = hearing.hear(&from, &asked.question(), body) {
+                    return Some(decided);
                 }
             }
             None
         };
-        match timeout(self.timeout, first).await {
-            Ok(Some(decided)) => return Ok(decided),
-            // The servers know the password from each other, and the one that was first is silent: it is spent.
-            Ok(None) if seen => return Ok(None),
-            Ok(None) => {}
-            Err(_) => why.push(format!("the others did not answer within {} s", self.timeout.as_secs_f32())),
-        }
+        let decided = match timeout(self.timeout, first).await {
+            Ok(Some(decided)) => decided,
+            Ok(None) => hearing.all_heard(),
+            Err(_) => hearing.time_up(self.timeout.as_secs_f32()),
+        };
+        let why = match decided {
+            Decided::Right(verified) => return Ok(Some(verified)),
+            Decided::Wrong => return Ok(None),
+            Decided::NoAnswer(why) => why,
+        };
         tracing::warn!(
             code = "otp_not_validated",
             why = why.join("; "),

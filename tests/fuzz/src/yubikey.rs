@@ -7,7 +7,7 @@ use oss2fa_core::factor::modhex;
 use oss2fa_core::factor::yubico_otp::{KEY, LONGEST_PUBLIC_ID, Opened, PRIVATE_ID, TypedOtp, Yubikey};
 use oss2fa_core::factor::yubico_validation::{ApiKey, Judged, Question};
 use oss2fa_core::ids::DeviceId;
-use oss2fa_core::import::yubikey_csv;
+use oss2fa_core::import::{yubikey_authfile, yubikey_csv};
 use oss2fa_core::secret::SecretBytes;
 
 const SECRET: &str = "ecde18dbe76fbd0c33330f1c354871db";
@@ -48,6 +48,10 @@ fn password(text: &str) {
 
 fn file(text: &str) {
     let lines = text.lines().count();
+    for entry in yubikey_authfile::parse(text) {
+        let line = entry.map_or_else(|error| error.line, |found| found.line);
+        assert!(line >= 1 && line <= lines);
+    }
     let found = yubikey_csv::parse(text);
     assert!(found.len() <= lines);
     let mut above = 0;

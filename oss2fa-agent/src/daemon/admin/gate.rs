@@ -1,5 +1,7 @@
 //! Who may ask for what: the peer's uid, the policy, and a fresh code where devices are changed.
 
+use std::time::Instant;
+
 use oss2fa_core::ids::UserName;
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::verdict::FactorKind;
@@ -9,7 +11,7 @@ use super::subject::Subject;
 use super::{Answer, Desk};
 use crate::admin::{RefusalCode, Refused};
 use crate::daemon::peer::Caller;
-use crate::daemon::proof::{Held, Which, hold};
+use crate::daemon::proof::{Elsewhere, Held, Which, hold};
 use crate::directory::{Account, DirectoryError, Membership};
 use crate::policy::SelfService;
 use crate::source::{Source, clean};
@@ -127,7 +129,9 @@ impl Desk<'_> {
     }
 
     pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
-        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode];
+        let all = [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode, FactorKind::YubicoOtp];
+        let deadline = Instant::now() + self.config.agent.login_timeout;
+        let elsewhere = Elsewhere { servers: self.validators.as_deref(), deadline };
         hold(
             self.live,
             &subject.view.devices,
@@ -135,6 +139,7 @@ impl Desk<'_> {
             &all,
             code.expose(),
             self.config.policy.totp_skew,
+            &elsewhere,
         )
         .map_err(|error| unavailable(&error))
     }
@@ -189,13 +194,14 @@ impl Desk<'_> {
 }
 
 fn proof_needed(subject: &Subject) -> Refused {
-    let keys = subject.active().any(|device| device.kind.is_security_key());
+    let proves = |kind: FactorKind| kind.is_security_key() && kind != FactorKind::YubikeyHmac;
+    let keys = subject.active().any(|device| proves(device.kind));
     let by_hand = |kind: FactorKind| kind.is_security_key() || kind == FactorKind::SshSk;
     let codes = subject.active().any(|device| !by_hand(device.kind));
     let (code, what) = match (keys, codes) {
-        // What sshd was shown is for that login.
+        // What sshd was shown and what a YubiKey answers is for that login.
         (false, false) => {
-            (RefusalCode::NotAllowed, "a code or a touch, and there are keys of ssh alone: root can do it")
+            (RefusalCode::NotAllowed, "a code or a touch, and these devices give neither: root can do it")
         }
         (true, false) => (RefusalCode::TouchNeeded, "the touch of a security key that is enrolled already"),
         (true, true) => (

@@ -7,6 +7,8 @@ mod security_key;
 mod ssh_key;
 mod subject;
 mod touched;
+mod typist;
+mod yubikey;
 
 use std::sync::Arc;
 
@@ -22,17 +24,19 @@ use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::Held;
 use crate::admin::{
-    DeviceStatus, DeviceView, Enrolled, IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, LIST_PAGE, More,
-    OtpKind, Place, RefusalCode, Refused, Request, Response, ServerStatus, Status,
+    DeviceStatus, DeviceView, Enrolled, IMPORT_BATCH, ImportEntry, ImportLine, ImportResult, Imported,
+    LIST_PAGE, More, OtpKind, Place, RefusalCode, Refused, Request, Response, ServerStatus, Status,
 };
 use crate::config::Config;
 use crate::policy::SelfService;
 use crate::server::{Health, Server};
 use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
+use crate::validation::{NoAnswer, ValidationServers};
 
 pub(super) use self::security_key::enroll_key;
 pub(super) use self::touched::by_touch;
+pub(super) use self::yubikey::enroll_yubikey;
 
 /// Answers one request.
 pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
@@ -50,12 +54,13 @@ struct Desk<'a> {
     config: Arc<Config>,
     server: Option<Arc<Server>>,
     proof: Option<touched::Touched>,
+    validators: Option<Arc<ValidationServers>>,
 }
 
 impl<'a> Desk<'a> {
     fn of(live: &'a Live, caller: Caller) -> Self {
-        let InForce { config, server } = live.in_force();
-        Self { live, caller, config, server, proof: None }
+        let InForce { config, server, validators } = live.in_force();
+        Self { live, caller, config, server, validators, proof: None }
     }
 }
 
@@ -63,9 +68,10 @@ impl Desk<'_> {
     fn handle(&self, request: Request) -> Answer<Response> {
         match request {
             // Each has a conversation of its own around it.
-            Request::EnrollKey(_) | Request::ByTouch { .. } | Request::Pin { .. } => {
-                Err(bad_request(&"that does not begin a request"))
-            }
+            Request::EnrollKey(_)
+            | Request::EnrollYubikey(_)
+            | Request::ByTouch { .. }
+            | Request::Pin { .. } => Err(bad_request(&"that does not begin a request")),
             Request::Enroll { user, kind, name, parameters, proof, place } => {
                 self.enroll(&user, kind, name, parameters, proof, place)
             }
@@ -73,6 +79,7 @@ impl Desk<'_> {
                 self.enroll_address(&user, kind, &address, proof)
             }
             Request::EnrollSshKey { user, key, name, proof } => self.enroll_ssh_key(&user, &key, name, proof),
+            Request::EnrollTypist(wanted) => self.enroll_typist(wanted),
             Request::EnrollOffline { user, name, proof } => self.enroll_offline(&user, name, proof),
             Request::Confirm { user, device, code, name } => match self.server_with(device) {
                 Some(server) => self.confirm_at(server, &user, device, &code, name),
@@ -346,6 +353,10 @@ impl Desk<'_> {
         for ImportEntry { user, name, what } in entries {
             let result = match self.account(&user)? {
                 None => ImportResult::UnknownUser,
+                // Nobody could say whether its passwords are right, and its owner would have to show one.
+                Some(_) if matches!(what, Imported::YubicoOtp { .. }) && self.validators.is_none() => {
+                    ImportResult::Refused(NoAnswer::NotConfigured.to_string())
+                }
                 Some(account) => {
                     let context = self.context(&account.name);
                     self.live
@@ -371,7 +382,7 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
-            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
+            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubikeyHmac => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
             FactorKind::SshSk => {
@@ -434,6 +445,7 @@ impl Desk<'_> {
                 | FactorKind::Fido2
                 | FactorKind::U2f
                 | FactorKind::YubicoOtp
+                | FactorKind::YubikeyHmac
                 | FactorKind::SshSk => None,
             };
             Ok(self.outside(device.view(user, left)))

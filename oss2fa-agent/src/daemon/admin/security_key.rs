@@ -48,8 +48,13 @@ pub(in crate::daemon) fn enroll_key(
     caller: Caller,
     wanted: KeyEnrollment,
 ) -> Result<(), Broken> {
-    let ended = Desk::of(live, caller).enroll_key(connection, wanted);
-    connection.send(&answer(ended)?)
+    let response = Desk::of(live, caller).enroll_key(connection, wanted);
+    ended(connection, response)
+}
+
+/// Sends how a conversation has ended, where somebody is there to hear it.
+pub(super) fn ended(connection: &mut Connection, response: Result<Response, Ended>) -> Result<(), Broken> {
+    connection.send(&answer(response)?)
 }
 
 /// What is answered at the end of a conversation.
@@ -150,6 +155,7 @@ impl Desk<'_> {
             let words = match (noted, sign) {
                 (Some(why), _) => Some(format!("{why}.")),
                 (None, Sign::Touch) => Some("Touch it now.".to_owned()),
+                (None, Sign::TouchAgain) => Some("Touch it once more.".to_owned()),
                 (None, Sign::Quiet) => None,
             };
             if let Some(Err(error)) = words.map(|words| say(connection, &words)) {

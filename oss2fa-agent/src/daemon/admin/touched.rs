@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::Pin;
+use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::DisplayText;
 use oss2fa_ctap::transport::Go;
 
@@ -65,6 +66,7 @@ impl Desk<'_> {
         }
         match change {
             Request::EnrollKey(wanted) => self.enroll_key(connection, wanted),
+            Request::EnrollYubikey(wanted) => self.enroll_yubikey(connection, &wanted),
             other => Ok(self.handle(other)?),
         }
     }
@@ -79,6 +81,10 @@ impl Desk<'_> {
             match self.reach_own(connection, subject, typed.take())? {
                 Found::Answered(answer) => return Ok(self.judge_own(subject, answer)?),
                 Found::Unusable(why) => return Err(bad_request(&why).into()),
+                // Challenge-response is for logins alone, and nothing asks for it here.
+                Found::Proven(_) | Found::WrongAnswer(_) => {
+                    return Err(bad_request(&"challenge-response proves no change").into());
+                }
                 Found::PinWanted(path, pin) => {
                     let question = DisplayText::new(&question(pin));
                     connection.send(&Response::PinWanted { question })?;
@@ -98,14 +104,15 @@ impl Desk<'_> {
         typed: Option<(PathBuf, SecretText)>,
     ) -> Result<Found, Ended> {
         let verification = self.config.policy.rules("cli").user_verification;
-        let Some(keyring) = Keyring::among(self.live, subject.view.devices.iter(), verification) else {
+        let by_touch = subject.view.devices.iter().filter(|device| device.kind != FactorKind::YubikeyHmac);
+        let Some(keyring) = Keyring::among(self.live, by_touch, verification) else {
             let message = format!(
                 "{} has no security key that counts here: give a code with --code",
                 subject.account.name
             );
             return Err(refused(RefusalCode::ProofNeeded, message).into());
         };
-        let work = keyring.work(typed, Prompts::AsTheyAre, self.live.bus.random());
+        let works = keyring.work(typed, Prompts::AsTheyAre, self.live.bus.random());
         let (line, mut broken) = (connection.line(), None);
         let mut watch = |sign| {
             if sign == Sign::Touch
@@ -116,8 +123,8 @@ impl Desk<'_> {
             }
             if connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match self.live.bus.reach(
-            &work,
+        match self.live.bus.reach_any(
+            &works,
             Instant::now() + PATIENCE,
             Without::Wait,
             line.as_ref().map(AsFd::as_fd),
@@ -171,6 +178,8 @@ fn changed(change: &Request) -> Option<(&str, SelfService)> {
         | Request::EnrollOffline { user, .. }
         | Request::RecoveryCodes { user, .. } => Some((user, SelfService::Enroll)),
         Request::EnrollKey(wanted) => Some((&wanted.user, SelfService::Enroll)),
+        Request::EnrollTypist(wanted) => Some((&wanted.user, SelfService::Enroll)),
+        Request::EnrollYubikey(wanted) => Some((&wanted.user, SelfService::Enroll)),
         Request::Remove { user, .. } => Some((user, SelfService::Remove)),
         Request::ByTouch { .. }
         | Request::Pin { .. }

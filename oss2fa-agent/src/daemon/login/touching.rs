@@ -1,29 +1,70 @@
 //! The part of a login that waits for security keys: beside a prompt that is open, or for the touch alone.
 
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Codes, Event, Touched};
+use oss2fa_core::session::{Codes, Event, Judgement, Touched};
 use oss2fa_core::wire::{AgentMessage, DisplayText};
 use oss2fa_ctap::transport::Go;
+use oss2fa_ctap::yubikey::Proven;
 
 use super::{Evidence, Serving, answered};
 use crate::daemon::connection::Broken;
 use crate::daemon::keyring::{Found, Keyring};
+use crate::daemon::proof::Which;
+use crate::daemon::ruling::{Case, Ruling};
 use crate::policy::prompts;
+use crate::store::challenge_response::Outstanding;
+use crate::store::{self, Answer, Exchange, Exchanged, StoreError, Touch};
 use crate::token::bus::{Reached, Sign, Wait, Without};
 
+const TOUCH_AGAIN: &str = "Touch it once more: that is for its next login.";
+
+const WRONG_ANSWER: &str = "Your YubiKey gives another answer than the one expected: its slot was set up anew, or has \
+answered elsewhere. It has to be removed here and enrolled again.";
+
+/// How often a login has a challenge answered that another one was faster with.
+const EXCHANGES: usize = 3;
+
 impl<'a> Serving<'a> {
+    pub(super) fn keyring(&self, case: &Case) -> Option<Keyring> {
+        let rules = self.in_force.config.policy.rules(&self.login.service);
+        Keyring::of(self.live, &case.devices, rules, &self.login)
+    }
+
+    /// Waits for a touch. Of two logins that had a YubiKey answer the same challenge, one asks again.
     pub(super) fn touch(
+        &mut self,
+        words: Option<DisplayText>,
+        codes: Codes,
+        mut pin: Option<SecretText>,
+    ) -> Event<Evidence> {
+        for _ in 0..EXCHANGES {
+            match self.touch_once(words.clone(), codes, pin.take()) {
+                ControlFlow::Break(event) => return event,
+                ControlFlow::Continue(()) => {
+                    if self.look_again().is_err() {
+                        return Event::Touched(Touched::Judged(Judgement::Unavailable));
+                    }
+                }
+            }
+        }
+        Event::Touched(self.outrun())
+    }
+
+    fn touch_once(
         &mut self,
         mut words: Option<DisplayText>,
         codes: Codes,
         pin: Option<SecretText>,
-    ) -> Event<Evidence> {
+    ) -> ControlFlow<Event<Evidence>> {
         let nothing = Event::Touched(Touched::Nothing);
-        let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else { return nothing };
+        let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else {
+            return ControlFlow::Break(nothing);
+        };
         let (deadline, without) = match codes {
             Codes::Beside => {
                 let patience = self.in_force.config.keys.touch_timeout;
@@ -38,27 +79,34 @@ impl<'a> Serving<'a> {
         };
         let line = self.connection.line();
         let connection = &mut *self.connection;
+        let mut again = words.as_ref().map(|_| DisplayText::new(TOUCH_AGAIN));
         let mut watch = |sign| {
-            let told = match (sign, words.take_if(|_| sign == Sign::Touch)) {
-                (Sign::Touch, Some(text)) => connection.send(&AgentMessage::Tell { text }).is_ok(),
-                _ => true,
+            let text = match sign {
+                Sign::Touch => words.take(),
+                Sign::TouchAgain => again.take(),
+                Sign::Quiet => None,
             };
+            let told = text.is_none_or(|text| connection.send(&AgentMessage::Tell { text }).is_ok());
             if told && connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch) {
-            Reached::Answer(found) => Event::Touched(self.touched(found)),
+        ControlFlow::Break(match wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch) {
+            Reached::Answer(found) => match self.touched(found) {
+                Some(touched) => Event::Touched(touched),
+                None => return ControlFlow::Continue(()),
+            },
             Reached::TimeUp if deadline == self.deadline => Event::Expired,
             Reached::NoKey | Reached::TimeUp => nothing,
             Reached::Left => Event::HungUp,
-        }
+        })
     }
 
     /// The keys are asked until the prompt that is open is answered. A touch is judged there and then: held back, its
     /// counter could be behind that of a later one.
     pub(super) fn touch_beside(&mut self) -> Result<Event<Evidence>, Broken> {
-        let mut touched = None;
         let mut answer = None;
-        if let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) {
+        let mut touched = None;
+        for left in (0..EXCHANGES).rev() {
+            let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else { break };
             let mut wait = self.begin(keyring, None);
             let line = self.connection.line();
             let connection = &mut *self.connection;
@@ -70,9 +118,22 @@ impl<'a> Serving<'a> {
                 }
             };
             match wait.go_on(self.deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
-                Reached::Answer(found) => touched = Some(self.touched(found)),
-                Reached::Left => self.wait = Some(wait),
-                Reached::NoKey | Reached::TimeUp => {}
+                Reached::Answer(found) => touched = self.touched(found),
+                Reached::Left => {
+                    self.wait = Some(wait);
+                    break;
+                }
+                Reached::NoKey | Reached::TimeUp => break,
+            }
+            if touched.is_none() {
+                touched = match self.look_again() {
+                    Err(_) => Some(Touched::Judged(Judgement::Unavailable)),
+                    Ok(()) if left == 0 => Some(self.outrun()),
+                    Ok(()) => None,
+                };
+            }
+            if touched.is_some() {
+                break;
             }
         }
         let answer = answer.unwrap_or_else(|| self.connection.receive(self.deadline));
@@ -80,18 +141,76 @@ impl<'a> Serving<'a> {
     }
 
     fn begin(&self, keyring: Keyring, pin: Option<(PathBuf, SecretText)>) -> Wait<'a, Found> {
-        let work = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
-        self.live.bus.begin(&work, self.deadline)
+        let works = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
+        self.live.bus.begin(&works, self.deadline)
     }
 
-    fn touched(&mut self, found: Found) -> Touched<Evidence> {
-        match found {
+    // `None` where the right answer came too late to count: another login was faster with the same challenge.
+    fn touched(&mut self, found: Found) -> Option<Touched<Evidence>> {
+        Some(match found {
             Found::Answered(answer) => Touched::Judged(self.judge_touch(answer)),
             Found::PinWanted(path, pin) => {
                 self.pin_of = Some(path);
                 Touched::PinWanted(pin)
             }
             Found::Unusable(why) => Touched::Unusable(DisplayText::new(&why.to_string())),
-        }
+            Found::Proven(found) => Touched::Judged(self.judge_exchange(*found)?),
+            Found::WrongAnswer(device) => {
+                let detail = format!("yubikey_hmac device={device}: another answer than the one expected");
+                self.note(store::Event::Refused, detail);
+                Touched::Unusable(DisplayText::new(WRONG_ANSWER))
+            }
+        })
+    }
+
+    fn look_again(&mut self) -> Result<(), StoreError> {
+        let looked = self.case.as_mut().map_or(Ok(()), |case| case.look_again(self.live));
+        looked.inspect_err(|error| {
+            tracing::error!(code = "store", %error, "a challenge could not be looked up");
+        })
+    }
+
+    fn outrun(&self) -> Touched<Evidence> {
+        self.note(store::Event::Refused, "yubikey_hmac: other logins were faster".to_owned());
+        Touched::Judged(Judgement::Refused)
+    }
+
+    // `None` as above.
+    fn judge_exchange(&self, (before, proven): (Outstanding, Proven)) -> Option<Judgement<Evidence>> {
+        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
+            return Some(Judgement::Unavailable);
+        };
+        let Some(id) = devices.first().map(|device| device.account) else { return Some(Judgement::Refused) };
+        let exchange = Exchange {
+            account: id,
+            user: account.name.clone(),
+            service: self.login.service.clone(),
+            source: self.source.clone(),
+            before,
+            proven,
+            report: self.report(Which::Always),
+        };
+        let verdict = match self.live.store.judge_exchange(exchange, self.in_force.config.locks) {
+            Ok(Exchanged::Outrun) => return None,
+            Ok(Exchanged::Judged(verdict)) => Ok(verdict),
+            Err(error) => Err(error),
+        };
+        Some(self.by_store(account.name.as_str(), verdict))
+    }
+
+    fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
+        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
+            return Judgement::Unavailable;
+        };
+        let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
+        let touch = Touch {
+            account: id,
+            user: account.name.clone(),
+            service: self.login.service.clone(),
+            source: self.source.clone(),
+            answer,
+            report: self.report(Which::Always),
+        };
+        self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
     }
 }

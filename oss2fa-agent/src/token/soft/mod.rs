@@ -1,6 +1,7 @@
 //! Security keys of software, for tests: they are plugged in and out, touched, and sign for themselves.
 
 mod authenticator;
+mod yubikey;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use oss2fa_ctap::hid::{Assembler, ChannelId, Command, fragment};
 use oss2fa_ctap::transport::{Feature, HidTransport, Pause, Read, Report, TransportError};
 
 pub(crate) use self::authenticator::{Protocol, SoftKey};
+pub(crate) use self::yubikey::SoftYubikey;
 use super::Plugged;
 use super::ports::{Port, Ports};
 
@@ -26,6 +28,7 @@ pub(crate) struct Hub(Arc<Sockets>);
 #[derive(Default)]
 struct Sockets {
     keys: Mutex<Vec<(PathBuf, SoftKey)>>,
+    yubikeys: Mutex<Vec<(PathBuf, SoftYubikey)>>,
     changes: AtomicU64,
 }
 
@@ -33,6 +36,21 @@ impl Hub {
     pub(crate) fn plug_in(&self, name: &str, key: &SoftKey) {
         key.inside().gone = false;
         self.0.keys.lock().unwrap().push((PathBuf::from(name), key.clone()));
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn plug_in_yubikey(&self, name: &str, key: &SoftYubikey) {
+        key.inside().gone = false;
+        self.0.yubikeys.lock().unwrap().push((PathBuf::from(name), key.clone()));
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn pull_out_yubikey(&self, name: &str) {
+        let mut keys = self.0.yubikeys.lock().unwrap();
+        for (_, key) in keys.iter().filter(|(path, _)| path.as_os_str() == name) {
+            key.inside().gone = true;
+        }
+        keys.retain(|(path, _)| path.as_os_str() != name);
         self.0.changes.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -56,10 +74,19 @@ impl Ports for Hub {
         let named = |path: &PathBuf| {
             Plugged::from_system(path.clone(), (1, 2), (0xf1d0, 1), ("Soft", "Soft key")).unwrap()
         };
-        keys.iter().map(|(path, _)| named(path)).collect()
+        let yubikeys = self.0.yubikeys.lock().unwrap();
+        let answers = |path: &PathBuf| {
+            Plugged::from_system(path.clone(), (0x1050, 0x0407), (1, 6), ("Yubico", "YubiKey OTP")).unwrap()
+        };
+        let all = keys.iter().map(|(path, _)| named(path));
+        all.chain(yubikeys.iter().map(|(path, _)| answers(path))).collect()
     }
 
     fn open(&self, key: &Plugged) -> Result<Port, TransportError> {
+        let yubikeys = self.0.yubikeys.lock().unwrap();
+        if let Some((_, found)) = yubikeys.iter().find(|(path, _)| *path == key.path) {
+            return Ok(Box::new(found.open()));
+        }
         let keys = self.0.keys.lock().unwrap();
         let (_, found) = keys.iter().find(|(path, _)| *path == key.path).ok_or(TransportError::Gone)?;
         found.inside().open += 1;
