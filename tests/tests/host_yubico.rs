@@ -1,6 +1,5 @@
 //! YubiKeys that type passwords, at a host's own prompt: enrolled by one touch, with secrets on the host or with a
 //! validation server. Passwords are made by ykgenerate.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_tests::Factor::Totp;
 use oss2fa_tests::server::{Server, Store};
