@@ -1,6 +1,6 @@
 //! Logins with security keys by the real sudo in a guest: our module, our daemon as a process and a user of its own, and
 //! firmware that others wrote. `make test-keys` runs this with the others of its kind.
-#![expect(clippy::panic, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(clippy::panic, clippy::expect_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_tests::waiting::{PROMISED, Waiting};
 use oss2fa_tests::{Guest, GuestRan, Guide};
@@ -187,7 +187,7 @@ fn of_pam_u2f(guest: Guest) -> Guest {
         .step(
             "pamu2fcfg writes its lines",
             r#"cd /tmp; touch_key first
-               for options in "" -P -V -r "-t EDDSA"; do pamu2fcfg -u corro $options >>lines || echo "not with $options"; echo >>lines; done
+               for options in "" -P -V -r; do pamu2fcfg -u corro $options >>lines; echo >>lines; done
                let_go first; cut -d , -f 3- lines; cut -c 1-7 lines"#,
         )
         .step(
@@ -201,11 +201,11 @@ fn of_pam_u2f(guest: Guest) -> Guest {
         .step(
             "pamu2fcfg writes a line for a key with a PIN, and corro logs in with that",
             &format!(
-                r#"pull_out first; plug_in pin; touch_key pin
-                   at_terminal root 'pamu2fcfg -u corro -N >/tmp/with-pin' PIN 4711; let_go pin
+                r#"pull_out first; make_key other; plug_in other; set_pin 4711; touch_key other
+                   pamu2fcfg -u corro -N >/tmp/with-pin; let_go other
                    cut -d , -f 3- /tmp/with-pin; "$agent" import u2f-keys /tmp/with-pin
-                   begin log_in corro '{ENTER}' '' '(8 {pin}' 4711; touch_when_awaited pin; finish
-                   pull_out pin; plug_in first"#,
+                   begin log_in corro '{ENTER}' '' '(8 {pin}' 4711; touch_when_awaited other; finish
+                   pull_out other; plug_in first"#,
                 pin = "tries left): "
             ),
         )
@@ -227,6 +227,16 @@ fn shown(ran: &GuestRan, step: &str, parts: &[&str]) {
         let at = rest.find(part).unwrap_or_else(|| panic!("{step}: no {part:?} here in {ended}"));
         rest = &rest[at + part.len()..];
     }
+}
+
+/// How many want each processor of this machine: in a guest that is emulated the time of the others is nobody's but its
+/// own processes'. 1 on a machine that does nothing else.
+fn crowd() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").expect("procfs");
+    let load: f64 = load.split(' ').next().and_then(|word| word.parse().ok()).expect("a load");
+    let processors = std::thread::available_parallelism().expect("processors").get() as f64;
+    // Two guests run at the same time, each with some more than one thread at work.
+    (load / processors / 1.5).max(1.0)
 }
 
 /// The end of a login that let somebody in, and of one that did not.
@@ -279,7 +289,8 @@ fn keys_log_in_by_the_real_sudo() {
         &["pulled out while a touch is awaited, and plugged in again", "plugged in while a key is awaited"],
     );
     let waiting = Waiting::of(&ran);
-    assert!(waiting.for_touch < PROMISED && waiting.for_key < PROMISED, "{waiting:?}");
+    let allowed = PROMISED * crowd();
+    assert!(waiting.for_touch < allowed && waiting.for_key < allowed, "{waiting:?}, allowed {allowed}");
 
     let second = "ferris enrols a second key by touching the first";
     shown(&ran, second, &["Touch a security key that is enrolled already", "Done: device 3 (second)"]);
@@ -332,10 +343,10 @@ fn keys_log_in_by_the_real_sudo() {
     shown(&ran, late, &["pin retries: 3"]);
     assert!(!ran.of(late).stdout.contains("(3 tries left)"), "{}", ran.of(late));
 
-    let lines = "es256,+presence\nes256,\nes256,+presence+verification\nes256,+presence\neddsa,+presence\n";
+    let lines = "es256,+presence\nes256,\nes256,+presence+verification\nes256,+presence\n";
     shown(&ran, "pamu2fcfg writes its lines", &[lines]);
     let report = &ran.of("they are taken over").stdout;
-    assert_eq!(report.matches(r#""result":"imported""#).count(), 4, "{report}");
+    assert_eq!(report.matches(r#""result":"imported""#).count(), 3, "{report}");
     shown(&ran, "they are taken over", &["resident credential", "fido2"]);
     let with_pin = "pamu2fcfg writes a line for a key with a PIN, and corro logs in with that";
     shown(&ran, with_pin, &["es256,+presence+pin", "(8 tries left): ", IN[0], IN[1]]);
