@@ -3,7 +3,7 @@
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{
-    Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing, Touched,
+    Beside, Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;
@@ -63,6 +63,12 @@ fn event(text: &str) -> Event<u32> {
         ))),
         ("found", "may_touch") => Event::Found(Standing::MayTouch(Codes::Beside)),
         ("found", "must_touch") => Event::Found(Standing::MayTouch(Codes::None)),
+        ("found", "may_touch_or_choose") => Event::Found(Standing::MayTouchBeside(Beside::Menu(Menu(
+            ["TOTP", "e-mail to j***@example.org"].map(DisplayText::new).to_vec(),
+        )))),
+        ("found", "may_touch_offline") => {
+            Event::Found(Standing::MayTouchBeside(Beside::Words(DisplayText::new("[offline]"))))
+        }
         ("touched", "nothing") => Event::Touched(Touched::Nothing),
         ("touched", "pin_wanted") => Event::Touched(Touched::PinWanted(Pin::TriesLeft(8))),
         ("touched", "pin_wrong") => Event::Touched(Touched::PinWanted(Pin::Wrong(7))),
@@ -174,7 +180,14 @@ fn touching() {
     run(include_str!("cases/touching.toml"), 15);
 }
 
-const EVENTS: [&str; 31] = [
+#[test]
+fn touching_or_choosing() {
+    run(include_str!("cases/beside.toml"), 6);
+}
+
+const EVENTS: [&str; 33] = [
+    "found may_touch_or_choose",
+    "found may_touch_offline",
     "found may_touch",
     "found must_touch",
     "touched nothing",

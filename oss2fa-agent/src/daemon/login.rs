@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{
-    Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
+    Beside, Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
@@ -14,7 +14,8 @@ use oss2fa_ctap::transport::Go;
 
 use super::asking::Open;
 use super::connection::{Broken, Connection};
-use super::keyring::{Found, Keyring};
+use super::courier;
+use super::keyring::{Found, Keyring, Signed};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::{Which, hold};
@@ -289,9 +290,11 @@ impl Serving<'_> {
                         .keyring(&case)
                         .map_or(Standing::MustProve, |keyring| Standing::MayTouch(keyring.codes)),
                     (Some(_), Ruling::Ask(asked)) => asked.standing(),
-                    (Some(_), Ruling::ProveOffline(_)) => {
-                        Standing::MustProveOffline(DisplayText::new(OFFLINE))
-                    }
+                    (Some(_), Ruling::ProveOffline(_)) => match self.keyring(&case) {
+                        None => Standing::MustProveOffline(DisplayText::new(OFFLINE)),
+                        Some(Keyring { codes: Codes::None, .. }) => Standing::MayTouch(Codes::None),
+                        Some(_) => Standing::MayTouchBeside(Beside::Words(DisplayText::new(OFFLINE))),
+                    },
                     (Some(_), Ruling::NotEnrolled) => Standing::NotEnrolled,
                     (Some(_), Ruling::Enroll(_)) => Standing::MayEnroll,
                     (Some(_), Ruling::Denied) => Standing::Denied,
@@ -305,7 +308,13 @@ impl Serving<'_> {
 
     fn keyring(&self, case: &Case) -> Option<Keyring> {
         let rules = self.in_force.config.policy.rules(&self.login.service);
-        Keyring::of(self.live, &case.devices, rules, &self.login)
+        match &case.ruling {
+            Ruling::Ask(asked) => asked.keyring(rules, self.deadline),
+            Ruling::ProveOffline(_) => {
+                Keyring::without_server(self.live, &case.devices, rules, &self.login)
+            }
+            _ => Keyring::of(self.live, &case.devices, rules, &self.login),
+        }
     }
 
     fn touch(
@@ -337,6 +346,9 @@ impl Serving<'_> {
             Reached::Answer(Found::Answered(answer)) => {
                 Event::Touched(Touched::Judged(self.judge_touch(answer)))
             }
+            Reached::Answer(Found::Signed(signed)) => {
+                Event::Touched(Touched::Judged(self.judge_signed(&signed)))
+            }
             Reached::Answer(Found::PinWanted(path, pin)) => {
                 self.pin_of = Some(path);
                 Event::Touched(Touched::PinWanted(pin))
@@ -351,8 +363,13 @@ impl Serving<'_> {
     }
 
     fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
-        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
+        let Some(Case { account: Some(account), devices, ruling }) = &self.case else {
             return Judgement::Unavailable;
+        };
+        let which = match ruling {
+            Ruling::Prove => Which::Always,
+            Ruling::ProveOffline(proof) => Which::Offline(proof),
+            _ => return Judgement::Unavailable,
         };
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
         let touch = Touch {
@@ -361,9 +378,17 @@ impl Serving<'_> {
             service: self.login.service.clone(),
             source: self.source.clone(),
             answer,
-            report: self.report(Which::Always),
+            purpose: which.purpose(),
+            report: self.report(which),
         };
         self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
+    }
+
+    fn judge_signed(&self, signed: &Signed) -> Judgement<Evidence> {
+        match self.case.as_ref().map(|case| &case.ruling) {
+            Some(Ruling::Ask(asked)) => self.by_server(asked.complete_key(signed, self.deadline)),
+            _ => Judgement::Unavailable,
+        }
     }
 
     fn judge(&self, code: &SecretText) -> Judgement<Evidence> {
@@ -474,7 +499,10 @@ impl Serving<'_> {
             Judgement::Admitted(proven) => {
                 let detail = format!("by the server client={}", proven.client());
                 match self.live.store.note(context, store::Event::Accepted, detail) {
-                    Ok(()) => Judgement::Admitted(Evidence::Server(proven)),
+                    Ok(()) => {
+                        self.keep_keys();
+                        Judgement::Admitted(Evidence::Server(proven))
+                    }
                     Err(error) => {
                         tracing::error!(code = "audit", %error, "a login that cannot be audited is refused");
                         Judgement::Unavailable
@@ -490,6 +518,21 @@ impl Serving<'_> {
                 Judgement::Locked
             }
             Judgement::Unavailable => Judgement::Unavailable,
+        }
+    }
+
+    // Of who has just proved at this host to be theirs: they may be touched while the server is away.
+    fn keep_keys(&self) {
+        let Some(Case { account: Some(account), ruling: Ruling::Ask(asked), devices }) = &self.case else {
+            return;
+        };
+        let (Some(keys), Some(context)) = (&asked.keys, self.context()) else { return };
+        if keys.is_empty() && !devices.iter().any(store::Device::is_of_server) {
+            return;
+        }
+        let keys = keys.iter().cloned().filter_map(courier::kept).collect();
+        if let Err(error) = self.live.store.keep_server_keys(context, account.name.clone(), keys) {
+            tracing::error!(code = "store", %error, "the security keys of a user could not be kept");
         }
     }
 

@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use oss2fa_core::wire::Login;
 
+use super::keyring::{is_key, is_local};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use crate::config::Mode;
 use crate::directory::{Account, Membership};
 use crate::policy::{self, Enrolled, Facts, Rules, SkipReason, address_of, family};
 use crate::server::decide::{Decision, RemoteDevice};
+use crate::server::security_keys::ServerKey;
 use crate::server::{Binding, Fault, Server, Unreachable};
 use crate::store::{AccountView, Device};
 
@@ -45,6 +47,9 @@ pub(super) struct Asked {
     pub(super) server: Arc<Server>,
     pub(super) binding: Binding,
     pub(super) devices: Vec<RemoteDevice>,
+    /// The user's security keys; `None` where the server was not asked for them, since nobody could touch one here, or
+    /// did not say.
+    pub(super) keys: Option<Vec<ServerKey>>,
 }
 
 /// Why somebody passes without a second factor; goes to the audit before they do.
@@ -163,14 +168,15 @@ impl LookUp<'_> {
         let binding = self.binding(server, account);
         let policy = &self.in_force.config.policy;
         let rules = policy.rules(&self.login.service);
-        let asked = |binding, devices| Asked { server: Arc::clone(server), binding, devices };
+        let asked = |binding, devices, keys| Asked { server: Arc::clone(server), binding, devices, keys };
         match server.decide(&binding, self.deadline) {
             Ok(Decision::Challenge(devices)) => {
                 self.remember_enrolled(account, view)?;
-                Ok(Ruling::Ask(asked(binding, devices)))
+                let keys = self.keys_at(server, &binding.username, &devices);
+                Ok(Ruling::Ask(asked(binding, devices, keys)))
             }
             Ok(Decision::Enroll) if policy.enrolls_at_login(&self.login.service) => {
-                Ok(Ruling::Enroll(asked(binding, Vec::new())))
+                Ok(Ruling::Enroll(asked(binding, Vec::new(), None)))
             }
             Ok(Decision::Enroll) => Ok(match rules.without_device(facts) {
                 policy::Decision::Skip(reason) => Ruling::Pass(Bypass::Policy(reason)),
@@ -183,6 +189,22 @@ impl LookUp<'_> {
         }
     }
 
+    // Without them the other devices are asked for.
+    fn keys_at(&self, server: &Server, username: &str, devices: &[RemoteDevice]) -> Option<Vec<ServerKey>> {
+        if !devices.iter().any(|device| is_key(&device.kind.name)) {
+            return Some(Vec::new());
+        }
+        if !is_local(self.login) {
+            return None;
+        }
+        server
+            .security_keys(username, self.deadline)
+            .inspect_err(|fault| {
+                tracing::error!(code = fault.code(), error = %fault, "the server did not say which security keys a user has");
+            })
+            .ok()
+    }
+
     // The one way past an absent server takes the proof that it is absent.
     fn without_server(
         &self,
@@ -190,7 +212,9 @@ impl LookUp<'_> {
         view: &AccountView,
         proof: Unreachable,
     ) -> Result<Ruling, Reason> {
-        if view.devices.iter().any(Device::is_usable_offline) {
+        let here = is_local(self.login);
+        let counts = |device: &Device| device.is_usable_offline() && (here || !device.is_of_server());
+        if view.devices.iter().any(counts) {
             return Ok(Ruling::ProveOffline(proof));
         }
         if server.config().fail_open_services.contains(family(&self.login.service)) {

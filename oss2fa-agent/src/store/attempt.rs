@@ -150,7 +150,7 @@ pub fn judge(
     Ok(refusal)
 }
 
-fn report_refusal(
+pub(super) fn report_refusal(
     connection: &Connection,
     context: &Context,
     purpose: Purpose,

@@ -16,6 +16,7 @@ mod readers;
 pub mod recovery;
 pub mod schema;
 pub mod security_key;
+pub mod server_keys;
 pub mod touch;
 mod verbs;
 pub mod without_server;
@@ -33,7 +34,7 @@ pub use error::StoreError;
 pub use master_key::Owner;
 pub use outbox::Report;
 pub use security_key::{Credential, KeyAdded};
-pub use touch::{Answer, Touch};
+pub use touch::{Answer, Signed, Touch};
 pub use verbs::{AccountView, Enrollment};
 
 use crate::config::{Config, StoreConfig};

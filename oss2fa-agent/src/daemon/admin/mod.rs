@@ -199,6 +199,7 @@ impl Desk<'_> {
         let devices = page
             .into_iter()
             .take(LIST_PAGE)
+            .filter(|(_, device, _)| !device.is_of_server())
             .map(|(user, device, left)| self.outside(device.view(&user, left)));
         let devices = devices.collect();
         Ok(Response::Devices { devices, more })
