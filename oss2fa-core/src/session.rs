@@ -431,7 +431,9 @@ impl Session {
 
     fn ask_or_touch<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
         let (echo, prompt) = match codes {
-            Codes::Beside => (self.script.echo, format!("{ENTER_OR_CODE}\n{}", self.prompt_beside().as_str())),
+            Codes::Beside => {
+                (self.script.echo, format!("{ENTER_OR_CODE}\n{}", self.prompt_beside().as_str()))
+            }
             Codes::None => (Echo::Off, ENTER_AND_TOUCH.to_owned()),
         };
         let prompt = DisplayText::new(&prompt);

@@ -3,7 +3,8 @@
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{
-    Beside, Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing, Touched,
+    Beside, Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing,
+    Touched,
 };
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;

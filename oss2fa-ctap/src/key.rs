@@ -4,6 +4,7 @@ use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
 
 use crate::cbor::Value;
+use crate::cose::Algorithm;
 use crate::ctap2::client_pin::{self, Permission, PinRetries, Token};
 use crate::ctap2::get_assertion::{Assertion, GetAssertion, Presence, all_assertions, get_assertion};
 use crate::ctap2::info::{Ability, Info, info};
@@ -15,7 +16,6 @@ use crate::error::KeyError;
 use crate::hid::{Capabilities, Channel};
 use crate::transport::{HidTransport, Patience};
 use crate::u2f;
-use crate::cose::Algorithm;
 use crate::verify::{Login, Registration, RelayedLogin, RelayedRegistration, RpId};
 
 /// How a key can verify its user.

@@ -12,10 +12,10 @@ use crate::server::events::{HostEvent, MOST_EVENTS};
 use crate::server::offline::CredentialStatus;
 use crate::server::security_keys::ServerKey;
 use crate::server::{Fault, Server};
-use crate::store::server_keys::ListedKey;
-use crate::store::{Context, StoreError};
 use crate::store::outbox::Waiting;
+use crate::store::server_keys::ListedKey;
 use crate::store::without_server::Removed;
+use crate::store::{Context, StoreError};
 
 /// How often the server is asked what it has revoked.
 const EVERY: Duration = Duration::from_secs(180);

@@ -137,8 +137,14 @@ impl Keyring {
         let Self { groups, judge, .. } = self;
         Arc::new(move |key, plugged, patience| {
             for group in &groups {
-                let asked =
-                    Asked { group, judge: &judge, plugged, pin: pin.as_ref(), prompts, random: random.as_ref() };
+                let asked = Asked {
+                    group,
+                    judge: &judge,
+                    plugged,
+                    pin: pin.as_ref(),
+                    prompts,
+                    random: random.as_ref(),
+                };
                 match asked.ask(key, patience) {
                     Err(KeyError::NoCredential) => {}
                     other => return other,

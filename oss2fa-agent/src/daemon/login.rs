@@ -310,9 +310,7 @@ impl Serving<'_> {
         let rules = self.in_force.config.policy.rules(&self.login.service);
         match &case.ruling {
             Ruling::Ask(asked) => asked.keyring(rules, self.deadline),
-            Ruling::ProveOffline(_) => {
-                Keyring::without_server(self.live, &case.devices, rules, &self.login)
-            }
+            Ruling::ProveOffline(_) => Keyring::without_server(self.live, &case.devices, rules, &self.login),
             _ => Keyring::of(self.live, &case.devices, rules, &self.login),
         }
     }

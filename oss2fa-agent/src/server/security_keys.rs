@@ -340,7 +340,13 @@ fn key(listed: Listed) -> Option<ServerKey> {
         },
     };
     let kind = kind_of(&listed.kind)?;
-    Some(ServerKey { device: listed.device, kind, name: listed.name, credential, sign_count: listed.sign_count })
+    Some(ServerKey {
+        device: listed.device,
+        kind,
+        name: listed.name,
+        credential,
+        sign_count: listed.sign_count,
+    })
 }
 
 fn waiting(pk: i64, options: CreationOptions, wish: UserVerification) -> Option<KeyWaiting> {
@@ -349,8 +355,11 @@ fn waiting(pk: i64, options: CreationOptions, wish: UserVerification) -> Option<
         Some("required") => UserVerification::Required,
         _ => wish,
     };
-    let algorithms: Vec<Algorithm> =
-        options.pub_key_cred_params.iter().filter_map(|parameter| Algorithm::from_id(parameter.alg)).collect();
+    let algorithms: Vec<Algorithm> = options
+        .pub_key_cred_params
+        .iter()
+        .filter_map(|parameter| Algorithm::from_id(parameter.alg))
+        .collect();
     if algorithms.is_empty() {
         return None;
     }

@@ -72,7 +72,14 @@ fn insert(
             "INSERT INTO outbox (id, at, event, user, service, detail, assertion)
              VALUES (lower(hex(randomblob(16))), ?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![context.now.cast_signed(), event, context.user, context.service, detail, assertion])?;
+        .execute(params![
+            context.now.cast_signed(),
+            event,
+            context.user,
+            context.service,
+            detail,
+            assertion
+        ])?;
     connection
         .prepare_cached("DELETE FROM outbox WHERE number <= (SELECT max(number) FROM outbox) - ?1")?
         .execute([MOST])?;

@@ -179,16 +179,14 @@ fn raise(
                AND next_position <= ?2"
         }
     };
-    let rows = connection
-        .prepare_cached(update)?
-        .execute(params![
-            device.0,
-            i64::from(seen),
-            next_after(seen),
-            now.cast_signed(),
-            account.0,
-            kind.as_str()
-        ])?;
+    let rows = connection.prepare_cached(update)?.execute(params![
+        device.0,
+        i64::from(seen),
+        next_after(seen),
+        now.cast_signed(),
+        account.0,
+        kind.as_str()
+    ])?;
     Ok(Admitted::by_update(rows, device))
 }
 

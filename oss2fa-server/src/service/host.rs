@@ -3,17 +3,17 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use oss2fa_core::ids::readable;
 use oss2fa_core::factor::fido::{Assertion, count_at_host};
 use oss2fa_core::ids::DeviceId;
+use oss2fa_core::ids::readable;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
 use super::{Caller, Service};
-use crate::ids::Username;
-use crate::outside::Timestamp;
 use crate::device::fido::KINDS;
 use crate::device::fido::credential::Credential;
+use crate::ids::Username;
+use crate::outside::Timestamp;
 use crate::store::verbs::devices::DevicesOfKinds;
 use crate::store::verbs::host_events::{Counted, HostEvent, RecordHostEvents};
 
@@ -96,12 +96,8 @@ impl Service {
         signed: &Signed,
     ) -> Result<Option<Counted>, Refusal> {
         let Ok(username) = Username::parse(username) else { return Ok(None) };
-        let ask = DevicesOfKinds {
-            tenant: caller.tenant(),
-            integration: caller.pk(),
-            username,
-            kinds: &KINDS,
-        };
+        let ask =
+            DevicesOfKinds { tenant: caller.tenant(), integration: caller.pk(), username, kinds: &KINDS };
         let found = self.store.read(ask).await?;
         let Some(named) = found.into_iter().find(|named| named.device.pk == signed.device) else {
             return Ok(None);

@@ -22,13 +22,12 @@ clauses!(
 );
 
 fn events(digests: &[u8]) -> Vec<HostEvent> {
-    let event =
-        |n: &u8| HostEvent {
-            digest: [*n; 32],
-            username: "ferris".to_owned(),
-            detail: format!("event {n}"),
-            counted: None,
-        };
+    let event = |n: &u8| HostEvent {
+        digest: [*n; 32],
+        username: "ferris".to_owned(),
+        detail: format!("event {n}"),
+        counted: None,
+    };
     digests.iter().map(event).collect()
 }
 

@@ -23,10 +23,10 @@ use oss2fa_ctap::verify::{
     UserVerification,
 };
 
-use super::refusal::{bad_request, refused, unavailable};
+use super::refusal::{bad_request, unavailable};
 use super::subject::Subject;
 use super::{Answer, Desk};
-use crate::admin::{KeyEnrollment, KeyKind, RefusalCode, Refused, Request, Response};
+use crate::admin::{KeyEnrollment, KeyKind, Refused, Request, Response};
 use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
 use crate::daemon::live::{InForce, Live};

@@ -153,7 +153,10 @@ impl Asked<'_> {
         // What this host's policy wants, the server may not ask for.
         let verified = AuthenticatorData::parse(&assertion.auth_data).map(|data| data.flags.user_verified());
         if self.group.verification == UserVerification::Required && verified != Ok(true) {
-            tracing::warn!(code = "key", "a security key did not verify its user, and this host's policy asks for that");
+            tracing::warn!(
+                code = "key",
+                "a security key did not verify its user, and this host's policy asks for that"
+            );
             relay.keep(device, challenge);
             return Err(KeyError::NoCredential);
         }

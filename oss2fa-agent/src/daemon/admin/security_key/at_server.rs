@@ -57,7 +57,8 @@ impl Desk<'_> {
             KeyMade::Proven(_) => {}
             KeyMade::Unfit(why) => return Err(refused(RefusalCode::BadRequest, why).into()),
             KeyMade::Refused => {
-                let words = "the server did not take what the security key made, or it came too late: enrol it again";
+                let words =
+                    "the server did not take what the security key made, or it came too late: enrol it again";
                 return Err(refused(RefusalCode::BadRequest, words.to_owned()).into());
             }
         }
