@@ -290,7 +290,7 @@ pub fn assertion_token(client_data: &ClientData, assertion: &Assertion) -> Value
             // One that is there, the server would hold against its own; a host need not know it.
             "userHandle": null,
         },
-        "extensions": {},
+        "clientExtensionResults": {},
     })
 }
 
@@ -312,7 +312,7 @@ pub fn attestation_token(
             "attestationObject": text(&made.to_object(conveyance)),
             "transports": ["usb"],
         },
-        "extensions": {},
+        "clientExtensionResults": {},
     }))
 }
 
