@@ -136,6 +136,8 @@ pub(super) struct Keys {
     pub(super) touch_timeout: i64,
     pub(super) touch_file: PathBuf,
     pub(super) allowed_models: Vec<String>,
+    pub(super) attestation: String,
+    pub(super) attestation_roots: Option<PathBuf>,
 }
 
 impl Default for Keys {
@@ -145,6 +147,8 @@ impl Default for Keys {
             touch_timeout: 15,
             touch_file: PathBuf::from("/run/oss2fa-agent/touch-awaited"),
             allowed_models: Vec::new(),
+            attestation: "none".to_owned(),
+            attestation_roots: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Enrolments and logins with security keys of software, by the daemon's own conversations.
 
+mod attestation;
+
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

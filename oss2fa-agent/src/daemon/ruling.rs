@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use oss2fa_core::wire::Login;
 
+use super::courier;
 use super::keyring::{is_key, is_local};
 use super::live::{InForce, Live};
 use super::peer::Caller;
@@ -14,7 +15,7 @@ use crate::policy::{self, Enrolled, Facts, Rules, SkipReason, address_of, family
 use crate::server::decide::{Decision, RemoteDevice};
 use crate::server::security_keys::ServerKey;
 use crate::server::{Binding, Fault, Server, Unreachable};
-use crate::store::{AccountView, Device};
+use crate::store::{AccountView, Context, Device};
 
 /// What the look-up found; a login keeps it to its end.
 pub(super) struct Case {
@@ -169,10 +170,15 @@ impl LookUp<'_> {
         let policy = &self.in_force.config.policy;
         let rules = policy.rules(&self.login.service);
         let asked = |binding, devices, keys| Asked { server: Arc::clone(server), binding, devices, keys };
-        match server.decide(&binding, self.deadline) {
+        let decision = server.decide(&binding, self.deadline);
+        if let Ok(Decision::Enroll) = decision {
+            self.drop_gone(account, view, Some(&[]))?;
+        }
+        match decision {
             Ok(Decision::Challenge(devices)) => {
                 self.remember_enrolled(account, view)?;
                 let keys = self.keys_at(server, &binding.username, &devices);
+                self.drop_gone(account, view, keys.as_deref())?;
                 Ok(Ruling::Ask(asked(binding, devices, keys)))
             }
             Ok(Decision::Enroll) if policy.enrolls_at_login(&self.login.service) => {
@@ -203,6 +209,31 @@ impl LookUp<'_> {
                 tracing::error!(code = fault.code(), error = %fault, "the server did not say which security keys a user has");
             })
             .ok()
+    }
+
+    // A key that the server does not list any more counts at this host no longer, whatever becomes of this login.
+    fn drop_gone(
+        &self,
+        account: &Account,
+        view: &AccountView,
+        listed: Option<&[ServerKey]>,
+    ) -> Result<(), Reason> {
+        let Some(listed) = listed else { return Ok(()) };
+        let is_listed = |device: &&Device| listed.iter().any(|key| Some(key.device) == device.offline);
+        let (left, gone): (Vec<&Device>, Vec<&Device>) =
+            view.devices.iter().filter(|device| device.is_of_server()).partition(is_listed);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // New ones come with a proof, not before.
+        let known = |key: &&ServerKey| left.iter().any(|device| device.offline == Some(key.device));
+        let kept = listed.iter().filter(known).cloned().filter_map(courier::kept).collect();
+        let context =
+            Context { user: account.name.as_str().to_owned(), ..Context::of_agent(self.live.store.now()) };
+        self.live
+            .store
+            .keep_server_keys(context, account.name.clone(), kept)
+            .map_err(|error| Reason::local(&error))
     }
 
     // The one way past an absent server takes the proof that it is absent.

@@ -19,7 +19,7 @@ use oss2fa_ctap::key::{Key, Method, Owner, Proof, attestation_of};
 use oss2fa_ctap::transport::{Go, Patience, TransportError};
 use oss2fa_ctap::u2f;
 use oss2fa_ctap::verify::{
-    AttestationPolicy, ClientData, Demand, Registration, RegistrationPolicy, RelayedRegistration, RpId,
+    AttestationPolicy, ClientData, Registration, RegistrationPolicy, RelayedRegistration, RpId,
     UserVerification,
 };
 
@@ -170,11 +170,12 @@ impl Desk<'_> {
 
     fn registration(&self, wanted: &KeyEnrollment) -> Answer<Registration> {
         let keys = &self.config.keys;
+        let demand = keys.attestation.demand().map_err(|error| unavailable(&error))?;
         let policy = RegistrationPolicy {
             verification: verification(wanted),
             algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
             protection: None,
-            attestation: AttestationPolicy { demand: Demand::Nothing, models: keys.models.clone() },
+            attestation: AttestationPolicy { demand, models: keys.models.clone() },
         };
         Registration::fresh(keys.rp_id.clone(), policy, self.live.bus.random().as_ref())
             .map_err(|error| unavailable(&error))
