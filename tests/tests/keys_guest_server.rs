@@ -1,6 +1,5 @@
 //! A security key of a user of a server, in a guest with a real kernel: our server, our agent and our module in the real
 //! sudo, with firmware that others wrote. Online, without the server, and after the key was removed there.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
 use oss2fa_tests::{Built, Guest};
 
