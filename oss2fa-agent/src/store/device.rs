@@ -99,11 +99,7 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
-            FactorKind::SentCode
-            | FactorKind::Fido
-            | FactorKind::Fido2
-            | FactorKind::U2f
-            | FactorKind::YubicoOtp => false,
+            FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubicoOtp => false,
         }
     }
 
@@ -118,7 +114,6 @@ impl Device {
             FactorKind::Hotp => self.hotp(&secret).check(code),
             FactorKind::RecoveryCode
             | FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp => None,
@@ -145,7 +140,6 @@ impl Device {
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
             FactorKind::RecoveryCode
             | FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp => None,

@@ -98,7 +98,6 @@ impl Store {
                         FactorKind::Totp
                         | FactorKind::Hotp
                         | FactorKind::SentCode
-                        | FactorKind::Fido
                         | FactorKind::Fido2
                         | FactorKind::U2f
                         | FactorKind::YubicoOtp => None,

@@ -147,7 +147,7 @@ pub fn check(
     browsers_words(Ceremony::Get, expected.challenge, expected.origins, assertion.client_data)?;
     let counter = authenticator_data(expected, assertion.authenticator_data)?;
     signed(key, assertion)?;
-    Ok(Verified::by_check(device, FactorKind::Fido, u64::from(counter)))
+    Ok(Verified::by_check(device, FactorKind::Fido2, u64::from(counter)))
 }
 
 /// How far a key had counted at a login that a host decided by itself, while no server could be reached. Its challenge
@@ -264,7 +264,7 @@ mod tests {
         let client_data = client_data.as_bytes();
         let assertion = Assertion { client_data, authenticator_data, signature: &signature };
         check(DeviceId(5), &Mirror, &expected, &assertion).map(|verified| {
-            assert_eq!((verified.device(), verified.kind()), (DeviceId(5), FactorKind::Fido));
+            assert_eq!((verified.device(), verified.kind()), (DeviceId(5), FactorKind::Fido2));
             verified.position()
         })
     }

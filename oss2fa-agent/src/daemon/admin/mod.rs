@@ -356,7 +356,7 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
-            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
+            FactorKind::Fido2 | FactorKind::U2f => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
             FactorKind::YubicoOtp => {
@@ -411,7 +411,6 @@ impl Desk<'_> {
                 FactorKind::Totp
                 | FactorKind::Hotp
                 | FactorKind::SentCode
-                | FactorKind::Fido
                 | FactorKind::Fido2
                 | FactorKind::U2f
                 | FactorKind::YubicoOtp => None,
