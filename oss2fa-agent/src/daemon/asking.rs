@@ -17,6 +17,7 @@ use crate::server::challenge::{Challenge, Opening, Resent};
 use crate::server::decide::RemoteDevice;
 use crate::server::enrollment::{Begun, Shown};
 use crate::server::judge::{Judged, Proven};
+use crate::server::security_keys::ServerKey;
 
 /// What is open at the server for this login.
 #[derive(Debug, Default)]
@@ -35,10 +36,11 @@ const STANDS_IN: &str = "RECOVERY";
 
 impl Asked {
     /// What the user is asked first: a code, or which of several devices.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self, rules: &Rules) -> Standing {
         let choices: Vec<_> = self.choices().collect();
         let is_sent = |device: &&RemoteDevice| device.address.is_some();
-        let keys = self.keys.as_ref().is_some_and(|keys| !keys.is_empty());
+        let counts = |key: &ServerKey| rules.factors.contains(&key.kind);
+        let keys = self.keys.as_ref().is_some_and(|keys| keys.iter().any(counts));
         if choices.len() < 2 && !choices.iter().any(is_sent) {
             return if keys { Standing::MayTouch(self.codes()) } else { Standing::MustProve };
         }

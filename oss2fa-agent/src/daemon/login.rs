@@ -290,7 +290,9 @@ impl Serving<'_> {
                     (Some(_), Ruling::Prove) => self
                         .keyring(&case)
                         .map_or(Standing::MustProve, |keyring| Standing::MayTouch(keyring.codes)),
-                    (Some(_), Ruling::Ask(asked)) => asked.standing(),
+                    (Some(_), Ruling::Ask(asked)) => {
+                        asked.standing(self.in_force.config.policy.rules(&self.login.service))
+                    }
                     (Some(_), Ruling::ProveOffline(_)) => match self.keyring(&case) {
                         None => Standing::MustProveOffline(DisplayText::new(OFFLINE)),
                         Some(Keyring { codes: Codes::None, .. }) => Standing::MayTouch(Codes::None),

@@ -275,6 +275,20 @@ fn a_server_that_does_not_say_which_keys_leaves_the_codes() {
 }
 
 #[test]
+fn a_service_without_keys_among_its_factors_asks_for_none() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], vec![device(7, "TOTP", None)], "touch"));
+    let host = asking(&server, "[policy.service.sudo]\nfactors = [\"totp\"]\n");
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    let ended = host.login_by(here(), &["123456"]);
+    assert_eq!(
+        (ended.outcome, ended.prompts.as_slice()),
+        (Outcome::Verified, &["Verification code: ".to_owned()][..])
+    );
+}
+
+#[test]
 fn the_pin_is_asked_where_the_server_or_this_host_wants_it() {
     for (asks, policy) in [("user", ""), ("touch", "[policy]\nuser_verification = \"required\"\n")] {
         let page = Page::of(SoftKey::new(Protocol::Both, 1).with_pin("2580"), 9);
