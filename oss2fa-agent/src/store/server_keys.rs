@@ -64,7 +64,7 @@ impl Store {
             let kept = of_server(connection, account)?;
             for listed in &listed {
                 match kept.iter().find(|kept| kept.offline == Some(listed.number)) {
-                    Some(kept) => raise(connection, kept.id, listed.sign_count)?,
+                    Some(kept) => update(connection, &keys, random.as_ref(), kept, listed)?,
                     None => {
                         let id = add(connection, &keys, random.as_ref(), account, listed, context.now)?;
                         said.push((Event::KeyKept, listed.kind, id, Some(listed.number)));
@@ -124,16 +124,34 @@ fn of_server(connection: &Connection, account: AccountId) -> Result<Vec<Device>,
 fn is_same(there: &Device, listed: &ListedKey, keys: &Keys) -> bool {
     there.offline == Some(listed.number)
         && there.kind == listed.kind
-        && there.name == listed.name
         // One that does not open any more is put there anew.
-        && there.credential(keys).ok().flatten().is_some_and(|known| known == listed.credential)
+        && there.credential(keys).ok().flatten().is_some_and(|known| {
+            let Credential { id, public_key, rp, .. } = &listed.credential;
+            (&known.id, &known.public_key, &known.rp) == (id, public_key, rp)
+        })
 }
 
-// What was counted here while the server was away may be more than it has heard of.
-fn raise(connection: &Connection, device: DeviceId, sign_count: u32) -> Result<(), StoreError> {
+// Its name, and what a login must ask of it, are the server's to say. What was counted here while that was away may be
+// more than it has heard of.
+fn update(
+    connection: &Connection,
+    keys: &Keys,
+    random: &dyn Random,
+    kept: &Device,
+    listed: &ListedKey,
+) -> Result<(), StoreError> {
+    if kept.credential(keys)?.is_none_or(|known| known != listed.credential) {
+        let row = (kept.id, kept.account, kept.kind);
+        security_key::seal(connection, keys, random, row, &listed.credential)?;
+    }
+    if kept.name != listed.name {
+        connection
+            .prepare_cached("UPDATE device SET name = ?2 WHERE id = ?1")?
+            .execute(params![kept.id.0, listed.name.as_str()])?;
+    }
     connection
         .prepare_cached("UPDATE device SET next_position = ?2 WHERE id = ?1 AND next_position < ?2")?
-        .execute(params![device.0, next_after(sign_count)])?;
+        .execute(params![kept.id.0, next_after(listed.sign_count)])?;
     Ok(())
 }
 

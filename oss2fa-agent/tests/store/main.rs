@@ -14,5 +14,6 @@ mod recovery;
 mod removal;
 mod sealing;
 mod security_keys;
+mod server_keys;
 mod spending;
 mod world;

@@ -63,8 +63,9 @@ impl Desk<'_> {
             }
         }
         self.noted(subject, Event::Confirmed, "by the server")?;
+        let shown = self.newest_at(server, subject, wanted.name.clone())?;
         self.keep_keys_of(server, subject)?;
-        Ok(self.newest_at(server, subject, wanted.name.clone())?)
+        Ok(shown)
     }
 
     // They count at this host from now on, also while the server is away.
