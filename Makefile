@@ -60,13 +60,18 @@ test-keys: ## the part of it with security keys alone: a guest with a kernel of 
 	$(call step,the programs,$(MAKE) --no-print-directory build)
 	$(call step,the guest with a security key,tests/guest/prepare.sh)
 	$(call step,the program that drives keys,cargo build --locked -p oss2fa-agent --example key_probe)
-	$(call step,security keys,cargo test --locked -p oss2fa-tests --test keys_guest -- --show-output)
+	$(call step,security keys,$(run_keys))
 
 # nextest where it is installed: it runs each test in a process of its own, several at once, and shows
 # the slow ones. Without it the same tests run, one program after another.
 run_tests = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast --lib --bins --examples --tests; fi
+
+# The guests are mostly waiting for something: with nextest they run beside each other.
+run_keys = if cargo nextest --version >/dev/null 2>&1; then \
+	cargo nextest run --locked -p oss2fa-tests -E 'binary(/^keys_guest/)' --no-fail-fast --success-output final; \
+	else cargo test --locked -p oss2fa-tests --test 'keys_guest*' -- --show-output; fi
 
 .PHONY: bench
 bench: ## the promises about speed and size, against the peers; writes target/bench/results.json

@@ -17,6 +17,8 @@ server="jq openssl postgresql python3-aiosmtpd python3-requests rabbitmq-server"
 browser="chromium chromium-driver"
 # What makes the passwords of YubiKeys, and who has them validated.
 yubico="libyubikey-dev libpam-yubico libykclient-dev"
+# Who signs as a key on a security key would, for sshd.
+ssh="python3-cryptography"
 # To install the peers that come from PyPI (tests/peers/install.sh).
 pypi="python3-venv python3-pip"
 # What the benchmark measures against, and what `import` reads files of.
@@ -28,11 +30,11 @@ package="dpkg-dev lintian debootstrap debian-archive-keyring systemd rpm rpmlint
 # A guest with a kernel of its own, the security key in it, and who speaks to keys there. The key's firmware
 # is built with libclang.
 guest="qemu-system-x86 busybox-static cpio kmod usbip fido2-tools pamu2fcfg libpam-u2f yubikey-personalization
-    libclang-dev"
+    udev libclang-dev"
 
 case "${1:-test}" in
     demo) wanted="$build $login" ;;
-    test) wanted="$build $login $harness $server $browser $yubico $pypi $peers $package $guest" ;;
+    test) wanted="$build $login $harness $server $browser $yubico $ssh $pypi $peers $package $guest" ;;
     *) echo "install-test-packages.sh: unknown purpose '$1'; it is 'demo' or 'test'" >&2; exit 2 ;;
 esac
 

@@ -86,7 +86,8 @@ fn login(socket: &PathBuf, key: &SoftKey) -> Duration {
     let login =
         Login { user: USER.to_owned(), service: "sudo".to_owned(), tty: None, rhost: None, ruser: None };
     let mut end = End::of(socket);
-    let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+    let start =
+        Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
     end.send(&ModuleMessage::Start(start));
     while key.inside().blinking == before {
         thread::sleep(Duration::from_millis(1));

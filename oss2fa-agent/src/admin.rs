@@ -50,9 +50,26 @@ pub enum Request {
         /// A fresh code of one of the user's devices, where one is needed.
         proof: Option<SecretText>,
     },
+    /// Know a key of OpenSSH that lives on a security key, by its public part; it counts at once.
+    EnrollSshKey {
+        /// As typed; the daemon makes it canonical.
+        user: String,
+        /// Its type and its base64, as in the file of ssh-keygen.
+        key: String,
+        /// What the owner calls it; by default the kind's name.
+        name: Option<DeviceName>,
+        /// A fresh code of one of the user's devices, where one is needed.
+        proof: Option<SecretText>,
+    },
     /// Make a credential on a security key that is plugged into this host. Answered by any number of
     /// [`Response::Step`] and [`Response::PinWanted`] before the device that was made.
     EnrollKey(KeyEnrollment),
+    /// A change of one's own devices, proven by the touch of a security key that is enrolled already: any number of
+    /// [`Response::Step`] and [`Response::PinWanted`], and then what the change itself is answered by.
+    ByTouch {
+        /// The change, without a code.
+        change: Box<Request>,
+    },
     /// The answer to [`Response::PinWanted`], on the same connection.
     Pin {
         /// As typed.
@@ -499,6 +516,9 @@ pub struct Status {
     /// What the servers have not heard yet.
     #[serde(default)]
     pub waiting_events: u64,
+    /// Whether the touch of a key of OpenSSH counts, for each service where policy wants it to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_touch: Vec<SshTouchStatus>,
 }
 
 fn local() -> String {
@@ -513,6 +533,16 @@ pub struct ServerStatus {
     pub url: String,
     /// Why it is known to be away, where it is.
     pub away: Option<String>,
+}
+
+/// A service in which policy wants the touch of a key of OpenSSH to count.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshTouchStatus {
+    /// Its name.
+    pub service: String,
+    /// Why it does not count for everybody, where it does not.
+    pub not_counted: Option<String>,
 }
 
 /// Why a request was not done: a stable code, and a sentence that says what to do.
@@ -533,6 +563,10 @@ pub enum RefusalCode {
     NotAllowed,
     /// A fresh code of one of the user's devices must come along.
     ProofNeeded,
+    /// A security key of the user's must be touched: [`Request::ByTouch`].
+    TouchNeeded,
+    /// One of both.
+    CodeOrTouchNeeded,
     /// A code was wrong, used before, or of no device.
     CodeRefused,
     /// Too many tries.

@@ -16,5 +16,6 @@ pub mod policy;
 pub mod privileges;
 pub mod server;
 pub mod source;
+pub mod sshd;
 pub mod store;
 pub mod token;

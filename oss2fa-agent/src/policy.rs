@@ -15,6 +15,7 @@ pub struct Policy {
     strictest: Rules,
     self_service: BTreeSet<SelfService>,
     enroll_at_login: BTreeSet<String>,
+    ssh_touch: BTreeSet<String>,
     /// Periods that a TOTP code may be early or late.
     pub totp_skew: u8,
 }
@@ -138,7 +139,26 @@ impl Policy {
         let services: BTreeMap<String, Rules> =
             services.into_iter().map(|(name, rules)| (family(&name).to_owned(), rules)).collect();
         let strictest = strictest(&base, &services);
-        Self { base, services, strictest, self_service, enroll_at_login: BTreeSet::new(), totp_skew }
+        let (enroll_at_login, ssh_touch) = (BTreeSet::new(), BTreeSet::new());
+        Self { base, services, strictest, self_service, enroll_at_login, ssh_touch, totp_skew }
+    }
+
+    /// With services of sshd in which the touch of a key of OpenSSH counts.
+    #[must_use]
+    pub fn counting_ssh_touches(mut self, services: BTreeSet<String>) -> Self {
+        self.ssh_touch = services;
+        self
+    }
+
+    /// Whether the touch of a key of OpenSSH counts in a login to this service.
+    #[must_use]
+    pub fn counts_ssh_touch(&self, service: &str) -> bool {
+        self.ssh_touch.contains(family(service)) && self.rules(service).factors.contains(&FactorKind::SshSk)
+    }
+
+    /// Services of sshd in which the touch of a key of OpenSSH counts.
+    pub fn ssh_touch_services(&self) -> impl Iterator<Item = &str> {
+        self.ssh_touch.iter().map(String::as_str)
     }
 
     /// With services in which a user without a device enrols one in the login itself.

@@ -88,8 +88,10 @@ fn the_defaults_are_the_strict_ones() {
     assert_eq!(rules.unenrolled, Unenrolled::Deny);
     assert!(rules.required_groups.is_empty() && rules.exempt_groups.is_empty());
     assert!(rules.skip_networks.is_empty());
-    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f};
-    assert_eq!(rules.factors, [Totp, Hotp, RecoveryCode, Fido2, U2f]);
+    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f};
+    assert_eq!(rules.factors, [Totp, Hotp, RecoveryCode, Fido2, U2f, SshSk]);
+    assert!(!config.policy.counts_ssh_touch("sshd") && config.policy.ssh_touch_services().next().is_none());
+    assert_eq!(config.keys.sshd_config, PathBuf::from("/etc/ssh/sshd_config"));
     assert_eq!(rules.user_verification, UserVerification::NotAsked);
     assert_eq!(config.keys.rp_id.as_str(), "oss2fa:host");
     assert_eq!((config.keys.touch_timeout.as_secs(), &config.keys.models), (15, &Aaguids::Any));
@@ -180,7 +182,7 @@ the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error 
   |
 2 | unenroled = "deny"
   | ^^^^^^^^^
-unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `user_verification`, `service`
+unknown field `unenroled`, expected one of `unenrolled`, `required_groups`, `exempt_groups`, `skip_networks`, `self_service`, `totp_skew`, `enroll_at_login`, `user_verification`, `ssh_touch_services`, `service`
 "#);
     insta::assert_snapshot!(refusal("[polciy]\n"), @"
 the configuration /etc/oss2fa/agent.toml cannot be understood: TOML parse error at line 1, column 2
@@ -203,9 +205,9 @@ string values must be quoted, expected literal string
     insta::assert_snapshot!(refusal("[policy]\nexempt_groups = [\"a,b\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] exempt_groups = "a,b": allowed is names of groups"#);
     insta::assert_snapshot!(refusal("[policy]\nself_service = [\"unlock\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy] self_service = "unlock": allowed is any of enroll, list, remove, rename"#);
     insta::assert_snapshot!(refusal("[policy]\ntotp_skew = 4\n"), @"the configuration /etc/oss2fa/agent.toml has [policy] totp_skew = 4: allowed is a whole number from 0 to 3");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code, fido2, u2f");
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code, fido2, u2f"#);
-    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code, fido2, u2f"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = []\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = []: allowed is at least one of totp, hotp, recovery_code, fido2, u2f, ssh_sk");
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"totp\", \"sent_code\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sent_code": allowed is any of totp, hotp, recovery_code, fido2, u2f, ssh_sk"#);
+    insta::assert_snapshot!(refusal("[policy.service.sshd]\nfactors = [\"sms\"]\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] factors = "sms": allowed is any of totp, hotp, recovery_code, fido2, u2f, ssh_sk"#);
     insta::assert_snapshot!(refusal("[policy.service.sshd]\nmessages = \"no\"\n"), @r#"the configuration /etc/oss2fa/agent.toml has [policy.service.sshd] messages = "no": allowed is "show" or "hide""#);
     insta::assert_snapshot!(refusal("[policy.service.su]\n[policy.service.su-l]\n"), @"the configuration /etc/oss2fa/agent.toml has [policy.service.su-l] = a second rule: allowed is one rule for su, which holds for its login shells, too");
     insta::assert_snapshot!(refusal("[agent]\nsocket = \"agent.sock\"\n"), @"the configuration /etc/oss2fa/agent.toml has [agent] socket = agent.sock: allowed is an absolute path");
@@ -388,5 +390,34 @@ fn security_keys_are_configured_strictly() {
     ] {
         let refusal = refusal(bad);
         assert!(!refusal.starts_with("ACCEPTED"), "{refusal}");
+    }
+}
+
+#[test]
+fn the_touch_of_an_ssh_key_counts_where_both_keys_of_policy_say_so() {
+    let counts = |text: &str| {
+        let config = parse(text).unwrap();
+        ["sshd", "sudo"].map(|service| config.counts_ssh_touch(service))
+    };
+    assert_eq!(counts("[policy]\nssh_touch_services = [\"sshd\"]\n"), [true, false]);
+    let left_out = "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sshd]\nfactors = [\"totp\"]\n";
+    assert_eq!(counts(left_out), [false, false]);
+    let by_strictest =
+        "[policy]\nssh_touch_services = [\"sshd\"]\n[policy.service.sudo]\nfactors = [\"totp\"]\n";
+    assert_eq!(counts(by_strictest), [false, false]);
+    let server = |mode: &str| {
+        let server =
+            format!("[server]\nmode = \"{mode}\"\nurls = [\"https://2fa.example.org\"]\nhost = \"web1\"\n");
+        counts(&format!("{server}[policy]\nssh_touch_services = [\"sshd\"]\n"))
+    };
+    assert_eq!(server("remote"), [false, false]);
+    assert_eq!(server("remote-then-local"), [true, false]);
+    for bad in [
+        "[policy]\nssh_touch_services = [\"*\"]\n",
+        "[policy]\nssh_touch_services = true\n",
+        "[policy.service.sshd]\nssh_touch_services = [\"sshd\"]\n",
+        "[keys]\nsshd_config = \"ssh/sshd_config\"\n",
+    ] {
+        assert!(parse(bad).is_err(), "{bad}");
     }
 }

@@ -4,6 +4,7 @@
 //! only passes it from the event that brings it to the effect that lets the user in.
 
 mod beside;
+mod touching;
 
 pub use beside::Beside;
 
@@ -94,8 +95,17 @@ pub enum Opened {
 pub enum Event<E> {
     /// The look-up is back.
     Found(Standing),
+    /// What the program around the module had seen of the user before counts, and was spent by this very login.
+    Shown(E),
     /// The user typed something.
     Answered(SecretText),
+    /// The user typed something at a prompt beside which security keys were asked for their touch.
+    AnsweredBeside {
+        /// What they typed.
+        text: SecretText,
+        /// What the keys had said by then; `None` where they still waited.
+        touched: Option<Touched<E>>,
+    },
     /// The answer was judged.
     Judged(Judgement<E>),
     /// A wait for a touch is over.
@@ -132,11 +142,13 @@ pub enum Effect<E> {
     LookUp,
     /// Show a prompt.
     Ask(Echo, DisplayText),
+    /// Show a prompt, and ask the user's security keys for a touch as long as it is open.
+    AskOrTouch(Echo, DisplayText),
     /// Show a message.
     Tell(DisplayText),
     /// Have an answer judged, of whatever device it is.
     Judge(SecretText),
-    /// Wait for a touch of one of the user's security keys; beside codes not for long.
+    /// Wait for a touch of one of the user's security keys; beside codes not for long. What a prompt has begun goes on.
     Touch {
         /// Shown when a key wants to be touched, where it can be.
         words: Option<DisplayText>,
@@ -218,7 +230,8 @@ pub struct Session {
 enum State {
     LookingUp,
     Asking { known: Known },
-    // Enter waits for a touch, so often still; whatever else is typed is a code.
+    // The keys are asked while the prompt is open. Enter before the touch waits for it, so often still; whatever else is
+    // typed is a code.
     AskingOrTouching { waits: u8, codes: Codes },
     Touching { waits: u8, codes: Codes },
     AskingPin { waits: u8, codes: Codes },
@@ -284,6 +297,7 @@ impl Session {
             (_, Event::HungUp) => self.finish(Finish::Gone),
             (_, Event::Expired) => self.refuse(Refusal::Answer),
             (State::LookingUp, Event::Found(standing)) => self.found(standing),
+            (State::LookingUp, Event::Shown(evidence)) => self.finish(Finish::Admitted(evidence)),
             (State::Asking { known: Known::No(refusal) }, Event::Answered(_)) => self.refuse(refusal),
             (
                 State::Asking { .. } | State::Choosing { .. } | State::Answering { .. } | State::Enrolling,
@@ -300,11 +314,8 @@ impl Session {
             (State::Answering { .. }, Event::Answered(text)) => {
                 self.wait(State::Judging { challenge: Challenge::Open }, Effect::Complete(text))
             }
-            (State::AskingOrTouching { waits, codes }, Event::Answered(text)) => {
-                if codes == Codes::Beside && !is_empty(&text) {
-                    return self.typed(text);
-                }
-                self.touch(waits, codes, None)
+            (State::AskingOrTouching { waits, codes }, Event::AnsweredBeside { text, touched }) => {
+                self.answered_beside(waits, codes, text, touched)
             }
             (State::AskingPin { .. }, Event::Answered(text)) if is_empty(&text) => {
                 self.refuse(Refusal::Answer)
@@ -343,7 +354,9 @@ impl Session {
                 | State::Enrolling
                 | State::Judging { .. },
                 Event::Found(_)
+                | Event::Shown(_)
                 | Event::Answered(_)
+                | Event::AnsweredBeside { .. }
                 | Event::Judged(_)
                 | Event::Touched(_)
                 | Event::Opened(_)
@@ -372,72 +385,6 @@ impl Session {
             Standing::Unavailable => return self.refuse(Refusal::Unavailable),
         };
         self.wait(state, Effect::Ask(self.script.echo, prompt))
-    }
-
-    // Where messages are not shown, a prompt has to say what to do before it is done.
-    fn may_touch<E>(&mut self, codes: Codes) -> Vec<Effect<E>> {
-        match (self.script.conversation, codes) {
-            (Conversation::PromptsOnly, _) => self.ask_or_touch(WAITS, codes),
-            (Conversation::Messages, Codes::Beside) => self.touch(WAITS, codes, None),
-            (Conversation::Messages, Codes::None) => {
-                let mut effects = vec![Effect::Tell(DisplayText::new(PLUG_IN))];
-                effects.extend(self.touch(WAITS, codes, None));
-                effects
-            }
-        }
-    }
-
-    fn touch<E>(&mut self, waits: u8, codes: Codes, pin: Option<SecretText>) -> Vec<Effect<E>> {
-        let words = match (self.script.conversation, codes) {
-            (Conversation::PromptsOnly, _) => None,
-            (Conversation::Messages, Codes::Beside) => Some(DisplayText::new(TOUCH_OR_WAIT)),
-            (Conversation::Messages, Codes::None) => Some(DisplayText::new(TOUCH)),
-        };
-        let state = State::Touching { waits: waits.saturating_sub(1), codes };
-        self.wait(state, Effect::Touch { words, codes, pin })
-    }
-
-    fn touched<E>(&mut self, waits: u8, codes: Codes, touched: Touched<E>) -> Vec<Effect<E>> {
-        match touched {
-            Touched::Judged(Judgement::Admitted(evidence)) => self.finish(Finish::Admitted(evidence)),
-            Touched::Judged(Judgement::Refused) => self.refuse(Refusal::Answer),
-            Touched::Judged(Judgement::Unavailable) => self.refuse(Refusal::Unavailable),
-            // Locked are the keys: a code may still be tried.
-            Touched::Judged(Judgement::Locked) if codes == Codes::None => self.refuse(Refusal::Locked),
-            Touched::PinWanted(pin) => {
-                let prompt = DisplayText::new(&pin.prompt());
-                self.wait(State::AskingPin { waits, codes }, Effect::Ask(Echo::Off, prompt))
-            }
-            Touched::Unusable(why) => {
-                let mut effects = Vec::new();
-                if self.script.conversation == Conversation::Messages {
-                    effects.push(Effect::Tell(why));
-                }
-                effects.extend(self.after_keys(0, codes));
-                effects
-            }
-            Touched::Judged(Judgement::Locked) => self.after_keys(0, codes),
-            Touched::Nothing => self.after_keys(waits, codes),
-        }
-    }
-
-    fn after_keys<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
-        match (codes, waits) {
-            (Codes::None, _) => self.refuse(Refusal::Answer),
-            (Codes::Beside, 0) => self.ask_beside(),
-            (Codes::Beside, waits) => self.ask_or_touch(waits, codes),
-        }
-    }
-
-    fn ask_or_touch<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
-        let (echo, prompt) = match codes {
-            Codes::Beside => {
-                (self.script.echo, format!("{ENTER_OR_CODE}\n{}", self.prompt_beside().as_str()))
-            }
-            Codes::None => (Echo::Off, ENTER_AND_TOUCH.to_owned()),
-        };
-        let prompt = DisplayText::new(&prompt);
-        self.wait(State::AskingOrTouching { waits, codes }, Effect::Ask(echo, prompt))
     }
 
     fn opened<E>(&mut self, opened: Opened) -> Vec<Effect<E>> {
@@ -508,24 +455,6 @@ impl Menu {
         DisplayText::new(&format!("{}Number, or code: ", lines.collect::<String>()))
     }
 }
-
-impl Pin {
-    fn prompt(self) -> String {
-        match self {
-            Self::TriesLeft(left) => format!("PIN of your security key ({left} tries left): "),
-            Self::Wrong(left) => format!("Wrong PIN. PIN of your security key ({left} tries left): "),
-        }
-    }
-}
-
-/// How often a login waits for a touch beside a code prompt.
-const WAITS: u8 = 2;
-
-const TOUCH: &str = "Touch your security key.";
-const TOUCH_OR_WAIT: &str = "Touch your security key, or wait to be asked for a code.";
-const PLUG_IN: &str = "Have your security key plugged in.";
-const ENTER_OR_CODE: &str = "Press Enter and touch your security key, or type a code.";
-const ENTER_AND_TOUCH: &str = "Press Enter, and touch your security key: ";
 
 const FIRST_CODE: &str = "First code: ";
 

@@ -24,6 +24,8 @@ pub enum FactorKind {
     U2f,
     /// What a YubiKey types at a touch. No device of a host makes one yet.
     YubicoOtp,
+    /// A key of OpenSSH that lives on a security key, touched far away. No code is its, and this host never speaks to it.
+    SshSk,
 }
 
 impl FactorKind {
@@ -38,6 +40,7 @@ impl FactorKind {
             Self::Fido2 => "fido2",
             Self::U2f => "u2f",
             Self::YubicoOtp => "yubico_otp",
+            Self::SshSk => "ssh_sk",
         }
     }
 
@@ -47,7 +50,9 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode | Self::Fido2 | Self::U2f | Self::YubicoOtp => false,
+            Self::RecoveryCode | Self::SentCode | Self::Fido2 | Self::U2f | Self::YubicoOtp | Self::SshSk => {
+                false
+            }
         }
     }
 
@@ -56,7 +61,9 @@ impl FactorKind {
     pub fn is_security_key(self) -> bool {
         match self {
             Self::Fido2 | Self::U2f => true,
-            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp => false,
+            Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp | Self::SshSk => {
+                false
+            }
         }
     }
 }

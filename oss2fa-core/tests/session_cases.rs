@@ -46,6 +46,20 @@ fn script(conversation: Conversation, echo: Echo) -> Script {
     }
 }
 
+fn touched(text: &str) -> Touched<u32> {
+    match text {
+        "nothing" => Touched::Nothing,
+        "pin_wanted" => Touched::PinWanted(Pin::TriesLeft(8)),
+        "pin_wrong" => Touched::PinWanted(Pin::Wrong(7)),
+        "unusable" => Touched::Unusable(DisplayText::new("[why]")),
+        "refused" => Touched::Judged(Judgement::Refused),
+        "locked" => Touched::Judged(Judgement::Locked),
+        "unavailable" => Touched::Judged(Judgement::Unavailable),
+        "admitted 42" => Touched::Judged(Judgement::Admitted(42)),
+        _ => unreachable!("the case file has a touch that is not known: {text}"),
+    }
+}
+
 fn event(text: &str) -> Event<u32> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match (word, rest) {
@@ -70,14 +84,12 @@ fn event(text: &str) -> Event<u32> {
         ("found", "may_touch_offline") => {
             Event::Found(Standing::MayTouchBeside(Beside::Words(DisplayText::new("[offline]"))))
         }
-        ("touched", "nothing") => Event::Touched(Touched::Nothing),
-        ("touched", "pin_wanted") => Event::Touched(Touched::PinWanted(Pin::TriesLeft(8))),
-        ("touched", "pin_wrong") => Event::Touched(Touched::PinWanted(Pin::Wrong(7))),
-        ("touched", "unusable") => Event::Touched(Touched::Unusable(DisplayText::new("[why]"))),
-        ("touched", "refused") => Event::Touched(Touched::Judged(Judgement::Refused)),
-        ("touched", "locked") => Event::Touched(Touched::Judged(Judgement::Locked)),
-        ("touched", "unavailable") => Event::Touched(Touched::Judged(Judgement::Unavailable)),
-        ("touched", "admitted 42") => Event::Touched(Touched::Judged(Judgement::Admitted(42))),
+        ("touched", what) => Event::Touched(touched(what)),
+        ("beside", what) => {
+            let (touch, typed) = what.split_once('/').unwrap_or((what, ""));
+            let touched = (touch != "waiting").then(|| touched(touch));
+            Event::AnsweredBeside { text: SecretText::new(typed.to_owned()), touched }
+        }
         ("opened", "ready") => Event::Opened(Opened::Ready),
         ("opened", "sent") => Event::Opened(Opened::Sent(DisplayText::new("j***@example.org"))),
         ("opened", "not_sent_again") => {
@@ -88,6 +100,7 @@ fn event(text: &str) -> Event<u32> {
         ("opened", "unavailable") => Event::Opened(Opened::Unavailable),
         ("prepared", "") => Event::Prepared(DisplayText::new("[qr]")),
         ("not_prepared", "") => Event::NotPrepared,
+        ("shown", "42") => Event::Shown(42),
         ("answered", typed) => Event::Answered(SecretText::new(typed.to_owned())),
         ("judged", "refused") => Event::Judged(Judgement::Refused),
         ("judged", "locked") => Event::Judged(Judgement::Locked),
@@ -105,6 +118,8 @@ fn word(effect: &Effect<u32>) -> String {
         Effect::LookUp => "look_up".to_owned(),
         Effect::Ask(Echo::Off, text) => format!("ask {}", text.as_str()),
         Effect::Ask(Echo::On, text) => format!("ask shown {}", text.as_str()),
+        Effect::AskOrTouch(Echo::Off, text) => format!("ask or touch {}", text.as_str()),
+        Effect::AskOrTouch(Echo::On, text) => format!("ask shown or touch {}", text.as_str()),
         Effect::Tell(text) => format!("tell {}", text.as_str()),
         Effect::Judge(typed) => format!("judge {}", typed.expose()),
         Effect::Touch { words, codes, pin } => format!(
@@ -153,7 +168,7 @@ fn run(file: &str, at_least: usize) {
 
 #[test]
 fn logins() {
-    run(include_str!("cases/login.toml"), 20);
+    run(include_str!("cases/login.toml"), 22);
 }
 
 #[test]
@@ -163,7 +178,7 @@ fn leaving() {
 
 #[test]
 fn confused() {
-    run(include_str!("cases/confused.toml"), 9);
+    run(include_str!("cases/confused.toml"), 11);
 }
 
 #[test]
@@ -178,7 +193,7 @@ fn enrolling() {
 
 #[test]
 fn touching() {
-    run(include_str!("cases/touching.toml"), 15);
+    run(include_str!("cases/touching.toml"), 25);
 }
 
 #[test]
@@ -186,9 +201,10 @@ fn touching_or_choosing() {
     run(include_str!("cases/beside.toml"), 6);
 }
 
-const EVENTS: [&str; 33] = [
+const EVENTS: [&str; 40] = [
     "found may_touch_or_choose",
     "found may_touch_offline",
+    "shown 42",
     "found may_touch",
     "found must_touch",
     "touched nothing",
@@ -196,6 +212,12 @@ const EVENTS: [&str; 33] = [
     "touched unusable",
     "touched refused",
     "touched admitted 42",
+    "beside waiting/",
+    "beside waiting/123456",
+    "beside admitted 42/",
+    "beside admitted 42/123456",
+    "beside refused/123456",
+    "beside pin_wanted/",
     "found unknown",
     "found must_prove",
     "found not_enrolled",
@@ -238,13 +260,16 @@ proptest! {
         }
         let ends = |word: &&String| ["admit", "skip", "gone", "refuse"].iter().any(|end| word.starts_with(end));
         prop_assert!(log.iter().filter(ends).count() <= 1, "{log:?}");
-        // Whoever gets in has answered or touched a key, and that was judged, right before.
-        if let Some(admitted) = log.iter().position(|word| word.starts_with("admit")) {
+        // Whoever gets in has answered or touched a key, and that was judged, right before; or had shown something
+        // that counts before they were looked up, and are asked for nothing.
+        if log.last().is_some_and(|word| word == "admit 42") && events.first() == Some(&"shown 42") {
+            prop_assert_eq!(&log, &["look_up", "admit 42"]);
+        } else if let Some(admitted) = log.iter().position(|word| word.starts_with("admit")) {
             prop_assert_eq!(&log[admitted], "admit 42");
             let judged = &log[admitted - 1];
-            let how = ["judge ", "complete ", "prove ", "touch"];
-            prop_assert!(how.iter().any(|how| judged.starts_with(how)), "{:?}", log);
-            prop_assert!(judged.starts_with("touch") || log[admitted - 2].starts_with("ask "), "{:?}", log);
+            let (touched, typed) = (["touch", "ask or touch"], ["judge ", "complete ", "prove "]);
+            let by = |how: &[&str]| how.iter().any(|how| judged.starts_with(how));
+            prop_assert!(by(&touched) || (by(&typed) && log[admitted - 2].starts_with("ask ")), "{:?}", log);
         }
         // A challenge that was opened is answered or given up, and nothing else is.
         let cancelled = log.iter().filter(|word| *word == "cancel").count();

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, Decoder, DisplayText, Echo, FrameError, Login, MAX_FRAME,
-    ModuleMessage, Outcome, Start, VERSION, encode,
+    MAX_SSH_AUTH_INFO, ModuleMessage, Outcome, SshAuthInfo, Start, VERSION, encode,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -26,7 +26,17 @@ fn bare_login() -> Login {
 }
 
 fn start(login: Login, conversation: Conversation, prompt: Option<&str>, echo: Echo) -> ModuleMessage {
-    ModuleMessage::Start(Start { login, conversation, prompt: prompt.map(str::to_owned), echo })
+    ModuleMessage::Start(Start { login, conversation, prompt: prompt.map(str::to_owned), echo, ssh: None })
+}
+
+fn after(ssh: &[u8]) -> ModuleMessage {
+    ModuleMessage::Start(Start {
+        login: login(),
+        conversation: Conversation::Messages,
+        prompt: None,
+        echo: Echo::Off,
+        ssh: SshAuthInfo::new(ssh).ok(),
+    })
 }
 
 fn answer(text: &str) -> ModuleMessage {
@@ -70,6 +80,11 @@ fn from_the_module() {
         &start(bare_login(), Conversation::PromptsOnly, Some("Token: "), Echo::On),
         [0, 0, 0, 133],
         r#"{"version":1,"message":{"start":{"login":{"user":"ü","service":"su"},"conversation":"prompts_only","prompt":"Token: ","echo":"on"}}}"#,
+    );
+    golden(
+        &after(b"publickey ssh-ed25519 AAAA\npublickey sk-ssh-ed25519@openssh.com AAAB\n"),
+        [0, 0, 0, 229],
+        r#"{"version":1,"message":{"start":{"login":{"user":"ferris","service":"sshd","tty":"ssh","rhost":"192.0.2.7"},"conversation":"messages","echo":"off","ssh":"publickey ssh-ed25519 AAAA\npublickey sk-ssh-ed25519@openssh.com AAAB\n"}}}"#,
     );
     golden(
         &ModuleMessage::Account(Login { ruser: Some("root".to_owned()), ..login() }),
@@ -146,6 +161,28 @@ fn the_longest_message_fits_and_one_more_byte_does_not() {
     assert_eq!(decoder.next(), Ok(Some(longest)));
     let error = encode(&answer(&"x".repeat(MAX_FRAME - around + 1)));
     assert_eq!(error, Err(FrameError::DoesNotFit(MAX_FRAME + 1)));
+}
+
+#[test]
+fn what_sshd_does_not_say_of_itself_is_not_passed_on() {
+    let longest = vec![b'x'; MAX_SSH_AUTH_INFO];
+    assert!(SshAuthInfo::new(&longest).is_ok() && encode(&after(&longest)).is_ok());
+    for bad in [
+        &b""[..],
+        &[longest.as_slice(), b"x"].concat(),
+        b"publickey\tx",
+        b"publickey x\0",
+        "ü".as_bytes(),
+        b"\xff",
+    ] {
+        assert!(SshAuthInfo::new(bad).is_err(), "{bad:?}");
+        // Nor is it believed of somebody who says it past the module.
+        let ssh = serde_json::to_string(&String::from_utf8_lossy(bad)).unwrap();
+        let body = format!(
+            r#"{{"version":1,"message":{{"start":{{"login":{{"user":"a","service":"b"}},"conversation":"messages","echo":"on","ssh":{ssh}}}}}}}"#
+        );
+        assert_eq!(decoded::<ModuleMessage>(body.as_bytes()), Err(FrameError::Malformed), "{body}");
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn attempt(
         conversation,
         prompt: options.prompt.clone(),
         echo: options.echo,
+        ssh: who::by_ssh(pam),
     }))?;
     let outcome = converse(pam, &mut agent, &options, conversation)?;
     debug(pam, &options, || format!("the agent's outcome: {outcome:?}"));

@@ -1,6 +1,7 @@
 //! What the module needs from libpam, as a safe trait.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
 use std::fmt;
 
 use oss2fa_core::secret::SecretText;
@@ -21,6 +22,10 @@ pub trait Pam {
     /// # Errors
     /// Where libpam does not give it. An item that is not set is `None`.
     fn item(&self, item: Item) -> Result<Option<Vec<u8>>, PamError>;
+
+    /// A copy of a variable of the PAM environment, which the application and other modules fill (pam_getenv(3)); never
+    /// one of the process. `None` where it is not set, or longer than `most` bytes.
+    fn variable(&self, name: &CStr, most: usize) -> Option<Vec<u8>>;
 
     /// Asks the user, and waits for as long as the application does.
     ///

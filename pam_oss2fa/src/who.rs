@@ -1,7 +1,7 @@
 //! Who logs in where: the PAM items, copied before anybody is asked anything.
 #![forbid(unsafe_code)]
 
-use oss2fa_core::wire::Login;
+use oss2fa_core::wire::{Login, MAX_SSH_AUTH_INFO, SSH_AUTH_INFO, SshAuthInfo};
 
 use crate::outcome::Failure;
 use crate::pam::{Item, Pam};
@@ -37,6 +37,15 @@ pub fn is_still(pam: &impl Pam, login: &Login) -> Result<(), Failure> {
     } else {
         Err(Failure::UserChanged)
     }
+}
+
+/// By which methods sshd has let this user pass so far, where an sshd says so.
+///
+/// Anybody's program may say it of its own user: whether it counts is the agent's to decide. What sshd does
+/// not write is left out, and a code is asked for.
+pub fn by_ssh(pam: &impl Pam) -> Option<SshAuthInfo> {
+    let value = pam.variable(SSH_AUTH_INFO, MAX_SSH_AUTH_INFO)?;
+    SshAuthInfo::new(&value).ok()
 }
 
 fn text(bytes: Vec<u8>) -> Option<String> {

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 host=$(rustc -vV | sed -n 's/^host: //p')
 built=$root/target/fuzz
-targets="wire config import u2f_keys otpauth yubikey display_text server_config server_values server_request \
+targets="wire config import u2f_keys ssh_sk otpauth yubikey display_text server_config server_values server_request \
 ctap_messages ctap_attestation ctap_device"
 
 # What cargo-fuzz passes, without its sanitizer, which needs an unstable compiler. Naming the target

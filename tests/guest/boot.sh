@@ -27,7 +27,7 @@ for step in /run/share/steps/*; do
     begun=$(cut -d ' ' -f 1 /proc/uptime)
     (
         cd / && exec timeout -k 5 "$(cat "$step/seconds")" \
-            bash -euo pipefail -c '. "$1/keys.sh"; . "$2/script"' step "$here" "$step"
+            bash -euo pipefail -c '. "$1/keys.sh"; . "$1/agent.sh"; . "$2/script"' step "$here" "$step"
     ) >"$step/stdout" 2>"$step/stderr" </dev/null
     echo $? >"$step/status"
     echo "$begun $(cut -d ' ' -f 1 /proc/uptime)" >"$step/time"

@@ -50,14 +50,21 @@ plug_in() {
         _count_nodes
     done
     comm -13 <(echo "$before" | sort) <(_ports | sort) >"$folder/bus"
+    # Where udev runs, it also says who may open them.
+    [ ! -e /run/udev/control ] || udevadm settle
 }
 
-# pull_out NAME: its power goes with it.
+# pull_out NAME: its power goes with it; until the system has neither of its interfaces.
 pull_out() {
-    local folder=/run/keys/$1
+    local folder=/run/keys/$1 nodes had
+    _count_nodes
+    had=$nodes
     usbip detach -p "$(cat "$folder/bus")"
     kill -USR1 "$(cat "$folder/process")"
-    wait_until sh -c "! awk '\$2 + 0 == $(cat "$folder/bus") && \$3 == 6' /sys/devices/platform/vhci_hcd.0/status | grep -q ."
+    until [ "$nodes" = $((had - 2)) ]; do
+        sleep 0.05
+        _count_nodes
+    done
 }
 
 # touch_key NAME, let_go NAME: the finger.
@@ -76,3 +83,15 @@ _node() {
 }
 fido_node() { _node 06d0f1; }
 otp_node() { _node 0501; }
+
+# set_pin PIN: of the key that was plugged in last and has none.
+set_pin() {
+    expect -c "
+        set timeout 30
+        spawn fido2-token -S $(fido_node)
+        expect -re {new PIN.*: } { send $1\r }
+        expect -re {again.*: } { send $1\r }
+        expect eof
+        lassign [wait] a b c status
+        exit \$status"
+}

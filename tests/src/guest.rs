@@ -13,10 +13,10 @@ use crate::built::{Built, workspace};
 use crate::command::Ran;
 
 /// For how long a guest may run at most, whatever becomes of its steps: on a machine that does much else, too.
-const LONGEST: Duration = Duration::from_mins(6);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// For how long a step may take at most.
-const LONGEST_STEP: Duration = Duration::from_secs(60);
+const LONGEST_STEP: Duration = Duration::from_mins(2);
 
 /// What is to be done in a guest.
 #[derive(Debug, Clone, Default)]
@@ -72,14 +72,27 @@ impl Guest {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             share.path().join("done").exists(),
-            "the guest did not come to its end within {took:?} (QEMU's status {:?}): {said}\n{console}",
-            output.status.code()
+            "the guest did not come to its end within {took:?} (QEMU's status {:?}): {said}\n{console}\n{}",
+            output.status.code(),
+            self.so_far(share.path())
         );
         assert!(!share.path().join("no-modules").exists(), "the guest's kernel has no USB: {console}");
         let keys = fs::read_to_string(share.path().join("keys-log")).unwrap_or_default();
         let steps = self.steps.into_iter().enumerate();
         let steps = steps.map(|(number, (name, _))| (name, result(&folder(share.path(), number)))).collect();
         GuestRan { steps, console, keys, took }
+    }
+}
+
+impl Guest {
+    // What the steps have said, those that were not taken or did not end as well.
+    fn so_far(&self, share: &Path) -> String {
+        let of = |(number, (name, _)): (usize, &(String, String))| {
+            let read = |file: &str| fs::read_to_string(folder(share, number).join(file)).unwrap_or_default();
+            let (status, stdout, stderr) = (read("status"), read("stdout"), read("stderr"));
+            format!("== {name}: status {}\n{stdout}{stderr}", status.trim())
+        };
+        self.steps.iter().enumerate().map(of).collect()
     }
 }
 
@@ -148,7 +161,7 @@ impl GuestFiles {
             let path = target.join(needed);
             assert!(path.exists(), "{} is not there: {CURE}", path.display());
         }
-        let _built = (Built::agent_alone(), Built::key_probe());
+        let _built = Built::find();
         assert!(Path::new(QEMU).exists(), "{QEMU} is not there: {CURE}");
         let (kernel, first_root) = (target.join("guest/kernel/vmlinuz"), target.join("guest/initrd"));
         for path in [&kernel, &first_root] {

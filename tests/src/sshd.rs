@@ -77,7 +77,7 @@ impl<'w> SshdPlan<'w> {
             let port = free_port();
             let config = format!(
                 "Port {port}\nListenAddress 127.0.0.1\nHostKey {FOLDER}/host\nPidFile none\n{}StrictModes no\n\
-                 UseDNS no\nLogLevel DEBUG1\nAuthorizedKeysFile {FOLDER}/authorized_keys_%u\n{}\n",
+                 UseDNS no\nLogLevel DEBUG1\nAuthorizedKeysFile {FOLDER}/authorized_keys_%u .ssh/authorized_keys\n{}\n",
                 self.rules,
                 self.lines.join("\n")
             );
@@ -138,7 +138,13 @@ impl Sshd<'_> {
         ] {
             all.extend(["-o", option]);
         }
-        if self.world.path(&key).exists() {
+        // Somebody with keys on a security key, and who shows another key than their own.
+        let agent = format!("IdentityAgent={}/agent.sock", crate::sk_agent::FOLDER);
+        if self.world.path(crate::sk_agent::FOLDER).exists() {
+            all.extend(["-o", &agent]);
+        }
+        let shows_another = options.iter().any(|option| option.starts_with("IdentityFile="));
+        if self.world.path(&key).exists() && !shows_another {
             all.extend(["-i", &key]);
         }
         for option in options {

@@ -35,6 +35,7 @@ pub fn start(user: &str, service: &str, rhost: Option<&str>) -> ModuleMessage {
         conversation: Conversation::Messages,
         prompt: None,
         echo: Echo::Off,
+        ssh: None,
     })
 }
 

@@ -70,8 +70,9 @@ fn json_has_the_fields_that_scripts_rely_on() {
     assert_eq!((&made["kind"], &made["status"]), (&"totp".into(), &"pending".into()));
     let mut token = Token::scan(made["provisioning_uri"].as_str().unwrap());
     let device = made["device"].as_i64().unwrap().to_string();
-    let confirmed = host.cli_json(&["confirm", "--user", "ferris", "--device", &device, &token.next_code()]);
-    assert_eq!(confirmed["status"], "active");
+    let words = ["confirm", "--user", "ferris", "--device", &device, "--name", "work", &token.next_code()];
+    let confirmed = host.cli_json(&words);
+    assert_eq!((&confirmed["status"], &confirmed["name"]), (&"active".into(), &"work".into()));
     let refused = host.cli(&["verify", "--user", "ferris", "--json", &token.wrong_code()]).run();
     let error: serde_json::Value = serde_json::from_str(&refused.stderr).unwrap();
     assert_eq!((refused.status, &error["error"]), (1, &"code_refused".into()));

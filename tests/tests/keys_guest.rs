@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use oss2fa_tests::{Guest, GuestRan};
+use oss2fa_tests::{Built, Guest, GuestRan};
 
 /// The promise: all of this within three minutes, on a machine that does nothing else.
 const PROMISED: Duration = Duration::from_mins(3);
@@ -142,14 +142,7 @@ fn with_a_pin(guest: Guest) -> Guest {
     guest
         .step(
             "fido2-token sets a PIN",
-            r#"expect -c "
-                set timeout 30
-                spawn fido2-token -S $(fido_node)
-                expect -re {new PIN.*: } { send 4711\r }
-                expect -re {again.*: } { send 4711\r }
-                expect eof
-                lassign [wait] a b c status
-                exit \$status""#,
+            "set_pin 4711",
         )
         .step(
             "FIDO2 with the PIN",
@@ -186,6 +179,7 @@ fn waited(ran: &GuestRan, step: &str, seconds: f64) {
 
 #[test]
 fn keys_work_in_a_guest() {
+    let _probe = Built::key_probe();
     let ran = with_a_pin(in_and_out(ours(the_others(Guest::new())))).run();
     println!("{ran}");
     ran.all_succeeded();

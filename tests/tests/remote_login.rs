@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::{AgentMessage, ModuleMessage, Outcome};
-use oss2fa_tests::server::{Authority, MailSecurity, MailSink, Server};
+use oss2fa_tests::server::{Authority, Gateway, MailSecurity, MailSink, PostgresCluster, Server, Store};
 use oss2fa_tests::{Agent, Dialogue, Factor, Host, PASSWORD, Pam, Plan, Token, stack, start};
 use serde_json::{Value, json};
 
@@ -132,6 +132,61 @@ fn a_code_is_sent_by_mail_and_sent_again() {
     assert_eq!(left, None);
     let cancelled = || server.cli(&["audit", "list", "--json"]).stdout.contains("cancelled");
     wait_until("the challenge was given up", cancelled);
+}
+
+#[test]
+fn a_device_that_a_script_enrols_at_the_server_gets_its_name_when_it_is_confirmed() {
+    let server = Server::new().start();
+    let host = host(&server).start();
+    let made = host.cli(&["enroll", "totp", "--user", "ferris", "--json", "--name", "phone"]).run();
+    assert!(made.stderr.contains("add --name 'phone' to \"confirm\""), "{made}");
+    let made: Value = serde_json::from_str(&made.stdout).unwrap();
+    let device = made["device"].as_i64().unwrap().to_string();
+    let code = Token::scan(made["provisioning_uri"].as_str().unwrap()).next_code();
+    let words = ["confirm", "--user", "ferris", "--device", &device, "--name", "phone", &code];
+    assert_eq!(host.cli_json(&words)["name"], "phone");
+    assert_eq!(host.cli_json(&["list", "--user", "ferris"])[0]["name"], "phone");
+}
+
+#[test]
+fn a_code_comes_by_sms_from_the_enrolment_on() {
+    let gateway = Gateway::start();
+    let server = Server::new().config(&gateway.config()).start();
+    let host = host(&server).start();
+    let made = host.cli_json(&["enroll", "sms", "+491712345678", "--user", "ferris"]);
+    let enrollment = made["device"].as_i64().unwrap().to_string();
+    let first = gateway.wait_for(1).code();
+    host.cli(&["confirm", "--user", "ferris", "--device", &enrollment, &first]).succeed();
+    let mut prompts = Vec::new();
+    let outcome = login(&host, &mut |prompt| {
+        prompts.push(prompt.to_owned());
+        Some(if prompts.len() == 1 { "1".to_owned() } else { gateway.wait_for(2).code() })
+    });
+    assert_eq!(outcome, Some(Outcome::Verified), "{prompts:?}");
+    assert!(prompts[0].starts_with("1. SMS to ") && !prompts[0].contains("1712345"), "{prompts:?}");
+}
+
+#[test]
+fn of_two_nodes_the_second_is_asked_as_soon_as_the_first_is_gone() {
+    let cluster = PostgresCluster::start();
+    let first = Server::new().on(Store::Postgres(&cluster)).start();
+    let second = Server::new().beside(&first).start();
+    let nodes = [&first, &second];
+    let host = Host::new().user("ferris").pam(SERVICE, &stack::revealing("")).asks_all(&nodes).start();
+    let mut token = host.enroll_with("ferris", &["hotp"]);
+    let mut passes = || host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0;
+    let away = || host.cli_json(&["status"])["servers"].as_array().unwrap().clone();
+    assert_eq!(passes(), Pam::Success);
+    assert!(away().iter().all(|server| server["away"].is_null()), "{:?}", away());
+    first.kill_9();
+    let begun = Instant::now();
+    assert_eq!(passes(), Pam::Success, "by the second node");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let known = away();
+    assert!(known[0]["away"].is_string() && known[1]["away"].is_null(), "{known:?}");
+    // Both gone: refused, and nobody passes because one of them once answered.
+    second.kill_9();
+    assert_eq!(passes(), Pam::AuthinfoUnavail);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `check-config`: whether the agent can use its configuration, and what it means, in words.
 
 use nix::unistd::{Group, User};
+use oss2fa_core::verdict::FactorKind;
 use oss2fa_ctap::verify::UserVerification;
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ struct Report {
     rules: RuleReport,
     services: Vec<RuleReport>,
     self_service: Vec<&'static str>,
+    /// Services of sshd in which the touch of an ssh key counts.
+    ssh_touch_services: Vec<String>,
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<ServerReport>,
@@ -83,9 +86,9 @@ impl Report {
     fn of(config: &Config) -> Self {
         let policy = &config.policy;
         let mut services: Vec<RuleReport> =
-            policy.services().map(|(name, rules)| RuleReport::of(Some(name), rules)).collect();
+            policy.services().map(|(name, rules)| RuleReport::of(policy, Some(name), rules)).collect();
         if !services.is_empty() {
-            services.push(RuleReport::of(Some(OTHERS), policy.rules(OTHERS)));
+            services.push(RuleReport::of(policy, Some(OTHERS), policy.rules(OTHERS)));
         }
         let self_service = [
             (SelfService::Enroll, "enroll"),
@@ -103,12 +106,17 @@ impl Report {
                 MasterKeySource::Credential(name) => format!("credential:{name}"),
             },
             user: config.agent.user.clone(),
-            rules: RuleReport::of(None, policy.base()),
+            rules: RuleReport::of(policy, None, policy.base()),
             services,
             self_service: self_service
                 .into_iter()
                 .filter(|(verb, _)| policy.allows(*verb))
                 .map(|(_, word)| word)
+                .collect(),
+            ssh_touch_services: policy
+                .ssh_touch_services()
+                .filter(|service| config.counts_ssh_touch(service))
+                .map(str::to_owned)
                 .collect(),
             mode: config.mode(),
             server: config.server.as_ref().map(|server| ServerReport::of(server, policy)),
@@ -133,6 +141,13 @@ impl Report {
             [] => "Users may do nothing for themselves: root acts for them.".to_owned(),
             verbs => format!("Users may do for themselves: {}.", verbs.join(", ")),
         });
+        if !self.ssh_touch_services.is_empty() {
+            lines.push(format!(
+                "In logins to {}, the touch of an enrolled ssh key that lives on a security key counts, where sshd insists \
+                 on it.",
+                self.ssh_touch_services.join(", ")
+            ));
+        }
         if let Some(server) = &self.server {
             lines.extend(server.words(self.mode));
         }
@@ -194,14 +209,20 @@ impl ServerReport {
 const TOUCH: &str = "touch";
 
 impl RuleReport {
-    fn of(service: Option<&str>, rules: &Rules) -> Self {
+    fn of(policy: &Policy, service: Option<&str>, rules: &Rules) -> Self {
+        // Allowed everywhere by default, it counts where policy names the service as well.
+        let touched_afar = match service {
+            Some(service) => policy.counts_ssh_touch(service),
+            None => policy.ssh_touch_services().any(|service| policy.counts_ssh_touch(service)),
+        };
+        let counts = |kind: &&FactorKind| **kind != FactorKind::SshSk || touched_afar;
         Self {
             service: service.map(str::to_owned),
             unenrolled: rules.unenrolled.as_str(),
             required_groups: rules.required_groups.clone(),
             exempt_groups: rules.exempt_groups.clone(),
             skip_networks: rules.skip_networks.iter().map(ToString::to_string).collect(),
-            factors: rules.factors.iter().map(|kind| kind.as_str()).collect(),
+            factors: rules.factors.iter().filter(counts).map(|kind| kind.as_str()).collect(),
             user_verification: match rules.user_verification {
                 UserVerification::NotAsked => TOUCH,
                 UserVerification::Required => "required",
@@ -276,6 +297,17 @@ fn warnings(config: &Config) -> Vec<String> {
             )),
             Err(error) => warnings.push(format!("the group {group} could not be looked up: {error}")),
         }
+    }
+    for service in policy.ssh_touch_services().filter(|service| !policy.counts_ssh_touch(service)) {
+        warnings.push(format!("ssh_touch_services names {service}, whose factors leave ssh_sk out"));
+    }
+    if policy
+        .ssh_touch_services()
+        .any(|service| policy.counts_ssh_touch(service) && !config.counts_ssh_touch(service))
+    {
+        warnings.push(
+            "ssh_touch_services counts for nothing where the server decides about everybody".to_owned(),
+        );
     }
     let none_counts = |rules: &Rules| !rules.factors.iter().any(|kind| kind.is_made_by_device());
     if all().any(none_counts) || none_counts(policy.rules(OTHERS)) {

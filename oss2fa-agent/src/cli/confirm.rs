@@ -1,8 +1,8 @@
 //! `confirm`: the first code of a device that waits for it.
 
-use oss2fa_core::ids::DeviceId;
+use oss2fa_core::ids::{DeviceId, DeviceName};
 
-use super::arguments::{device_id, shown_id};
+use super::arguments::{device_id, device_name, shown_id};
 use super::code::Code;
 use super::context::{Context, Output, Whose};
 use super::failure::Failure;
@@ -16,6 +16,9 @@ pub(crate) struct Confirm {
     /// Number of the device
     #[arg(long, short, value_name = "ID", allow_negative_numbers = true, value_parser = device_id)]
     device: DeviceId,
+    /// Name it, where "enroll" could not: a server gives its devices their names when they are confirmed
+    #[arg(long, short, value_parser = device_name)]
+    name: Option<DeviceName>,
     /// Its first code; "-" reads it from standard input
     code: Code,
     #[command(flatten)]
@@ -27,7 +30,7 @@ impl Confirm {
         let user = context.user(&self.whose)?;
         let agent = context.agent()?;
         let code = self.code.read(context.console)?;
-        match agent.done(&Request::Confirm { user, device: self.device, code, name: None })? {
+        match agent.done(&Request::Confirm { user, device: self.device, code, name: self.name.clone() })? {
             Response::Device(view) => {
                 let words = format!(
                     "Device {} ({}) of {} is active and counts from the next login on.",

@@ -6,6 +6,7 @@ use super::context::{Context, Form, Output};
 use super::failure::{Failure, OwnCode};
 use crate::config::Config;
 use crate::doctor::{self, Report, Tree};
+use crate::pam_stack::Touches;
 
 /// Say for each service whether a login can pass without the second factor, and by which line
 ///
@@ -74,6 +75,13 @@ pub(super) fn examine(context: &Context<'_, '_>, tree: &Tree, services: &[String
     let path = tree.shown(context.config_path());
     let config = Config::load(&path).map_err(|error| error.to_string());
     doctor::examine(tree, services, &config)
+}
+
+/// Whether the configuration that belongs to this system counts the touch of ssh keys.
+pub(super) fn touches(context: &Context<'_, '_>, tree: &Tree) -> Touches {
+    let config = Config::load(&tree.shown(context.config_path()));
+    // An agent without a usable configuration lets nobody in by anything.
+    config.as_ref().map_or(Touches::NotCounted, Touches::by)
 }
 
 /// Shows it, and fails where a service is not protected.

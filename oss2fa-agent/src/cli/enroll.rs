@@ -1,5 +1,7 @@
 //! `enroll`: a new device, which counts once its first code was shown.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use oss2fa_core::factor::otp::{Algorithm, Digits, OtpParameters, Period};
@@ -7,6 +9,7 @@ use oss2fa_core::ids::{DeviceId, DeviceName};
 
 use super::arguments::{device_name, shown_id};
 use super::context::{Context, Form, Output, Whose};
+use super::enroll_ssh;
 use super::failure::{Failure, OwnCode};
 use super::proof::{Proof, TRIES};
 use super::provisioning;
@@ -21,6 +24,8 @@ use crate::admin::{
 ///
 /// A security key is touched while it is plugged into this host, and then counts at once.
 ///
+/// A key of ssh that lives on a security key is known by the file that ends in .pub.
+///
 /// On a host that asks a server the device is the server's: it counts on all its hosts.
 ///
 /// Many apps know only the default digits, algorithm and period, and ignore others without a word.
@@ -28,8 +33,8 @@ use crate::admin::{
 pub(crate) struct Enroll {
     /// How its codes are made
     kind: Kind,
-    /// Where codes are sent to: for email and sms
-    #[arg(value_name = "ADDRESS")]
+    /// Where codes are sent to, for email and sms; the file that ends in .pub, for ssh-sk
+    #[arg(value_name = "ADDRESS|FILE")]
     address: Option<String>,
     #[command(flatten)]
     whose: Whose,
@@ -78,6 +83,8 @@ enum Kind {
     Fido2,
     /// None: a security key that speaks U2F is touched, plugged into this host
     U2f,
+    /// None: a key of ssh (ssh-keygen -t ecdsa-sk or ed25519-sk) is touched at the other end of ssh
+    SshSk,
 }
 
 impl Kind {
@@ -85,7 +92,7 @@ impl Kind {
         match self {
             Self::Fido2 => Some(KeyKind::Fido2),
             Self::U2f => Some(KeyKind::U2f),
-            Self::Totp | Self::Hotp | Self::Email | Self::Sms | Self::Offline => None,
+            Self::Totp | Self::Hotp | Self::Email | Self::Sms | Self::Offline | Self::SshSk => None,
         }
     }
 }
@@ -96,6 +103,9 @@ impl Enroll {
         match (self.kind, &self.address) {
             (Kind::Email | Kind::Sms, None) => {
                 return misused("name the address: oss2fa-agent enroll email ADDRESS");
+            }
+            (Kind::SshSk, None) => {
+                return misused("name the file with its public part: oss2fa-agent enroll ssh-sk FILE.pub");
             }
             (Kind::Totp | Kind::Hotp | Kind::Offline | Kind::Fido2 | Kind::U2f, Some(_)) => {
                 return misused("an address belongs to email and sms alone");
@@ -119,6 +129,9 @@ impl Enroll {
         let user = context.user(&self.whose)?;
         if let Some(kind) = self.kind.of_key() {
             return self.enroll_key(context, user, kind);
+        }
+        if let (Kind::SshSk, Some(file)) = (self.kind, &self.address) {
+            return enroll_ssh::run(context, &user, Path::new(file), self.name.as_ref(), &self.proof);
         }
         let agent = context.agent()?;
         let parameters = OtpParameters {
@@ -145,7 +158,7 @@ impl Enroll {
             Kind::Hotp => by_clock_or_counter(OtpKind::Hotp, proof),
             Kind::Email => sent(SentKind::Email, proof),
             Kind::Sms => sent(SentKind::Sms, proof),
-            Kind::Offline | Kind::Fido2 | Kind::U2f => {
+            Kind::Offline | Kind::Fido2 | Kind::U2f | Kind::SshSk => {
                 Request::EnrollOffline { user: user.clone(), name: self.name.clone(), proof }
             }
         })?;
@@ -159,6 +172,11 @@ impl Enroll {
             other => return Err(Failure::out_of_place(&other)),
         };
         if context.form == Form::Json {
+            if let (Place::Server, Some(name)) = (enrolled.place, &self.name) {
+                context.console.note(&format!(
+                    "The server names a device when it is confirmed: add --name '{name}' to \"confirm\"."
+                ))?;
+            }
             return context.console.json(&enrolled);
         }
         provisioning::show(context, &user, &enrolled.provisioning_uri)?;
@@ -181,7 +199,7 @@ impl Enroll {
         let Response::Device(view) = answer else { return Err(Failure::out_of_place(&answer)) };
         let words = format!(
             "Done: device {} ({}) of {} counts from the next login at this host on.\n\
-             For the day it is lost, have root enrol another one, or make recovery codes:\n  {}",
+             For the day it is lost, enrol another one, or make recovery codes:\n  {}",
             shown_id(view.device),
             view.name,
             view.user,
@@ -246,7 +264,7 @@ impl Enroll {
     fn counts_when(&self) -> &'static str {
         match self.kind {
             Kind::Offline => "on this host while its server cannot be reached",
-            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms | Kind::Fido2 | Kind::U2f => {
+            Kind::Totp | Kind::Hotp | Kind::Email | Kind::Sms | Kind::Fido2 | Kind::U2f | Kind::SshSk => {
                 "from the next login on"
             }
         }

@@ -160,6 +160,8 @@ impl From<Refused> for Failure {
             RefusalCode::Unavailable => Exit::Unavailable,
             RefusalCode::NotAllowed
             | RefusalCode::ProofNeeded
+            | RefusalCode::TouchNeeded
+            | RefusalCode::CodeOrTouchNeeded
             | RefusalCode::CodeRefused
             | RefusalCode::Locked
             | RefusalCode::UnknownUser

@@ -237,6 +237,9 @@ fn entry(
             return Err(bad("security keys cannot be taken over from here"));
         }
         FactorKind::YubicoOtp => return Err(bad("YubiKeys cannot be taken over from here")),
+        FactorKind::SshSk => {
+            return Err(bad("keys of ssh are enrolled: oss2fa-agent enroll ssh-sk FILE.pub"));
+        }
     };
     let user = user.map(str::to_owned).or(device.user).ok_or_else(|| bad("it does not say whose it is"))?;
     let what = Imported::Otp {

@@ -16,6 +16,7 @@ mod context;
 mod date;
 mod doctor;
 mod enroll;
+mod enroll_ssh;
 mod export;
 mod failure;
 mod import;

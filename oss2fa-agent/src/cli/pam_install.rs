@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use nix::unistd::Group;
+use oss2fa_core::verdict::FactorKind;
 
 use super::context::Context;
 use super::doctor;
@@ -55,7 +56,8 @@ impl Install {
         if !self.danger_no_way_back {
             somebody_has_a_way_back(context, &tree)?;
         }
-        let plan = Plan::make(&tree, &service, self.mode).map_err(unchanged)?;
+        let plan =
+            Plan::make(&tree, &service, self.mode, doctor::touches(context, &tree)).map_err(unchanged)?;
         let differences: Vec<String> = plan
             .changes
             .iter()
@@ -120,7 +122,9 @@ fn somebody_has_a_way_back(context: &Context<'_, '_>, tree: &Tree) -> Result<(),
 fn is_prepared(devices: &[DeviceView], user: &str) -> bool {
     let of_user =
         || devices.iter().filter(|device| device.user == user && device.status == DeviceStatus::Active);
-    let tokens = of_user().filter(|device| device.codes_left.is_none()).count();
+    // What opens nothing at the host itself is no way back.
+    let is_token = |device: &&DeviceView| device.codes_left.is_none() && device.kind != FactorKind::SshSk;
+    let tokens = of_user().filter(is_token).count();
     let has_codes = of_user().any(|device| device.codes_left.is_some_and(|left| left > 0));
     tokens >= 2 || (tokens == 1 && has_codes)
 }
@@ -149,4 +153,38 @@ fn can_become_root(user: &str) -> Result<bool, Failure> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use oss2fa_core::ids::{DeviceId, DeviceName};
+
+    use super::*;
+
+    #[test]
+    fn a_way_back_is_one_that_opens_the_host_itself() {
+        let view = |kind, codes_left| DeviceView {
+            device: DeviceId(1),
+            user: "ferris".to_owned(),
+            name: DeviceName::new("x").unwrap(),
+            kind,
+            status: DeviceStatus::Active,
+            parameters: None,
+            codes_left,
+            created_at: 0,
+            last_used_at: None,
+            shown_as: None,
+        };
+        use FactorKind::{Fido2, RecoveryCode, SshSk, Totp};
+        for (devices, prepared) in [
+            (vec![view(Totp, None), view(Fido2, None)], true),
+            (vec![view(Totp, None), view(RecoveryCode, Some(10))], true),
+            (vec![view(Totp, None), view(SshSk, None)], false),
+            (vec![view(SshSk, None), view(SshSk, None)], false),
+            (vec![view(SshSk, None), view(RecoveryCode, Some(10))], false),
+            (vec![view(Totp, None), view(RecoveryCode, Some(0))], false),
+        ] {
+            assert_eq!(is_prepared(&devices, "ferris"), prepared, "{devices:?}");
+        }
+    }
 }

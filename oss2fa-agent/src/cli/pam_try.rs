@@ -51,7 +51,8 @@ impl Try {
         }
         let mut tree = doctor::tree(Path::new("/"))?;
         if let Some(mode) = self.mode {
-            let plan = Plan::make(&tree, &service, mode).map_err(unchanged)?;
+            let plan =
+                Plan::make(&tree, &service, mode, doctor::touches(context, &tree)).map_err(unchanged)?;
             set_apart(&plan).map_err(|error| {
                 unchanged(format!("a place apart for the stack could not be made: {error}"))
             })?;

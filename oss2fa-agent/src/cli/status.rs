@@ -70,5 +70,12 @@ fn rows(status: &admin::Status, socket: String) -> Vec<[String; 3]> {
             format!("{} events that the server has not heard of", status.waiting_events),
         ));
     }
+    for touch in &status.ssh_touch {
+        let counts = match &touch.not_counted {
+            None => "a touch of an ssh key counts".to_owned(),
+            Some(why) => format!("no touch of an ssh key counts, or not for everybody: {why}"),
+        };
+        rows.push(("Ssh keys", format!("{}: {counts}", touch.service)));
+    }
     rows.into_iter().map(|(name, value)| [String::new(), name.to_owned(), value]).collect()
 }

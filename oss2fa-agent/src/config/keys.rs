@@ -24,6 +24,8 @@ pub struct KeysConfig {
     pub models: Aaguids,
     /// Whether their makers must vouch for them.
     pub attestation: Attestation,
+    /// What sshd goes by: whether it insists on the touch of a key is read there.
+    pub sshd_config: PathBuf,
 }
 
 pub(super) fn keys(at: &Place<'_>, section: raw::Keys) -> Result<KeysConfig, ConfigError> {
@@ -36,8 +38,9 @@ pub(super) fn keys(at: &Place<'_>, section: raw::Keys) -> Result<KeysConfig, Con
     let models = section.allowed_models.iter().map(|text| model(at, text)).collect::<Result<Vec<_>, _>>()?;
     let models = if models.is_empty() { Aaguids::Any } else { Aaguids::Only(models) };
     let attestation = attestation(at, &section.attestation, section.attestation_roots)?;
+    let sshd_config = at.absolute("[keys] sshd_config", section.sshd_config)?;
     let touch_timeout = Duration::from_secs(touch_timeout);
-    Ok(KeysConfig { rp_id, touch_timeout, touch_file, models, attestation })
+    Ok(KeysConfig { rp_id, touch_timeout, touch_file, models, attestation, sshd_config })
 }
 
 fn attestation(at: &Place<'_>, wanted: &str, roots: Option<PathBuf>) -> Result<Attestation, ConfigError> {

@@ -160,6 +160,14 @@ impl Config {
         self.server.as_ref().map_or("local", |server| server.mode.as_str())
     }
 
+    /// Whether the touch of a key of OpenSSH counts in a login to this service: never where a server decides about
+    /// everybody.
+    #[must_use]
+    pub fn counts_ssh_touch(&self, service: &str) -> bool {
+        let by_server = self.server.as_ref().is_some_and(|server| server.mode == Mode::Remote);
+        !by_server && self.policy.counts_ssh_touch(service)
+    }
+
     /// Reads and checks `path`.
     ///
     /// # Errors

@@ -165,7 +165,9 @@ fn policy(at: &Place<'_>, policy: raw::Policy) -> Result<Policy, ConfigError> {
         .collect::<Result<_, _>>()?;
     let totp_skew = at.whole("[policy] totp_skew", policy.totp_skew, 0, 3)?;
     let enroll_at_login = server::services(at, "[policy] enroll_at_login", &policy.enroll_at_login)?;
-    Ok(Policy::new(base, services, self_service, totp_skew).enrolling_at_login(enroll_at_login))
+    let ssh_touch = server::services(at, "[policy] ssh_touch_services", &policy.ssh_touch_services)?;
+    let policy = Policy::new(base, services, self_service, totp_skew);
+    Ok(policy.enrolling_at_login(enroll_at_login).counting_ssh_touches(ssh_touch))
 }
 
 fn service_rules(
@@ -231,8 +233,14 @@ fn factor(at: &Place<'_>, key: &str, value: &str) -> Result<FactorKind, ConfigEr
     }
 }
 
-const FACTORS: [FactorKind; 5] =
-    [FactorKind::Totp, FactorKind::Hotp, FactorKind::RecoveryCode, FactorKind::Fido2, FactorKind::U2f];
+const FACTORS: [FactorKind; 6] = [
+    FactorKind::Totp,
+    FactorKind::Hotp,
+    FactorKind::RecoveryCode,
+    FactorKind::Fido2,
+    FactorKind::U2f,
+    FactorKind::SshSk,
+];
 
 fn all_factors() -> String {
     FACTORS.map(FactorKind::as_str).join(", ")

@@ -64,6 +64,7 @@ pub(super) struct Policy {
     pub(super) totp_skew: i64,
     pub(super) enroll_at_login: Vec<String>,
     pub(super) user_verification: String,
+    pub(super) ssh_touch_services: Vec<String>,
     pub(super) service: BTreeMap<String, Service>,
 }
 
@@ -78,6 +79,7 @@ impl Default for Policy {
             totp_skew: 1,
             enroll_at_login: Vec::new(),
             user_verification: "touch".to_owned(),
+            ssh_touch_services: Vec::new(),
             service: BTreeMap::new(),
         }
     }
@@ -138,6 +140,7 @@ pub(super) struct Keys {
     pub(super) allowed_models: Vec<String>,
     pub(super) attestation: String,
     pub(super) attestation_roots: Option<PathBuf>,
+    pub(super) sshd_config: PathBuf,
 }
 
 impl Default for Keys {
@@ -149,6 +152,7 @@ impl Default for Keys {
             allowed_models: Vec::new(),
             attestation: "none".to_owned(),
             attestation_roots: None,
+            sshd_config: PathBuf::from("/etc/ssh/sshd_config"),
         }
     }
 }

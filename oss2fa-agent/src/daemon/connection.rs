@@ -1,7 +1,7 @@
 //! One connection: frames in, frames out, and its first frame, which says what it is for.
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,11 @@ impl Connection {
         Caller::program(&self.stream)
     }
 
+    /// By which it can be seen that the other end says something; `None` where the system has no descriptor left.
+    pub(super) fn line(&self) -> Option<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned().ok()
+    }
+
     /// Whether the other end is still there, as far as the kernel knows; nothing is taken from what it has sent.
     pub(super) fn is_open(&self) -> bool {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
@@ -99,6 +104,24 @@ impl Connection {
                     std::io::ErrorKind::Interrupted => {}
                     _ => return Err(error.into()),
                 },
+            }
+        }
+    }
+
+    /// The next message, where all of it has come already.
+    pub(super) fn receive_if_there<M: DeserializeOwned>(&mut self) -> Result<Option<M>, Broken> {
+        let mut buffer = Zeroizing::new([0; CHUNK]);
+        loop {
+            if let Some(message) = self.decoder.next()? {
+                return Ok(Some(message));
+            }
+            self.decoder.missing()?;
+            match recv(self.stream.as_raw_fd(), buffer.as_mut_slice(), MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return Err(Broken::Gone),
+                Ok(read) => self.decoder.push(buffer.get(..read).unwrap_or_default()),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Broken::Io(errno.into())),
             }
         }
     }

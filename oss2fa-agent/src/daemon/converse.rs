@@ -101,6 +101,7 @@ fn open(live: &Live, caller: Caller, connection: &mut Connection) -> Result<Turn
         }
         Opening::Admin(request) => match *request {
             Request::EnrollKey(wanted) => admin::enroll_key(live, connection, caller, wanted),
+            Request::ByTouch { change } => admin::by_touch(live, connection, caller, *change),
             other => connection.send(&admin::answer(live, caller, other)),
         },
     }?;

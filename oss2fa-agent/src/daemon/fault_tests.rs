@@ -112,7 +112,8 @@ impl Daemon {
     fn authenticates(&self, caller: Caller, login: Login) -> Outcome {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
-        let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+        let start =
+            Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
         // Its answers fit into the socket's buffer: it ends before anybody reads.
         login::authenticate(&self.live, &mut ours, caller, start).unwrap();
         loop {

@@ -71,13 +71,23 @@ impl Keyring {
         if !is_local(login) {
             return None;
         }
-        let counts = |device: &&Device| device.is_usable_here() && rules.factors.contains(&device.kind);
+        let allowed = devices.iter().filter(|device| rules.factors.contains(&device.kind));
+        Self::among(live, allowed, rules.user_verification)
+    }
+
+    /// `None` where no key is among these devices.
+    pub(super) fn among<'d>(
+        live: &Live,
+        devices: impl Iterator<Item = &'d Device>,
+        verification: UserVerification,
+    ) -> Option<Self> {
         let mut keyring = Self::empty(Judge::Host);
-        for device in devices.iter().filter(counts) {
-            if device.kind.is_security_key() {
-                keyring.add(live, device, rules.user_verification);
-            } else {
-                keyring.codes = Codes::Beside;
+        for device in devices.filter(|device| device.is_usable_here()) {
+            match device.kind {
+                kind if kind.is_security_key() => keyring.add(live, device, verification),
+                // It makes no codes, and whoever has it is not here.
+                FactorKind::SshSk => {}
+                _ => keyring.codes = Codes::Beside,
             }
         }
         (!keyring.groups.is_empty()).then_some(keyring)

@@ -1,6 +1,8 @@
 //! Enrolments and logins with security keys of software, by the daemon's own conversations.
 
 mod attestation;
+mod beside;
+mod changes;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -158,7 +160,7 @@ impl Host {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         let (mut prompts, mut told, mut answers) = (Vec::new(), Vec::new(), answers.iter());
-        let start = Start { login, conversation, prompt: None, echo: Echo::Off };
+        let start = Start { login, conversation, prompt: None, echo: Echo::Off, ssh: None };
         thread::scope(|scope| {
             let serving =
                 scope.spawn(move || login::authenticate(&self.live, &mut ours, Caller::Root, start));
@@ -281,24 +283,20 @@ fn a_key_that_is_enrolled_is_not_enrolled_again_and_another_one_is() {
 }
 
 #[test]
-fn one_more_key_needs_a_code_and_the_first_does_not() {
+fn one_more_key_needs_a_proof_and_the_first_does_not() {
     let host = host("");
     let key = SoftKey::new(Protocol::Ctap2, 1);
     host.hub.plug_in("one", &key);
     let caller = Caller::User(UID);
     key.touch();
     assert!(matches!(host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1, Response::Device(_)));
-    // No code can come of a key: only root stands behind one more.
     match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
-        Response::Refused(refused) => {
-            assert_eq!(refused.code, RefusalCode::NotAllowed);
-            assert!(refused.message.contains("root can do it"), "{refused:?}");
-        }
+        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::TouchNeeded),
         other => panic!("{other:?}"),
     }
     host.with_codes("ferris");
     match host.enroll_as(caller, key_of("ferris", KeyKind::Fido2), &[]).1 {
-        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::ProofNeeded),
+        Response::Refused(refused) => assert_eq!(refused.code, RefusalCode::CodeOrTouchNeeded),
         other => panic!("{other:?}"),
     }
     match host.enroll_as(caller, key_of("corro", KeyKind::Fido2), &[]).1 {
@@ -332,10 +330,8 @@ fn a_foreign_key_lets_nobody_in_and_is_not_waited_for_beside_codes() {
     let ended = host.login(&["755224"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified));
     assert!(begun.elapsed() < Duration::from_secs(4), "it waited");
-    assert_eq!(
-        ended.prompts,
-        ["Press Enter and touch your security key, or type a code.\nVerification code: "]
-    );
+    assert_eq!(ended.told, ["Touch your security key and press Enter, or type a code."]);
+    assert_eq!(ended.prompts, ["Verification code: "]);
     assert_eq!(foreign.inside().blinking, 1, "it blinked for somebody else");
 }
 
@@ -368,7 +364,8 @@ fn whoever_hangs_up_stops_the_wait_at_once() {
     let mut ours = Connection::new(ours).unwrap();
     let login =
         Login { user: "ferris".to_owned(), service: "sudo".to_owned(), tty: None, rhost: None, ruser: None };
-    let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+    let start =
+        Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
     thread::scope(|scope| {
         let serving = scope.spawn(|| login::authenticate(&host.live, &mut ours, Caller::Root, start));
         while key.inside().blinking < 2 {
@@ -408,10 +405,10 @@ fn policy_asks_for_the_pin_and_for_nothing_where_prompts_are_relabelled() {
     host.enrolled(key_of("ferris", KeyKind::Fido2), &["4711"]);
     host.with_codes("ferris");
     key.touch();
-    let ended = host.login(&["1111", "4711"]);
+    let ended = host.login(&["", "1111", "4711"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified));
     assert_eq!(
-        ended.prompts,
+        ended.prompts[1..],
         ["PIN of your security key (8 tries left): ", "Wrong PIN. PIN of your security key (7 tries left): "]
     );
     assert!(host.newest().detail.ends_with("touched, and knows its user"));
@@ -429,12 +426,12 @@ fn a_key_with_three_tries_left_is_not_risked() {
     host.enrolled(key_of("ferris", KeyKind::Fido2), &["4711"]);
     host.with_codes("ferris");
     key.inside().tries_left = 4;
-    let ended = host.login(&["1111", "755224"]);
+    let ended = host.login(&["", "1111", "755224"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified), "by the code");
     assert!(ended.told.iter().any(|told| told.contains("3 tries are left")), "{:?}", ended.told);
     assert_eq!(key.inside().tries_left, 3);
     // Not even asked for.
-    assert!(!host.login(&[]).prompts.concat().contains("PIN"));
+    assert!(!host.login(&[""]).prompts.concat().contains("PIN"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A login: performs what the session wants, until it ends.
 
+mod afar;
 mod by_server;
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,7 +12,7 @@ use oss2fa_core::session::{
     Beside, Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing, Touched,
 };
 use oss2fa_core::wire::{
-    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, Start,
+    AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, SshAuthInfo, Start,
 };
 use oss2fa_ctap::transport::Go;
 
@@ -25,7 +27,7 @@ use crate::policy::{Messages, prompts};
 use crate::server::Proven;
 use crate::source::Source;
 use crate::store::{self, Admitted, Answer, Attempt, Context, Report, StoreError, Touch, Verdict};
-use crate::token::bus::{Reached, Sign, Without};
+use crate::token::bus::{Reached, Sign, Wait, Without};
 
 /// The words that clients of other systems look for, too.
 const PROMPT: &str = "Verification code: ";
@@ -77,14 +79,22 @@ impl Paused {
     /// Waits for the answer, and serves on from there.
     pub(super) fn resume(self, live: &Live, connection: &mut Connection) -> Result<Turn, Broken> {
         let Self { session, caller, source, login, deadline, case, open, pin_of, in_force } = self;
-        let event = match connection.receive(deadline) {
-            Ok(ModuleMessage::Answer { text }) => Event::Answered(text),
-            Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_)) => Event::HungUp,
-            Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => Event::Expired,
-            Err(Broken::Frame(error)) => return Err(error.into()),
+        let event = answered(connection.receive(deadline), Event::Answered)?;
+        let login = Serving {
+            live,
+            connection,
+            caller,
+            source,
+            login,
+            // What sshd has said was looked at before anybody was asked.
+            ssh: None,
+            deadline,
+            case,
+            open,
+            pin_of,
+            wait: None,
+            in_force,
         };
-        let login =
-            Serving { live, connection, caller, source, login, deadline, case, open, pin_of, in_force };
         let (session, effects) = session.step(event);
         login.run(session, effects)
     }
@@ -105,10 +115,12 @@ pub(super) fn begin(
         caller,
         source: source(caller, &start.login),
         login: start.login.clone(),
+        ssh: start.ssh.clone(),
         deadline,
         case: None,
         open: Open::default(),
         pin_of: None,
+        wait: None,
         in_force,
     };
     let (session, effects) = Session::start(login.script(&start));
@@ -187,14 +199,17 @@ struct Serving<'a> {
     caller: Caller,
     source: Source,
     login: Login,
+    ssh: Option<SshAuthInfo>,
     deadline: Instant,
     case: Option<Case>,
     open: Open,
     pin_of: Option<PathBuf>,
+    // What a prompt has begun, and a touch after it goes on with.
+    wait: Option<Wait<'a, Found>>,
     in_force: InForce,
 }
 
-impl Serving<'_> {
+impl<'a> Serving<'a> {
     // To the end, or to the next question.
     fn run(mut self, mut session: Session, mut effects: Vec<Effect<Evidence>>) -> Result<Turn, Broken> {
         loop {
@@ -238,8 +253,18 @@ impl Serving<'_> {
     }
 
     fn perform(&mut self, effect: Effect<Evidence>) -> Result<Next, Broken> {
+        if !matches!(effect, Effect::Touch { .. }) {
+            // No key blinks for what goes on without it.
+            self.wait = None;
+        }
         match effect {
-            Effect::LookUp => Ok(Next::Event(Event::Found(self.look_up()))),
+            Effect::LookUp => {
+                let standing = self.look_up();
+                Ok(Next::Event(match self.shown_afar() {
+                    Some(admitted) => Event::Shown(Evidence::Here(admitted)),
+                    None => Event::Found(standing),
+                }))
+            }
             Effect::Tell(text) => {
                 self.connection.send(&AgentMessage::Tell { text })?;
                 Ok(Next::Nothing)
@@ -247,6 +272,10 @@ impl Serving<'_> {
             Effect::Ask(echo, text) => {
                 self.connection.send(&AgentMessage::Ask { echo, text })?;
                 Ok(Next::Asked)
+            }
+            Effect::AskOrTouch(echo, text) => {
+                self.connection.send(&AgentMessage::Ask { echo, text })?;
+                self.touch_beside().map(Next::Event)
             }
             Effect::Touch { words, codes, pin } => Ok(Next::Event(self.touch(words, codes, pin))),
             Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(&code)))),
@@ -334,7 +363,11 @@ impl Serving<'_> {
             Codes::None => (self.deadline, Without::Wait),
         };
         let pin = pin.and_then(|pin| Some((self.pin_of.take()?, pin)));
-        let work = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
+        let mut wait = match (self.wait.take(), pin) {
+            (Some(wait), None) => wait,
+            (_, pin) => self.begin(keyring, pin),
+        };
+        let line = self.connection.line();
         let connection = &mut *self.connection;
         let mut watch = |sign| {
             let told = match (sign, words.take_if(|_| sign == Sign::Touch)) {
@@ -343,23 +376,54 @@ impl Serving<'_> {
             };
             if told && connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match self.live.bus.reach(&work, deadline, without, &mut watch) {
-            Reached::Answer(Found::Answered(answer)) => {
-                Event::Touched(Touched::Judged(self.judge_touch(answer)))
-            }
-            Reached::Answer(Found::Signed(signed)) => {
-                Event::Touched(Touched::Judged(self.judge_signed(&signed)))
-            }
-            Reached::Answer(Found::PinWanted(path, pin)) => {
-                self.pin_of = Some(path);
-                Event::Touched(Touched::PinWanted(pin))
-            }
-            Reached::Answer(Found::Unusable(why)) => {
-                Event::Touched(Touched::Unusable(DisplayText::new(&why.to_string())))
-            }
+        match wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch) {
+            Reached::Answer(found) => Event::Touched(self.touched(found)),
             Reached::TimeUp if deadline == self.deadline => Event::Expired,
             Reached::NoKey | Reached::TimeUp => nothing,
             Reached::Left => Event::HungUp,
+        }
+    }
+
+    /// The keys are asked until the prompt that is open is answered. A touch is judged there and then: held back, its
+    /// counter could be behind that of a later one.
+    fn touch_beside(&mut self) -> Result<Event<Evidence>, Broken> {
+        let mut touched = None;
+        let mut answer = None;
+        if let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) {
+            let mut wait = self.begin(keyring, None);
+            let line = self.connection.line();
+            let connection = &mut *self.connection;
+            let mut watch = |_| match connection.receive_if_there().transpose() {
+                None => Go::On,
+                Some(come) => {
+                    answer = Some(come);
+                    Go::Cancel
+                }
+            };
+            match wait.go_on(self.deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
+                Reached::Answer(found) => touched = Some(self.touched(found)),
+                Reached::Left => self.wait = Some(wait),
+                Reached::NoKey | Reached::TimeUp => {}
+            }
+        }
+        let answer = answer.unwrap_or_else(|| self.connection.receive(self.deadline));
+        answered(answer, |text| Event::AnsweredBeside { text, touched })
+    }
+
+    fn begin(&self, keyring: Keyring, pin: Option<(PathBuf, SecretText)>) -> Wait<'a, Found> {
+        let work = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
+        self.live.bus.begin(&work, self.deadline)
+    }
+
+    fn touched(&mut self, found: Found) -> Touched<Evidence> {
+        match found {
+            Found::Answered(answer) => Touched::Judged(self.judge_touch(answer)),
+            Found::Signed(signed) => Touched::Judged(self.judge_signed(&signed)),
+            Found::PinWanted(path, pin) => {
+                self.pin_of = Some(path);
+                Touched::PinWanted(pin)
+            }
+            Found::Unusable(why) => Touched::Unusable(DisplayText::new(&why.to_string())),
         }
     }
 
@@ -539,6 +603,19 @@ impl Serving<'_> {
         tracing::debug!(user, service, source = %self.source, ?outcome, "a login has ended");
         self.connection.send(&AgentMessage::Done { outcome })
     }
+}
+
+// What the module has sent while a prompt was open.
+fn answered(
+    come: Result<ModuleMessage, Broken>,
+    event: impl FnOnce(SecretText) -> Event<Evidence>,
+) -> Result<Event<Evidence>, Broken> {
+    Ok(match come {
+        Ok(ModuleMessage::Answer { text }) => event(text),
+        Ok(ModuleMessage::Cancel) | Err(Broken::Gone | Broken::Io(_)) => Event::HungUp,
+        Ok(ModuleMessage::Start(_) | ModuleMessage::Account(_)) | Err(Broken::Late) => Event::Expired,
+        Err(Broken::Frame(error)) => return Err(error.into()),
+    })
 }
 
 // Who is no root chooses every item of its own PAM handle, so only its uid counts.

@@ -1,6 +1,8 @@
 //! The daemon: listens, and hands each connection to a login or to a request of the command line.
 
 mod admin;
+#[cfg(test)]
+mod afar_tests;
 mod asking;
 mod connection;
 mod converse;

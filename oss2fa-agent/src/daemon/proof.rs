@@ -70,7 +70,7 @@ pub(super) fn hold(
             // Never in a store of the agent.
             FactorKind::SentCode | FactorKind::YubicoOtp => None,
             // A touch, not a code.
-            FactorKind::Fido2 | FactorKind::U2f => None,
+            FactorKind::Fido2 | FactorKind::U2f | FactorKind::SshSk => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::Login;
 
 use super::courier;
@@ -138,7 +139,12 @@ impl LookUp<'_> {
     }
 
     fn facts(&self, account: &Account, view: &AccountView, rules: &Rules) -> Result<Facts, Reason> {
-        let usable = |device: &Device| device.is_usable_here() && rules.factors.contains(&device.kind);
+        // A key that opens one door is nothing to show at another.
+        let counts_here = |kind| match kind {
+            FactorKind::SshSk => self.in_force.config.counts_ssh_touch(&self.login.service),
+            other => rules.factors.contains(&other),
+        };
+        let usable = |device: &Device| device.is_usable_here() && counts_here(device.kind);
         let enrolled = match view.enrolled {
             Enrolled::Yes if !view.devices.iter().any(usable) => Enrolled::NoLonger,
             other => other,

@@ -40,7 +40,8 @@ impl Serving {
         let mut theirs = self.connected();
         let mut login = who(None);
         "nobody-here".clone_into(&mut login.user);
-        let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+        let start =
+            Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
         theirs.send(&ModuleMessage::Start(start)).unwrap();
         assert!(matches!(theirs.receive(soon()), Ok(AgentMessage::Ask { .. })));
         theirs
@@ -138,6 +139,7 @@ fn a_daemon_that_stops_answers_who_is_at_a_prompt_and_takes_nobody_new() {
         conversation: Conversation::Messages,
         prompt: None,
         echo: Echo::Off,
+        ssh: None,
     });
     late.send(&start).unwrap();
     let heard = late.receive::<AgentMessage>(Instant::now() + Duration::from_millis(300));

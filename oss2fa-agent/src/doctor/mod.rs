@@ -17,12 +17,14 @@ pub mod report;
 mod sshd;
 mod sshd_config;
 mod stack;
+mod touch_notes;
 pub mod tree;
 mod walk;
 
 pub(crate) use self::module::{OURS, PASSWORD};
 pub use self::report::{Report, ServiceReport, Verdict};
 pub(crate) use self::sshd_config::CONFIG as SSHD_CONFIG;
+pub(crate) use self::sshd_config::{PUBLIC_KEY_OPTIONS, Setting, SshdConfig};
 pub use self::stack::Place;
 pub(crate) use self::stack::find as find_stack;
 pub use self::tree::Tree;
@@ -221,6 +223,7 @@ fn walk(tree: &Tree, service: &str, config: &Result<Config, String>) -> Result<W
     notes.extend(phase::oddities(&stack.account, &modules, Phase::Account));
     if stack.names_the_module() {
         notes.extend(policy_notes::notes(config, service, &stack));
+        notes.extend(touch_notes::notes(tree, config, service, &stack));
     }
     notes.dedup();
     Ok(Walked { stack, auth, account, notes })

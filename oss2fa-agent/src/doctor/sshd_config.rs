@@ -18,8 +18,11 @@ const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin
 /// Deepest `Include` in `Include`, as in OpenSSH.
 const DEEPEST: usize = 16;
 
+/// What sshd demands of public keys, whatever their owners' files say.
+pub(crate) const PUBLIC_KEY_OPTIONS: &str = "pubkeyauthoptions";
+
 /// What holds where nothing is written (OpenSSH 9; the older ones differ in nothing of it).
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("authenticationmethods", "any"),
     ("gssapiauthentication", "no"),
     ("hostbasedauthentication", "no"),
@@ -28,59 +31,66 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("passwordauthentication", "yes"),
     ("permitemptypasswords", "no"),
     ("pubkeyauthentication", "yes"),
+    (PUBLIC_KEY_OPTIONS, "none"),
     ("usepam", "no"),
 ];
 
 /// A value, and where it is written; no place for a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) value: String,
-    pub(super) place: Option<Place>,
+pub(crate) struct Setting {
+    pub(crate) value: String,
+    pub(crate) place: Option<Place>,
 }
 
 /// The lines below a `Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) place: Place,
-    pub(super) criteria: String,
+pub(crate) struct Block {
+    pub(crate) place: Place,
+    pub(crate) criteria: String,
     settings: BTreeMap<String, Setting>,
 }
 
 /// What sshd would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct SshdConfig {
+pub(crate) struct SshdConfig {
     settings: BTreeMap<String, Setting>,
-    pub(super) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
+    /// The files that it was read from.
+    pub(crate) files: Vec<PathBuf>,
     /// Why sshd itself could not be asked, where it could not.
     pub(super) unasked: Option<String>,
 }
 
 /// The configuration cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unusable {
-    pub(super) at: Option<Place>,
-    pub(super) why: String,
+pub(crate) struct Unusable {
+    pub(crate) at: Option<Place>,
+    pub(crate) why: String,
 }
 
 impl SshdConfig {
     /// Reads it; `None` where the host has no configuration of sshd.
     pub(super) fn load(tree: &Tree) -> Result<Option<Self>, Unusable> {
-        let mut reader = Reader { tree, config: Self::default(), global: String::new(), within: Vec::new() };
-        let path = Path::new(CONFIG);
-        let read = |error| Unusable {
-            at: None,
-            why: format!("{} cannot be read: {error}", tree.shown(path).display()),
-        };
-        let Some(text) = tree.read(path).map_err(read)? else { return Ok(None) };
-        reader.file(path, &text, &mut Scope::Global, 0)?;
-        let flat = reader.flat();
-        let mut config = reader.config;
+        let Some((mut config, flat)) = Self::read(tree, Path::new(CONFIG))? else { return Ok(None) };
         match ask(&flat) {
             Ok(said) => config.take(&said),
             Err(Asked::NotPossible(why)) => config.unasked = Some(why),
             Err(Asked::Refused(why)) => return Err(Unusable { at: None, why }),
         }
         Ok(Some(config))
+    }
+
+    /// Reads the files alone, and gives them as one as well.
+    pub(crate) fn read(tree: &Tree, path: &Path) -> Result<Option<(Self, String)>, Unusable> {
+        let mut reader = Reader { tree, config: Self::default(), global: String::new(), within: Vec::new() };
+        let read = |error| Unusable {
+            at: None,
+            why: format!("{} cannot be read: {error}", tree.shown(path).display()),
+        };
+        let Some(text) = tree.read(path).map_err(read)? else { return Ok(None) };
+        reader.file(path, &text, Scope::Global, 0)?;
+        let flat = reader.flat();
+        Ok(Some((reader.config, flat)))
     }
 
     /// An sshd that is not there yet: with PAM, and otherwise by its defaults.
@@ -105,7 +115,7 @@ impl SshdConfig {
     }
 
     /// What holds where these blocks match; the first of them that sets something wins.
-    pub(super) fn setting(&self, name: &str, blocks: &[&Block]) -> Setting {
+    pub(crate) fn setting(&self, name: &str, blocks: &[&Block]) -> Setting {
         let within = blocks.iter().find_map(|block| block.settings.get(name));
         within.or_else(|| self.settings.get(name)).cloned().unwrap_or_else(|| Setting {
             value: DEFAULTS
@@ -132,6 +142,11 @@ impl SshdConfig {
 }
 
 impl Block {
+    /// What is written in it.
+    pub(crate) fn own(&self, name: &str) -> Option<&Setting> {
+        self.settings.get(name)
+    }
+
     /// Whether it holds for every connection.
     pub(super) fn is_for_all(&self) -> bool {
         self.criteria.eq_ignore_ascii_case("all")
@@ -140,7 +155,7 @@ impl Block {
 
 impl Setting {
     /// The value and its line, for a sentence.
-    pub(super) fn told(&self, name: &str) -> String {
+    pub(crate) fn told(&self, name: &str) -> String {
         match &self.place {
             Some(place) => format!("`{name} {}` at {place}", self.value),
             None => format!("`{name} {}`, as it is by default", self.value),
@@ -149,6 +164,7 @@ impl Setting {
 }
 
 /// Which connections a line is about.
+#[derive(Debug, Clone, Copy)]
 enum Scope {
     Global,
     /// The block of this number.
@@ -174,7 +190,9 @@ impl Reader<'_> {
         flat
     }
 
-    fn file(&mut self, path: &Path, text: &str, scope: &mut Scope, depth: usize) -> Result<(), Unusable> {
+    fn file(&mut self, path: &Path, text: &str, outer: Scope, depth: usize) -> Result<(), Unusable> {
+        self.config.files.push(path.to_owned());
+        let mut scope = outer;
         for (at, raw) in text.lines().enumerate() {
             let place = Place { path: self.tree.shown(path), line: at + 1 };
             let line = raw.trim();
@@ -184,17 +202,24 @@ impl Reader<'_> {
             let (keyword, arguments) = keyword(line);
             match keyword.as_str() {
                 "include" => self.include(&arguments, &place, scope, depth)?,
+                // C ends a line there, and quotation marks are for values: what sshd makes of it is not guessed.
+                _ if line.contains('\0') || keyword.contains('"') => {
+                    return Err(Unusable {
+                        at: Some(place),
+                        why: "has a keyword that is not plain".to_owned(),
+                    });
+                }
                 "match" => {
-                    let criteria =
-                        line.split_once([' ', '\t', '=']).map_or("", |(_, rest)| rest.trim()).to_owned();
+                    let criteria = line.split_once([' ', '\t', '=']).map_or("", |(_, rest)| rest.trim());
+                    let criteria = self.within_outer(outer, criteria);
                     self.config.blocks.push(Block { place, criteria, settings: BTreeMap::new() });
                     self.within.push(String::new());
-                    *scope = Scope::Block(self.config.blocks.len() - 1);
+                    scope = Scope::Block(self.config.blocks.len() - 1);
                 }
                 _ => {
                     let lines = match scope {
                         Scope::Global => Some(&mut self.global),
-                        Scope::Block(number) => self.within.get_mut(*number),
+                        Scope::Block(number) => self.within.get_mut(number),
                     };
                     lines.into_iter().for_each(|lines| lines.push_str(&format!("{line}\n")));
                     self.set(keyword, arguments.join(" "), place, scope);
@@ -204,10 +229,23 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn set(&mut self, keyword: String, value: String, place: Place, scope: &Scope) {
+    // A block in a file that a block includes holds where both do.
+    fn within_outer(&self, outer: Scope, criteria: &str) -> String {
+        let outer = match outer {
+            Scope::Global => None,
+            Scope::Block(number) => self.config.blocks.get(number).filter(|block| !block.is_for_all()),
+        };
+        match outer {
+            None => criteria.to_owned(),
+            Some(outer) if criteria.eq_ignore_ascii_case("all") => outer.criteria.clone(),
+            Some(outer) => format!("{} {criteria}", outer.criteria),
+        }
+    }
+
+    fn set(&mut self, keyword: String, value: String, place: Place, scope: Scope) {
         let settings = match scope {
             Scope::Global => Some(&mut self.config.settings),
-            Scope::Block(number) => self.config.blocks.get_mut(*number).map(|block| &mut block.settings),
+            Scope::Block(number) => self.config.blocks.get_mut(number).map(|block| &mut block.settings),
         };
         // The first value counts.
         if let Some(settings) = settings {
@@ -219,7 +257,7 @@ impl Reader<'_> {
         &mut self,
         names: &[String],
         place: &Place,
-        scope: &mut Scope,
+        scope: Scope,
         depth: usize,
     ) -> Result<(), Unusable> {
         let unusable = |why: String| Unusable { at: Some(place.clone()), why };
@@ -235,11 +273,7 @@ impl Reader<'_> {
                 })?;
                 let Some(text) = text else { continue };
                 // A `Match` of the file ends with it.
-                let mut within = match scope {
-                    Scope::Global => Scope::Global,
-                    Scope::Block(number) => Scope::Block(*number),
-                };
-                self.file(&path, &text, &mut within, depth + 1)?;
+                self.file(&path, &text, scope, depth + 1)?;
             }
         }
         Ok(())
@@ -249,7 +283,11 @@ impl Reader<'_> {
         let path = Path::new("/etc/ssh").join(name);
         let pattern = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-        if folder.to_string_lossy().contains(['*', '?', '[']) || pattern.contains('[') {
+        if folder.to_string_lossy().contains(['*', '?', '['])
+            || pattern.contains('[')
+            || name.starts_with('~')
+            || name.contains('\\')
+        {
             return Err(std::io::Error::other(
                 "patterns are understood in the last part of a path, with * and ?",
             ));
@@ -374,7 +412,7 @@ mod tests {
         let other = |text: &str| {
             let config = SshdConfig::default();
             let mut reader = Reader { tree: &tree, config, global: String::new(), within: Vec::new() };
-            reader.file(Path::new(CONFIG), text, &mut Scope::Global, 0).unwrap();
+            reader.file(Path::new(CONFIG), text, Scope::Global, 0).unwrap();
             reader.config.other_stack("sshd").map(|setting| setting.told("PAMServiceName"))
         };
         let told = |line: u8| Some(format!("`PAMServiceName door` at /etc/ssh/sshd_config:{line}"));

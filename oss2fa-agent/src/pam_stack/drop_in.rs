@@ -1,18 +1,23 @@
 //! The settings of sshd that a mode needs, as a file beside its configuration.
 
-use super::Mode;
+use super::{Mode, Touches};
 
 /// First of its folder: of two values, sshd takes the one that it reads first.
 pub(crate) const PATH: &str = "/etc/ssh/sshd_config.d/00-oss2fa.conf";
 
 /// What sshd must do, by the names of `sshd -T`.
-pub(crate) fn settings(mode: Mode) -> [(&'static str, &'static str); 4] {
-    [
+pub(crate) fn settings(mode: Mode, touches: Touches) -> Vec<(&'static str, &'static str)> {
+    let touch = match touches {
+        Touches::Counted => Some(("pubkeyauthoptions", "touch-required")),
+        Touches::NotCounted => None,
+    };
+    let always = [
         ("usepam", "yes"),
         ("kbdinteractiveauthentication", "yes"),
         ("passwordauthentication", "no"),
         ("authenticationmethods", methods(mode)),
-    ]
+    ];
+    always.into_iter().chain(touch).collect()
 }
 
 fn methods(mode: Mode) -> &'static str {
@@ -23,7 +28,14 @@ fn methods(mode: Mode) -> &'static str {
 }
 
 /// The text of the file.
-pub(crate) fn text(mode: Mode) -> String {
+pub(crate) fn text(mode: Mode, touches: Touches) -> String {
+    let touch = match touches {
+        Touches::Counted => {
+            "# The touch of a key counts (ssh_touch_services of agent.toml), so none may go without.\n\
+             PubkeyAuthOptions touch-required\n"
+        }
+        Touches::NotCounted => "",
+    };
     let what = match mode {
         Mode::PasswordAndCode => "a password, then a code",
         Mode::PublicKeyAndCode => "a public key, then a code",
@@ -38,6 +50,7 @@ pub(crate) fn text(mode: Mode) -> String {
          # sshd's own password question cannot ask for a code after it.\n\
          PasswordAuthentication no\n\
          AuthenticationMethods {}\n\
+         {touch}\
          # At least [agent] login_timeout of agent.toml, for somebody who is still looking for their phone.\n\
          LoginGraceTime 130\n",
         methods(mode)

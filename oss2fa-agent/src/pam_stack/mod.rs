@@ -10,6 +10,25 @@ pub(crate) mod edit;
 pub(crate) mod kept;
 pub(crate) mod plan;
 
+use crate::config::Config;
+use crate::doctor::SSHD;
+
+/// Whether policy counts the touch of ssh keys at this sshd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touches {
+    /// sshd must insist on it.
+    Counted,
+    /// sshd may do as it does.
+    NotCounted,
+}
+
+impl Touches {
+    /// By the agent's configuration.
+    pub(crate) fn by(config: &Config) -> Self {
+        if config.counts_ssh_touch(SSHD) { Self::Counted } else { Self::NotCounted }
+    }
+}
+
 /// What a login shall ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Mode {

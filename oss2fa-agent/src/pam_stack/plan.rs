@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Mode, drop_in, edit};
+use super::{Mode, Touches, drop_in, edit};
 use crate::doctor::{self, Report, SSHD, SSHD_CONFIG, Tree, Verdict, find_stack};
 
 /// Where stacks are written.
@@ -28,7 +28,7 @@ impl Plan {
     ///
     /// # Errors
     /// A sentence for whoever asked, where it cannot be done, or would leave the service open or shut.
-    pub(crate) fn make(tree: &Tree, service: &str, mode: Mode) -> Result<Self, String> {
+    pub(crate) fn make(tree: &Tree, service: &str, mode: Mode, touches: Touches) -> Result<Self, String> {
         if mode == Mode::PublicKeyAndCode && service != SSHD {
             return Err(format!(
                 "the mode publickey+code is for sshd: {service} knows no keys. Take password+code"
@@ -44,7 +44,7 @@ impl Plan {
             }
         }
         if service == SSHD {
-            changes.push(Self::sshd(tree, mode)?);
+            changes.push(Self::sshd(tree, mode, touches)?);
         }
         let plan = Self { changes };
         plan.hold_against_the_doctor(tree, service)?;
@@ -76,7 +76,7 @@ impl Plan {
         Ok(Change { path, old, new: Some(new) })
     }
 
-    fn sshd(tree: &Tree, mode: Mode) -> Result<Change, String> {
+    fn sshd(tree: &Tree, mode: Mode, touches: Touches) -> Result<Change, String> {
         let path = PathBuf::from(drop_in::PATH);
         let shown = tree.shown(&path).display().to_string();
         if let Some(folder) = path.parent().filter(|folder| !tree.has(folder)) {
@@ -84,10 +84,10 @@ impl Plan {
             return Err(format!("there is no folder {folder}, which sshd's settings go into: make it first"));
         }
         let old = tree.read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-        let new = Some(drop_in::text(mode));
+        let new = Some(drop_in::text(mode, touches));
         let planned = tree.clone().with(&path, new.clone());
         let config = tree.shown(Path::new(SSHD_CONFIG)).display().to_string();
-        match doctor::sshd_takes(&planned, &drop_in::settings(mode)) {
+        match doctor::sshd_takes(&planned, &drop_in::settings(mode, touches)) {
             Ok(None) => Ok(Change { path, old, new }),
             Ok(Some(other)) => Err(format!(
                 "with {shown} in place, sshd would still go by {other}. Let {config} begin with \

@@ -199,7 +199,7 @@ fn spend(
         // No device of a host has such codes.
         (FactorKind::SentCode | FactorKind::YubicoOtp, _) => 0,
         // No code is a security key's: those go by their touch.
-        (FactorKind::Fido2 | FactorKind::U2f, _) => 0,
+        (FactorKind::Fido2 | FactorKind::U2f | FactorKind::SshSk, _) => 0,
         (FactorKind::Totp | FactorKind::Hotp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(
                 "UPDATE device SET next_position = ?2 + 1, last_used_at = ?3

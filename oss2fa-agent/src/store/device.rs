@@ -99,7 +99,11 @@ impl Device {
         match self.kind {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
-            FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubicoOtp => false,
+            FactorKind::SentCode
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp
+            | FactorKind::SshSk => false,
         }
     }
 
@@ -116,7 +120,8 @@ impl Device {
             | FactorKind::SentCode
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => None,
+            | FactorKind::YubicoOtp
+            | FactorKind::SshSk => None,
         })
     }
 
@@ -142,7 +147,8 @@ impl Device {
             | FactorKind::SentCode
             | FactorKind::Fido2
             | FactorKind::U2f
-            | FactorKind::YubicoOtp => None,
+            | FactorKind::YubicoOtp
+            | FactorKind::SshSk => None,
         })
     }
 
@@ -236,8 +242,8 @@ fn parsed<S, T: Default>(column: usize, stored: Option<S>, parse: fn(S) -> Optio
 }
 
 fn kind_of(word: &str) -> Option<FactorKind> {
-    use FactorKind::{Fido2, Hotp, RecoveryCode, Totp, U2f};
-    [Totp, Hotp, RecoveryCode, Fido2, U2f].into_iter().find(|kind| kind.as_str() == word)
+    use FactorKind::{Fido2, Hotp, RecoveryCode, SshSk, Totp, U2f};
+    [Totp, Hotp, RecoveryCode, Fido2, U2f, SshSk].into_iter().find(|kind| kind.as_str() == word)
 }
 
 fn status_of(word: &str) -> Option<DeviceStatus> {
@@ -440,7 +446,8 @@ pub fn remove(connection: &Connection, account: AccountId, device: DeviceId) -> 
     Ok(rows == 1)
 }
 
-/// Removes a device, unless it is the last active one of the account, for which recovery codes do not count.
+/// Removes a device, unless it is the last active one of the account, for which recovery codes and keys of OpenSSH, which
+/// open nothing at the host itself, do not count.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -456,7 +463,7 @@ pub fn remove_unless_last(
                AND (status = 'pending' OR EXISTS (
                     SELECT 1 FROM device other
                     WHERE other.account = ?2 AND other.id <> ?1 AND other.status = 'active'
-                      AND other.kind <> 'recovery_code'))",
+                      AND other.kind NOT IN ('recovery_code', 'ssh_sk')))",
         )?
         .execute(params![device.0, account.0])?;
     Ok(rows == 1)

@@ -92,6 +92,12 @@ impl Keys {
         self.fingerprint.mac(&[b"credential", rp.as_bytes(), id])
     }
 
+    /// Keyed fingerprint of a key of OpenSSH, by the bytes of its public part.
+    #[must_use]
+    pub fn ssh_key_fingerprint(&self, blob: &[u8]) -> [u8; 32] {
+        self.fingerprint.mac(&[b"ssh key", blob])
+    }
+
     /// The next link of the audit's chain.
     #[must_use]
     pub fn audit_link(&self, fields: &[&[u8]]) -> [u8; 32] {

@@ -17,6 +17,8 @@ pub mod recovery;
 pub mod schema;
 pub mod security_key;
 pub mod server_keys;
+pub mod ssh_key;
+pub mod ssh_touch;
 pub mod touch;
 mod verbs;
 pub mod without_server;
@@ -34,6 +36,7 @@ pub use error::StoreError;
 pub use master_key::Owner;
 pub use outbox::Report;
 pub use security_key::{Credential, KeyAdded};
+pub use ssh_touch::SshTouch;
 pub use touch::{Answer, Signed, Touch};
 pub use verbs::{AccountView, Enrollment};
 

@@ -100,7 +100,8 @@ impl Store {
                         | FactorKind::SentCode
                         | FactorKind::Fido2
                         | FactorKind::U2f
-                        | FactorKind::YubicoOtp => None,
+                        | FactorKind::YubicoOtp
+                        | FactorKind::SshSk => None,
                     };
                     Ok((user, device, left))
                 })

@@ -1,12 +1,13 @@
 //! The keys of this host, for whoever waits for one: each that is plugged in, or will be, is asked at the same time.
 //!
-//! A key that is in use has a thread of its own, and those who want it queue. Whoever waits is asked ten times a
-//! second whether they still do; when they leave, so do their threads, and the keys stop blinking.
+//! A key that is in use has a thread of its own, and those who want it queue. When whoever waits for it leaves, so do their
+//! threads, and the keys stop blinking.
 
 use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::Key;
 use oss2fa_ctap::transport::{Go, Meanwhile, Patience, TransportError};
 
+use super::alarm::{Alarm, Woken};
 use super::awaited::{Awaited, TouchAwaited};
 use super::ports::{Port, Ports};
 use super::turns::Turns;
@@ -56,8 +58,11 @@ pub enum Sign {
     Quiet,
 }
 
-/// How often the one who waits is asked.
+/// How often the one who waits is asked where it cannot be seen that they say something; and how often at most.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often it is looked what is plugged in: that costs more, and nobody plugs in a key and touches it sooner.
+const LOOK_AT_PORTS: Duration = Duration::from_millis(500);
 
 /// How long a key that failed is left alone.
 const REST: Duration = Duration::from_secs(1);
@@ -92,28 +97,39 @@ impl Bus {
         Arc::clone(&self.random)
     }
 
-    /// Does `work` with each key that is plugged in, or will be, until one has an answer.
+    /// Does `work` with each key that is plugged in, or will be, until one has an answer. `watch` is asked whenever there
+    /// is a sign, and when `peer` can be read or has hung up.
     pub fn reach<A: Send + 'static>(
         &self,
         work: &Work<A>,
         deadline: Instant,
         without: Without,
+        peer: Option<BorrowedFd<'_>>,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
+        self.begin(work, deadline).go_on(deadline, without, peer, watch)
+    }
+
+    /// A wait that can be left and gone on with, until `deadline` at the latest. The keys are first asked once it goes on;
+    /// dropping it ends it, and the keys stop blinking.
+    #[must_use]
+    pub fn begin<A: Send + 'static>(&self, work: &Work<A>, deadline: Instant) -> Wait<'_, A> {
         let (tell, hear) = channel();
-        let mut wait = Wait {
+        let over = Arc::new(Over::default());
+        let work = Arc::clone(work);
+        Wait {
             bus: self,
             work,
             deadline,
             tell,
-            over: Arc::new(Over::default()),
+            alarm: Alarm::new(),
+            hear,
+            over,
             keys: HashMap::new(),
             mark: None,
+            looked: None,
             numbers: 0,
-        };
-        let reached = wait.run(&hear, without, watch);
-        wait.over.now();
-        reached
+        }
     }
 }
 
@@ -144,6 +160,8 @@ enum Said<A> {
 enum State {
     /// Its thread of this number is at work.
     Asked(u64),
+    /// The same, and it blinks for a touch.
+    Blinking(u64),
     /// To be asked again then.
     Again(Instant),
     /// It has no answer, until it is plugged in again.
@@ -155,59 +173,109 @@ struct Asked {
     failures: u32,
 }
 
-struct Wait<'a, A> {
+/// A wait for a key's answer, under way.
+pub struct Wait<'a, A> {
     bus: &'a Bus,
-    work: &'a Work<A>,
+    work: Work<A>,
     deadline: Instant,
     tell: Sender<(u64, Said<A>)>,
+    alarm: Alarm,
+    hear: Receiver<(u64, Said<A>)>,
     over: Arc<Over>,
     keys: HashMap<PathBuf, Asked>,
     mark: Option<u64>,
+    looked: Option<Instant>,
     numbers: u64,
 }
 
+impl<A> Drop for Wait<'_, A> {
+    fn drop(&mut self) {
+        self.over.now();
+    }
+}
+
 impl<A: Send + 'static> Wait<'_, A> {
-    fn run(
+    /// Goes on until a key has an answer, `until` has passed, or `watch` does not want it any more; the keys are asked
+    /// all the while, and also after [`Reached::Left`] and [`Reached::TimeUp`].
+    pub fn go_on(
         &mut self,
-        hear: &Receiver<(u64, Said<A>)>,
+        until: Instant,
         without: Without,
+        peer: Option<BorrowedFd<'_>>,
         watch: &mut dyn FnMut(Sign) -> Go,
     ) -> Reached<A> {
+        let until = until.min(self.deadline);
+        // Whoever comes back is told what was said while they were away.
+        let mut sign = if self.any_blinks() { Sign::Touch } else { Sign::Quiet };
+        let mut woken = Woken::Otherwise;
         loop {
+            if watch(sign) == Go::Cancel {
+                return Reached::Left;
+            }
             self.look();
+            self.show();
             let useless = |asked: &Asked| matches!(asked.state, State::Useless);
             if without == Without::End && self.keys.values().all(useless) {
                 return Reached::NoKey;
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Reached::TimeUp;
             }
-            let sign = match hear.recv_timeout(left.min(LOOK)) {
+            sign = match self.hear.try_recv() {
                 Ok((_, Said::Result(Ok(answer)))) => return Reached::Answer(answer),
                 Ok((number, Said::Result(Err(error)))) => {
                     self.failed(number, &error);
                     Sign::Quiet
                 }
-                Ok((_, Said::TouchMe)) => {
-                    let mut awaited = self.over.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-                    awaited.get_or_insert_with(|| self.bus.awaited.begin());
+                Ok((number, Said::TouchMe)) => {
+                    self.blinks(number);
                     Sign::Touch
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Sign::Quiet,
+                Err(_) => {
+                    // Whoever has said something that changes nothing is not listened to for a moment.
+                    let heard = peer.filter(|_| woken == Woken::Otherwise);
+                    woken = self.alarm.sleep(heard, left.min(LOOK_AT_PORTS), LOOK);
+                    Sign::Quiet
+                }
             };
-            if watch(sign) == Go::Cancel {
-                return Reached::Left;
-            }
+        }
+    }
+
+    fn any_blinks(&self) -> bool {
+        self.keys.values().any(|asked| matches!(asked.state, State::Blinking(_)))
+    }
+
+    fn blinks(&mut self, number: u64) {
+        let mut asked = self.keys.values_mut();
+        if let Some(asked) = asked.find(|asked| matches!(asked.state, State::Asked(its) if its == number)) {
+            asked.state = State::Blinking(number);
+        }
+        self.show();
+    }
+
+    // A key that was pulled out is not there to be touched.
+    fn show(&self) {
+        let mut awaited = self.over.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.any_blinks() {
+            awaited.get_or_insert_with(|| self.bus.awaited.begin());
+        } else {
+            drop(awaited.take());
         }
     }
 
     // Asks what is new, and what is to be asked again.
     fn look(&mut self) {
         let now = Instant::now();
-        let due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
+        let is_due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
+        let due = self.keys.values().any(is_due);
+        let fresh = |looked| now.saturating_duration_since(looked) < LOOK_AT_PORTS;
+        if !due && self.looked.is_some_and(fresh) {
+            return;
+        }
+        self.looked = Some(now);
         let mark = self.bus.ports.mark();
-        if self.mark == Some(mark) && !self.keys.values().any(due) {
+        if self.mark == Some(mark) && !due {
             return;
         }
         self.mark = Some(mark);
@@ -216,7 +284,7 @@ impl<A: Send + 'static> Wait<'_, A> {
         self.keys.retain(|path, _| plugged.iter().any(|key| key.path == *path));
         for key in plugged.into_iter().take(MOST_KEYS) {
             let failures = match self.keys.get(&key.path) {
-                Some(asked) if due(asked) => asked.failures,
+                Some(asked) if is_due(asked) => asked.failures,
                 Some(_) => continue,
                 None => 0,
             };
@@ -235,8 +303,9 @@ impl<A: Send + 'static> Wait<'_, A> {
 
     fn begin(&self, number: u64, key: Plugged) -> std::io::Result<()> {
         let (ports, random) = (Arc::clone(&self.bus.ports), Arc::clone(&self.bus.random));
-        let (turns, work) = (self.bus.turns.clone(), Arc::clone(self.work));
+        let (turns, work) = (self.bus.turns.clone(), Arc::clone(&self.work));
         let (tell, over, deadline) = (self.tell.clone(), Arc::clone(&self.over), self.deadline);
+        let alarm = self.alarm.clone();
         let at_work = move || {
             let wanted = || over.go();
             let Some(_turn) = turns.wait(&key.path, deadline, &wanted) else { return };
@@ -244,6 +313,7 @@ impl<A: Send + 'static> Wait<'_, A> {
             let mut watch = |meanwhile| {
                 if meanwhile == Meanwhile::TouchNeeded && !std::mem::replace(&mut told, true) {
                     let _nobody_waits = tell.send((number, Said::TouchMe));
+                    alarm.ring();
                 }
                 over.go()
             };
@@ -253,18 +323,19 @@ impl<A: Send + 'static> Wait<'_, A> {
                 work(&mut opened, &key, &mut patience)
             });
             let _nobody_waits = tell.send((number, Said::Result(result)));
+            alarm.ring();
         };
         thread::Builder::new().name("key".to_owned()).stack_size(STACK).spawn(at_work).map(drop)
     }
 
     fn failed(&mut self, number: u64, error: &KeyError) {
         let now = Instant::now();
-        let asked = self.keys.values_mut();
-        let Some(asked) =
-            asked.into_iter().find(|asked| matches!(asked.state, State::Asked(its) if its == number))
-        else {
-            return;
+        let mut asked = self.keys.values_mut();
+        let its = |asked: &&mut Asked| match asked.state {
+            State::Asked(its) | State::Blinking(its) => its == number,
+            State::Again(_) | State::Useless => false,
         };
+        let Some(asked) = asked.find(its) else { return };
         asked.state = match error {
             KeyError::NoCredential | KeyError::Unsupported(_) => State::Useless,
             // The key itself waits for some half a minute only; whoever logs in may have longer.

@@ -1,5 +1,8 @@
 //! The bus: keys that are there and that come, logins that queue and that leave.
 
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -45,7 +48,7 @@ fn until(condition: impl Fn() -> bool) {
 
 impl World {
     fn reach(&self, within: Duration, without: Without) -> Reached<PathBuf> {
-        self.bus.reach(&touched(), Instant::now() + within, without, &mut |_| Go::On)
+        self.bus.reach(&touched(), Instant::now() + within, without, None, &mut |_| Go::On)
     }
 }
 
@@ -107,7 +110,7 @@ fn whoever_leaves_stops_the_wait_at_once_and_the_key_with_it() {
         left_at = Instant::now();
         if sign == Sign::Touch { Go::Cancel } else { Go::On }
     };
-    let reached = world.bus.reach(&touched(), Instant::now() + SOON, Without::Wait, &mut leaves);
+    let reached = world.bus.reach(&touched(), Instant::now() + SOON, Without::Wait, None, &mut leaves);
     assert_eq!((reached, signs), (Reached::Left, 1));
     until(|| key.inside().cancelled == 1 && key.inside().open == 0);
     assert!(left_at.elapsed() < Duration::from_secs(2), "{:?}", left_at.elapsed());
@@ -159,7 +162,7 @@ fn without_a_key_the_wait_ends_where_there_is_something_else() {
     assert_eq!(world.reach(Duration::from_millis(20), Without::Wait), Reached::TimeUp);
     world.hub.plug_in("one", &SoftKey::new(Protocol::U2f, 1));
     let foreign: Work<()> = Arc::new(|_, _, _| Err(KeyError::NoCredential));
-    let reached = world.bus.reach(&foreign, Instant::now() + SOON, Without::End, &mut |_| Go::On);
+    let reached = world.bus.reach(&foreign, Instant::now() + SOON, Without::End, None, &mut |_| Go::On);
     assert_eq!(reached, Reached::NoKey);
 }
 
@@ -177,6 +180,75 @@ fn a_file_is_there_while_a_touch_is_awaited() {
         waiting.join().unwrap();
     });
     assert!(!file.exists());
+}
+
+#[test]
+fn the_file_goes_with_the_key_that_was_to_be_touched() {
+    let world = world();
+    let (key, file) = (SoftKey::new(Protocol::Ctap2, 1), world.folder.path().join("touch"));
+    world.hub.plug_in("one", &key);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| world.reach(SOON, Without::Wait));
+        until(|| file.exists());
+        world.hub.pull_out("one");
+        until(|| !file.exists());
+        assert!(!waiting.is_finished());
+        world.hub.plug_in("two", &key);
+        until(|| file.exists());
+        key.touch();
+        assert_eq!(waiting.join().unwrap(), Reached::Answer(PathBuf::from("two")));
+    });
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_wait_that_is_left_goes_on_and_one_that_is_dropped_ends() {
+    let world = world();
+    let key = SoftKey::new(Protocol::Ctap2, 1);
+    world.hub.plug_in("one", &key);
+    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(key.inside().open, 0, "nobody waits yet");
+    let at_touch = &mut |sign| if sign == Sign::Touch { Go::Cancel } else { Go::On };
+    assert_eq!(wait.go_on(Instant::now() + SOON, Without::End, None, at_touch), Reached::Left);
+    assert_eq!(
+        wait.go_on(Instant::now() + SOON, Without::End, None, at_touch),
+        Reached::Left,
+        "told once more"
+    );
+    let soon = Instant::now() + Duration::from_millis(50);
+    assert_eq!(wait.go_on(soon, Without::End, None, &mut |_| Go::On), Reached::TimeUp);
+    assert_eq!(key.inside().blinking, 1, "it has heard of nothing");
+    assert_eq!(key.inside().cancelled, 0);
+    drop(wait);
+    until(|| key.inside().cancelled == 1 && key.inside().open == 0);
+    let mut wait = world.bus.begin(&touched(), Instant::now() + SOON);
+    key.touch();
+    let reached = wait.go_on(Instant::now() + SOON, Without::End, None, &mut |_| Go::On);
+    assert_eq!(reached, Reached::Answer(PathBuf::from("one")));
+}
+
+#[test]
+fn whoever_says_something_is_heard_at_once_and_nonsense_is_not_listened_to_over_and_over() {
+    let world = world();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let mut asked = Vec::new();
+    let reached = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(50));
+            theirs.write_all(b"nonsense").unwrap();
+        });
+        let watch = &mut |_| {
+            asked.push(Instant::now());
+            Go::On
+        };
+        let soon = Instant::now() + Duration::from_millis(450);
+        world.bus.reach(&touched(), soon, Without::Wait, Some(ours.as_fd()), watch)
+    });
+    assert_eq!(reached, Reached::TimeUp);
+    // At once, after 50 ms, and from then on ten times a second and once more each.
+    assert!((3..=12).contains(&asked.len()), "{}", asked.len());
+    assert!(asked[1] - asked[0] < Duration::from_millis(300), "{:?}", asked[1] - asked[0]);
 }
 
 /// A port at which a script is played.
@@ -223,6 +295,6 @@ fn an_exchange_that_python_fido2_has_written_is_played_through_the_bus() {
         let answer = key.assert(&login, &ids, Proof::Touch, &Counting, patience)?;
         Ok(u32::from_be_bytes(answer.auth_data[33..37].try_into().unwrap()))
     });
-    let reached = bus.reach(&work, Instant::now() + SOON, Without::End, &mut |_| Go::On);
+    let reached = bus.reach(&work, Instant::now() + SOON, Without::End, None, &mut |_| Go::On);
     assert_eq!(reached, Reached::Answer(8));
 }

@@ -1,5 +1,6 @@
 //! Security keys that are plugged into this host.
 
+mod alarm;
 mod awaited;
 pub mod bus;
 #[cfg(test)]

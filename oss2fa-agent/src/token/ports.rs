@@ -13,7 +13,7 @@ pub type Port = Box<dyn HidTransport + Send>;
 
 /// Where keys are plugged in.
 pub trait Ports: Send + Sync {
-    /// Something else whenever a key came or went; asked ten times a second while somebody waits.
+    /// Something else whenever a key came or went; asked twice a second while somebody waits.
     fn mark(&self) -> u64;
 
     /// The interfaces of the keys that are plugged in; none where they cannot be listed.

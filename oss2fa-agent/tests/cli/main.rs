@@ -16,3 +16,4 @@ mod qr;
 mod real;
 mod scripted;
 mod security_keys;
+mod ssh_keys;

@@ -53,6 +53,76 @@ fn one_more_key_asks_for_a_code_first() {
     assert_eq!(ran.exit, Exit::Done, "{ran}");
 }
 
+fn by_touch(change: Value) -> Value {
+    json!({"by_touch": {"change": change}})
+}
+
+fn refused(code: &str) -> Answer {
+    Answer::Message(json!({"refused": {"code": code, "message": "a change of your devices needs a proof"}}))
+}
+
+const TOUCH_OWN: &str = "Touch a security key that is enrolled already: that shows that the change is yours.";
+
+#[test]
+fn whoever_has_keys_alone_touches_one_and_types_nothing() {
+    let talk = vec![
+        step(TOUCH_OWN),
+        step("Touch it now."),
+        step("Plug in your security key if it is not, and touch it when it blinks."),
+        device(),
+    ];
+    let mut host = Host::new().serving([
+        (wanted("fido2", false, None), refused("touch_needed")),
+        (by_touch(wanted("fido2", false, None)), Answer::Talk(talk)),
+    ]);
+    let ran = host.run(&["enroll", "fido2", "--user", "ferris"]);
+    assert_eq!(ran.exit, Exit::Done, "{ran}");
+    assert!(ran.stderr.contains(TOUCH_OWN), "{ran}");
+}
+
+#[test]
+fn whoever_has_both_types_a_code_or_presses_enter_and_touches() {
+    let remove = |proof: Option<&str>| json!({"remove": {"user": "ferris", "device": 3, "proof": proof}});
+    let done = (json!({"done": {}}), None);
+    let words = ["remove", "--user", "ferris", "--device", "3"];
+    let mut host = Host::new()
+        .serving([
+            (remove(None), refused("code_or_touch_needed")),
+            (by_touch(remove(None)), Answer::Talk(vec![step(TOUCH_OWN), done])),
+        ])
+        .on_a_terminal()
+        .typing("\n");
+    let ran = host.run(&words);
+    assert_eq!(ran.exit, Exit::Done, "{ran}");
+    assert!(
+        ran.stderr.contains("Code from one of your devices, or Enter to touch your security key: "),
+        "{ran}"
+    );
+    let mut host = Host::new()
+        .serving([
+            (remove(None), refused("code_or_touch_needed")),
+            (remove(Some("123456")), Answer::Message(json!({"done": {}}))),
+        ])
+        .on_a_terminal()
+        .typing("123456\n");
+    assert_eq!(host.run(&words).exit, Exit::Done);
+    // Where nobody can be asked, it is said what can be given.
+    let mut host = Host::new().serving([(remove(None), refused("code_or_touch_needed"))]);
+    let ran = host.run(&words);
+    assert!(ran.exit == Exit::Refused && ran.stderr.contains("--touch"), "{ran}");
+}
+
+#[test]
+fn a_touch_can_be_asked_for_and_goes_with_no_code() {
+    let remove = json!({"remove": {"user": "ferris", "device": 3, "proof": null}});
+    let talk = Answer::Talk(vec![step(TOUCH_OWN), (json!({"done": {}}), None)]);
+    let mut host = Host::new().serving([(by_touch(remove), talk)]);
+    let ran = host.run(&["remove", "--user", "ferris", "--device", "3", "--touch"]);
+    assert_eq!(ran.exit, Exit::Done, "{ran}");
+    let ran = Host::new().run(&["remove", "--user", "ferris", "--device", "3", "--touch", "--code", "1"]);
+    assert_eq!(ran.exit, Exit::Usage, "{ran}");
+}
+
 #[test]
 fn a_daemon_that_hangs_up_in_the_middle_is_a_failure() {
     let talk = vec![step("Touch it now.")];

@@ -16,4 +16,5 @@ mod sealing;
 mod security_keys;
 mod server_keys;
 mod spending;
+mod ssh_keys;
 mod world;

@@ -309,7 +309,11 @@ pub(crate) fn evidence(store: &Store, who: &str, code: &SecretText, purpose: Pur
                 let presented = store.keys().recovery_digest(device.account.0, code.expose_canonical());
                 recovery_code::check(device.id, &presented, &store.unused_codes(device.id).unwrap())
             }
-            FactorKind::SentCode | FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubicoOtp => None,
+            FactorKind::SentCode
+            | FactorKind::Fido2
+            | FactorKind::U2f
+            | FactorKind::YubicoOtp
+            | FactorKind::SshSk => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 device.check(store.keys(), code, 1, store.now()).unwrap_or(None)
             }

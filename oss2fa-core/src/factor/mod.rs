@@ -13,6 +13,7 @@ pub mod modhex;
 pub mod otp;
 pub mod recovery_code;
 pub mod sent_code;
+pub mod ssh_sk;
 pub mod totp;
 pub mod yubico_otp;
 pub mod yubico_validation;

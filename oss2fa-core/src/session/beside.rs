@@ -16,11 +16,14 @@ pub enum Beside {
 impl Session {
     /// Asks for that alone.
     pub(super) fn ask_beside<E>(&mut self) -> Vec<Effect<E>> {
-        let state = match self.choices() {
+        self.wait(self.state_beside(), Effect::Ask(self.script.echo, self.prompt_beside()))
+    }
+
+    pub(super) fn state_beside(&self) -> State {
+        match self.choices() {
             0 => State::Asking { known: Known::Yes },
             devices => State::Choosing { devices },
-        };
-        self.wait(state, Effect::Ask(self.script.echo, self.prompt_beside()))
+        }
     }
 
     pub(super) fn prompt_beside(&self) -> DisplayText {

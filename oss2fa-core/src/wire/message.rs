@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ssh::SshAuthInfo;
 use crate::secret::SecretText;
 
 /// From the module to the agent.
@@ -53,6 +54,9 @@ pub struct Start {
     pub prompt: Option<String>,
     /// Whether the code may be seen while it is typed (`echo` in the stack).
     pub echo: Echo,
+    /// What sshd says of the methods that were passed before, where the PAM environment has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshAuthInfo>,
 }
 
 /// What the front end can show.

@@ -8,8 +8,10 @@
 
 pub mod frame;
 pub mod message;
+pub mod ssh;
 
 pub use frame::{Decoder, FrameError, MAX_FRAME, VERSION, encode};
 pub use message::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Echo, Login, ModuleMessage, Outcome, Start,
 };
+pub use ssh::{BadSshAuthInfo, MAX_SSH_AUTH_INFO, SSH_AUTH_INFO, SshAuthInfo};

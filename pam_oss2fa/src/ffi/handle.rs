@@ -1,6 +1,6 @@
 //! [`Pam`] on a real PAM handle.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::Echo;
@@ -18,6 +18,8 @@ use crate::proof::Proof;
 unsafe extern "C" {
     // pam_syslog(3): to LOG_AUTHPRIV, with module, service and phase in front.
     fn pam_syslog(pamh: *const PamHandle, priority: c_int, format: *const c_char, ...);
+    // pam_getenv(3): libpam's own copy of a value, or null.
+    fn pam_getenv(pamh: *const PamHandle, name: *const c_char) -> *const c_char;
 }
 
 /// The handle that libpam called the module with.
@@ -63,6 +65,18 @@ impl Pam for Handle<'_> {
             }
         };
         found.map_err(in_libpam)
+    }
+
+    fn variable(&self, name: &CStr, most: usize) -> Option<Vec<u8>> {
+        // SAFETY: a live handle, and a C string that libpam only reads.
+        let value = unsafe { pam_getenv(&raw const *self.pamh, name.as_ptr()) };
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so a C string of libpam's that stays until the environment is changed through
+        // this handle; it is copied before anything else is called.
+        let value = unsafe { CStr::from_ptr(value) }.to_bytes();
+        (value.len() <= most).then(|| value.to_vec())
     }
 
     fn prompt(&mut self, echo: Echo, text: &str) -> Result<SecretText, PamError> {

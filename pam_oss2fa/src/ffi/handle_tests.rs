@@ -42,6 +42,7 @@ unsafe extern "C" {
         pamh: *mut *mut PamHandle,
     ) -> c_int;
     fn pam_set_item(pamh: *mut PamHandle, item: c_int, value: *const c_void) -> c_int;
+    fn pam_putenv(pamh: *mut PamHandle, name_value: *const c_char) -> c_int;
     fn pam_end(pamh: *mut PamHandle, status: c_int) -> c_int;
 }
 
@@ -161,6 +162,21 @@ fn items_are_copied_as_bytes_and_may_be_missing() {
     assert_eq!(handle.item(Item::RemoteUser).unwrap().unwrap(), b"");
     assert_eq!(handle.item(Item::Tty).unwrap(), None);
     assert!(transaction.seen().is_empty());
+}
+
+#[test]
+fn variables_are_those_of_the_transaction_and_never_of_the_process() {
+    let mut transaction = Transaction::new(Some(c"ferris"), Reply::NullText);
+    for set in [c"SSH_AUTH_INFO_0=publickey x\n", c"EMPTY="] {
+        // SAFETY: a live handle and a C string, which libpam copies.
+        assert_eq!(unsafe { pam_putenv(transaction.pamh, set.as_ptr()) }, 0);
+    }
+    let handle = transaction.handle();
+    assert_eq!(handle.variable(c"SSH_AUTH_INFO_0", 12).unwrap(), b"publickey x\n");
+    assert_eq!(handle.variable(c"SSH_AUTH_INFO_0", 11), None);
+    assert_eq!(handle.variable(c"SSH_AUTH_INFO", 100), None);
+    assert_eq!(handle.variable(c"EMPTY", 0).unwrap(), b"");
+    assert_eq!(handle.variable(c"PATH", 100_000), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use oss2fa_core::wire::{
-    AgentMessage, Conversation, DisplayText, Echo, Login, ModuleMessage, Outcome, Start,
+    AgentMessage, Conversation, DisplayText, Echo, Login, ModuleMessage, Outcome, SshAuthInfo, Start,
 };
 
 use super::scripted_agent::{Act, ScriptedAgent};
@@ -120,6 +120,7 @@ fn quiet_and_pam_silent_leave_prompts_alone() {
                 conversation: Conversation::PromptsOnly,
                 prompt: None,
                 echo: Echo::Off,
+                ssh: None,
             })),
             Act::Say(tell("not shown")),
             Act::Say(ask("Code: ")),
@@ -139,6 +140,7 @@ fn the_stack_s_words_reach_the_agent() {
             conversation: Conversation::Messages,
             prompt: Some("Your code: ".to_owned()),
             echo: Echo::On,
+            ssh: None,
         })),
         Act::Say(done(Outcome::Refused)),
     ]);
@@ -177,6 +179,7 @@ fn items_that_are_missing_are_left_out() {
                 conversation: Conversation::Messages,
                 prompt: None,
                 echo: Echo::Off,
+                ssh: None,
             })),
             Act::Say(done(Outcome::Verified)),
         ]);
@@ -196,6 +199,7 @@ fn a_remote_host_that_is_not_text_stays_a_remote_host() {
             conversation: Conversation::Messages,
             prompt: None,
             echo: Echo::Off,
+            ssh: None,
         })),
         Act::Say(done(Outcome::Refused)),
     ]);
@@ -263,6 +267,7 @@ fn a_name_with_line_breaks_makes_no_line_of_its_own_in_the_log() {
             conversation: Conversation::Messages,
             prompt: None,
             echo: Echo::Off,
+            ssh: None,
         })),
         Act::Say(done(Outcome::UserUnknown)),
     ]);
@@ -270,4 +275,30 @@ fn a_name_with_line_breaks_makes_no_line_of_its_own_in_the_log() {
     pam.user = Ok(hostile.as_bytes().to_vec());
     assert_eq!(run(&mut pam, &agent, &["debug"], Conversation::Messages), PamCode::UserUnknown);
     assert!(pam.log.borrow().iter().all(|(_, line)| !line.contains('\n')));
+}
+
+#[test]
+fn what_sshd_says_in_the_pam_environment_reaches_the_agent_and_nothing_else_of_it_does() {
+    let said = b"publickey ssh-ed25519 AAAA\n";
+    for (variables, ssh) in [
+        (vec![("SSH_AUTH_INFO_0", said.to_vec())], Some(said.to_vec())),
+        (vec![("SSH_AUTH_INFO", said.to_vec()), ("LANG", b"C".to_vec())], None),
+        (vec![("SSH_AUTH_INFO_0", Vec::new())], None),
+        (vec![("SSH_AUTH_INFO_0", vec![b'x'; 8 * 1024 + 1])], None),
+        (vec![("SSH_AUTH_INFO_0", b"publickey \xff".to_vec())], None),
+    ] {
+        let agent = ScriptedAgent::new(vec![
+            Act::Hear(ModuleMessage::Start(Start {
+                login: login(),
+                conversation: Conversation::Messages,
+                prompt: None,
+                echo: Echo::Off,
+                ssh: ssh.map(|ssh| SshAuthInfo::new(&ssh).unwrap()),
+            })),
+            Act::Say(done(Outcome::Verified)),
+        ]);
+        let mut pam = ScriptedPam::new([]);
+        pam.variables = variables;
+        assert_eq!(run(&mut pam, &agent, &[], Conversation::Messages), PamCode::Success);
+    }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -77,6 +78,11 @@ impl Pam for FaultyPam {
             Item::RemoteHost => login.rhost.map(String::into_bytes),
             Item::RemoteUser => login.ruser.map(String::into_bytes),
         })
+    }
+
+    // It fails by not being there, which is no failure of a login.
+    fn variable(&self, _: &CStr, _: usize) -> Option<Vec<u8>> {
+        None
     }
 
     fn prompt(&mut self, _: Echo, _: &str) -> Result<SecretText, PamError> {

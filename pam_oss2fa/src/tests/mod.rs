@@ -65,6 +65,7 @@ pub(super) fn start() -> ModuleMessage {
         conversation: Conversation::Messages,
         prompt: None,
         echo: Echo::Off,
+        ssh: None,
     })
 }
 

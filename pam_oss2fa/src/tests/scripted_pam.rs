@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ffi::CStr;
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::wire::Echo;
@@ -30,6 +31,8 @@ pub(in crate::tests) struct ScriptedPam {
     pub(in crate::tests) tty: Option<Vec<u8>>,
     pub(in crate::tests) rhost: Option<Vec<u8>>,
     pub(in crate::tests) ruser: Option<Vec<u8>>,
+    /// The PAM environment.
+    pub(in crate::tests) variables: Vec<(&'static str, Vec<u8>)>,
     pub(in crate::tests) proof: Option<Proof>,
     /// How often something was kept, the clearing at the start included.
     pub(in crate::tests) keeps: usize,
@@ -46,6 +49,7 @@ impl ScriptedPam {
             tty: login.tty.map(String::into_bytes),
             rhost: login.rhost.map(String::into_bytes),
             ruser: None,
+            variables: Vec::new(),
             proof: None,
             keeps: 0,
             log: RefCell::default(),
@@ -71,6 +75,11 @@ impl Pam for ScriptedPam {
             Item::RemoteHost => self.rhost.clone(),
             Item::RemoteUser => self.ruser.clone(),
         })
+    }
+
+    fn variable(&self, name: &CStr, most: usize) -> Option<Vec<u8>> {
+        let found = self.variables.iter().find(|(other, _)| name.to_bytes() == other.as_bytes());
+        found.map(|(_, value)| value.clone()).filter(|value| value.len() <= most)
     }
 
     fn prompt(&mut self, echo: Echo, text: &str) -> Result<SecretText, PamError> {

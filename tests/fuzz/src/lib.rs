@@ -14,6 +14,7 @@ pub mod otpauth;
 pub mod server_config;
 pub mod server_request;
 pub mod server_values;
+pub mod ssh_sk;
 pub mod u2f_keys;
 pub mod wire;
 pub mod yubikey;

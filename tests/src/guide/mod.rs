@@ -6,6 +6,7 @@
 //! next code of whoever is asked, but for 000000, which is wrong. After ` ```console ` may stand `no-run`, or `status=N`
 //! for the block's last command.
 
+mod in_guest;
 mod reader;
 mod shell;
 
@@ -117,4 +118,19 @@ fn blocks(page: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+// Each line must appear, in this order, `...` standing for anything.
+fn compare<'p>(lines: impl Iterator<Item = &'p str>, shown: &str, here: &str) {
+    let shown = words(shown);
+    let mut rest = shown.as_str();
+    for part in lines.flat_map(|line| line.split("...")).map(words) {
+        let at = rest.find(&part).unwrap_or_else(|| panic!("{here}: no {part:?} in\n{shown}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+// One blank between words: columns and line ends are not what a page promises.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::Step;
+use super::{Step, compare};
 use crate::{Host, PASSWORD, Program, Sshd, Token, workspace};
 
 /// Prompts that may stand in a block, and what is typed there where the page does not say.
@@ -47,16 +47,9 @@ impl<'h> Reader<'h> {
         let command = self.with_codes(&step.command, &owner);
         let (ended, shown) = self.run(step, &command, &owner, here);
         assert_eq!(ended, status, "{here}:\n{shown}");
-        let shown = words(&shown);
-        let mut rest = shown.as_str();
-        for expected in &step.shows {
-            // What is typed after a prompt is not what the page shows.
-            let expected = prompt(expected).map_or(expected.as_str(), |(text, _, _)| text);
-            for part in expected.split("...").map(words) {
-                let at = rest.find(&part).unwrap_or_else(|| panic!("{here}: no {part:?} in\n{shown}"));
-                rest = &rest[at + part.len()..];
-            }
-        }
+        // What is typed after a prompt is not what the page shows.
+        let lines = step.shows.iter().map(|line| prompt(line).map_or(line.as_str(), |(text, _, _)| text));
+        compare(lines, &shown, here);
     }
 
     fn run(&mut self, step: &Step, command: &str, owner: &str, here: &str) -> (i32, String) {
@@ -185,9 +178,4 @@ fn prompt(line: &str) -> Option<(&'static str, Typed, &str)> {
         let literal = if literal.ends_with(':') { "" } else { literal };
         Some((text, typed, literal))
     })
-}
-
-// One blank between words: columns and line ends are not what a page promises.
-fn words(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

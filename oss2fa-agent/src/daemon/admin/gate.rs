@@ -7,7 +7,7 @@ use oss2fa_core::verdict::FactorKind;
 use super::refusal::{refused, unavailable};
 use super::subject::Subject;
 use super::{Answer, Desk};
-use crate::admin::RefusalCode;
+use crate::admin::{RefusalCode, Refused};
 use crate::daemon::peer::Caller;
 use crate::daemon::proof::{Held, Which, hold};
 use crate::directory::{Account, DirectoryError, Membership};
@@ -100,7 +100,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Root stands behind its own requests; a user who has a device shows a fresh code of it.
+    /// Root stands behind its own requests; a user who has a device shows a fresh code of it, or touches it.
     pub(super) fn vouch(&self, subject: &Subject, proof: Option<SecretText>) -> Answer<Vouched> {
         if self.caller == Caller::Root {
             return Ok(Vouched::Yes);
@@ -108,25 +108,24 @@ impl Desk<'_> {
         if !subject.has_any() {
             return Ok(Vouched::No);
         }
-        // A touch is not taken for a code here: nobody would see what it is for.
-        if subject.active().all(|device| device.kind.is_security_key()) {
-            return Err(refused(
-                RefusalCode::NotAllowed,
-                format!(
-                    "{} has security keys alone, and a change of devices takes a code: root can do it",
-                    subject.account.name
-                ),
-            ));
+        if self.proof.as_ref().is_some_and(|touched| touched.is_of(subject)) {
+            return Ok(Vouched::Yes);
         }
-        let Some(proof) = proof else {
-            return Err(refused(
-                RefusalCode::ProofNeeded,
-                "a change of your devices needs a fresh code of one of them".to_owned(),
-            ));
-        };
+        let Some(proof) = proof else { return Err(proof_needed(subject)) };
         let held = self.hold(subject, &proof)?;
         self.judge(subject, held, Purpose::Change)?;
         Ok(Vouched::Yes)
+    }
+
+    pub(super) fn locked(subject: &Subject) -> Refused {
+        refused(
+            RefusalCode::Locked,
+            format!(
+                "too many wrong codes: there is a pause now, which ends by itself. Root can end it: \
+                 oss2fa-agent unlock --user {}",
+                subject.account.name
+            ),
+        )
     }
 
     pub(super) fn hold(&self, subject: &Subject, code: &SecretText) -> Answer<Held> {
@@ -164,14 +163,7 @@ impl Desk<'_> {
         match self.live.store.judge(attempt, self.config.locks) {
             Ok(Verdict::Admitted(_)) => Ok(()),
             Ok(Verdict::Refused) => Err(wrong()),
-            Ok(Verdict::Locked) => Err(refused(
-                RefusalCode::Locked,
-                format!(
-                    "too many wrong codes: there is a pause now, which ends by itself. Root can end it: \
-                     oss2fa-agent unlock --user {}",
-                    subject.account.name
-                ),
-            )),
+            Ok(Verdict::Locked) => Err(Self::locked(subject)),
             Err(error) => Err(unavailable(&error)),
         }
     }
@@ -196,4 +188,23 @@ impl Desk<'_> {
     pub(super) fn context(&self, user: &UserName) -> Context {
         Context::new(self.live.store.now(), user, "cli", &Source::of_uid(self.caller.uid()))
     }
+}
+
+fn proof_needed(subject: &Subject) -> Refused {
+    let keys = subject.active().any(|device| device.kind.is_security_key());
+    let by_hand = |kind: FactorKind| kind.is_security_key() || kind == FactorKind::SshSk;
+    let codes = subject.active().any(|device| !by_hand(device.kind));
+    let (code, what) = match (keys, codes) {
+        // What sshd was shown is for that login.
+        (false, false) => {
+            (RefusalCode::NotAllowed, "a code or a touch, and there are keys of ssh alone: root can do it")
+        }
+        (true, false) => (RefusalCode::TouchNeeded, "the touch of a security key that is enrolled already"),
+        (true, true) => (
+            RefusalCode::CodeOrTouchNeeded,
+            "a fresh code of one of them, or the touch of a security key that is enrolled already",
+        ),
+        (false, true) => (RefusalCode::ProofNeeded, "a fresh code of one of them"),
+    };
+    refused(code, format!("a change of your devices needs {what}"))
 }

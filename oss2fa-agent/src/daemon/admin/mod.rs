@@ -4,7 +4,9 @@ mod at_server;
 mod gate;
 mod refusal;
 mod security_key;
+mod ssh_key;
 mod subject;
+mod touched;
 
 use std::sync::Arc;
 
@@ -30,12 +32,11 @@ use crate::store::device::Vouched;
 use crate::store::{Device, Event, Purpose, StoreError};
 
 pub(super) use self::security_key::enroll_key;
+pub(super) use self::touched::by_touch;
 
 /// Answers one request.
 pub(super) fn answer(live: &Live, caller: Caller, request: Request) -> Response {
-    let InForce { config, server } = live.in_force();
-    let desk = Desk { live, caller, config, server };
-    match desk.handle(request) {
+    match Desk::of(live, caller).handle(request) {
         Ok(response) => response,
         Err(refused) => Response::Refused(refused),
     }
@@ -48,23 +49,38 @@ struct Desk<'a> {
     caller: Caller,
     config: Arc<Config>,
     server: Option<Arc<Server>>,
+    proof: Option<touched::Touched>,
+}
+
+impl<'a> Desk<'a> {
+    fn of(live: &'a Live, caller: Caller) -> Self {
+        let InForce { config, server } = live.in_force();
+        Self { live, caller, config, server, proof: None }
+    }
 }
 
 impl Desk<'_> {
     fn handle(&self, request: Request) -> Answer<Response> {
         match request {
             // Each has a conversation of its own around it.
-            Request::EnrollKey(_) | Request::Pin { .. } => Err(bad_request(&"that does not begin a request")),
+            Request::EnrollKey(_) | Request::ByTouch { .. } | Request::Pin { .. } => {
+                Err(bad_request(&"that does not begin a request"))
+            }
             Request::Enroll { user, kind, name, parameters, proof, place } => {
                 self.enroll(&user, kind, name, parameters, proof, place)
             }
             Request::EnrollAddress { user, kind, address, proof } => {
                 self.enroll_address(&user, kind, &address, proof)
             }
+            Request::EnrollSshKey { user, key, name, proof } => self.enroll_ssh_key(&user, &key, name, proof),
             Request::EnrollOffline { user, name, proof } => self.enroll_offline(&user, name, proof),
             Request::Confirm { user, device, code, name } => match self.server_with(device) {
                 Some(server) => self.confirm_at(server, &user, device, &code, name),
-                None => self.confirm(&user, self.number_here(device), &code),
+                None => {
+                    let device = self.number_here(device);
+                    let confirmed = self.confirm(&user, device, &code)?;
+                    name.map_or(Ok(confirmed), |name| self.rename(&user, device, name))
+                }
             },
             Request::List { user, after } => self.list(user.as_deref(), after),
             Request::Remove { user, device, proof } => match self.server_with(device) {
@@ -359,6 +375,9 @@ impl Desk<'_> {
             FactorKind::Fido2 | FactorKind::U2f => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
+            FactorKind::SshSk => {
+                return Err(bad_request(&"the secret of a key on a security key never leaves it"));
+            }
             FactorKind::YubicoOtp => {
                 return Err(bad_request(&"a YubiKey's secrets cannot be exported"));
             }
@@ -389,6 +408,7 @@ impl Desk<'_> {
             reload_error: self.live.reload_error(),
             mode: self.config.mode().to_owned(),
             servers: self.server.iter().flat_map(|server| server.health()).map(server_status).collect(),
+            ssh_touch: ssh_key::status(&self.config),
             waiting_events: self.live.store.count_waiting().map_err(|error| unavailable(&error))?,
         }))
     }
@@ -413,7 +433,8 @@ impl Desk<'_> {
                 | FactorKind::SentCode
                 | FactorKind::Fido2
                 | FactorKind::U2f
-                | FactorKind::YubicoOtp => None,
+                | FactorKind::YubicoOtp
+                | FactorKind::SshSk => None,
             };
             Ok(self.outside(device.view(user, left)))
         };

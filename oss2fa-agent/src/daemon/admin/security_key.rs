@@ -2,6 +2,7 @@
 
 mod at_server;
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use super::{Answer, Desk};
 use crate::admin::{KeyEnrollment, KeyKind, Refused, Request, Response};
 use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
-use crate::daemon::live::{InForce, Live};
+use crate::daemon::live::Live;
 use crate::daemon::peer::Caller;
 use crate::policy::SelfService;
 use crate::store::device::Vouched;
@@ -40,7 +41,7 @@ use crate::token::bus::{Reached, Sign, Without, Work};
 use crate::token::ports::Port;
 
 /// How long its owner may take to find the key, and to type its PIN.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of the number by which a key knows its owner (WebAuthn section 5.4.3 wants it to say nothing).
 const OWNER_ID: usize = 32;
@@ -52,17 +53,21 @@ pub(in crate::daemon) fn enroll_key(
     caller: Caller,
     wanted: KeyEnrollment,
 ) -> Result<(), Broken> {
-    let InForce { config, server } = live.in_force();
-    let desk = Desk { live, caller, config, server };
-    let response = match desk.enroll_key(connection, wanted) {
-        Ok(response) => response,
-        Err(Ended::Refused(refused)) => Response::Refused(refused),
-        Err(Ended::Broken(broken)) => return Err(broken),
-    };
-    connection.send(&response)
+    let ended = Desk::of(live, caller).enroll_key(connection, wanted);
+    connection.send(&answer(ended)?)
 }
 
-enum Ended {
+/// What is answered at the end of a conversation.
+pub(super) fn answer(ended: Result<Response, Ended>) -> Result<Response, Broken> {
+    match ended {
+        Ok(response) => Ok(response),
+        Err(Ended::Refused(refused)) => Ok(Response::Refused(refused)),
+        Err(Ended::Broken(broken)) => Err(broken),
+    }
+}
+
+/// How a conversation ends before what it was begun for is done.
+pub(super) enum Ended {
     Refused(Refused),
     Broken(Broken),
 }
@@ -89,7 +94,11 @@ enum Found {
 type Typed = (PathBuf, SecretText);
 
 impl Desk<'_> {
-    fn enroll_key(&self, connection: &mut Connection, wanted: KeyEnrollment) -> Result<Response, Ended> {
+    pub(super) fn enroll_key(
+        &self,
+        connection: &mut Connection,
+        wanted: KeyEnrollment,
+    ) -> Result<Response, Ended> {
         let subject = self.subject(&wanted.user, Some(SelfService::Enroll))?;
         if let Some(server) = self.server_of(&subject) {
             return self.enroll_key_at(server, connection, &subject, &wanted);
@@ -118,6 +127,7 @@ impl Desk<'_> {
         begin: impl Fn(Option<Typed>) -> Answer<Making>,
     ) -> Result<(Arc<Making>, Attestation), Ended> {
         let mut typed: Option<Typed> = None;
+        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
         loop {
             let making = Arc::new(begin(typed.take())?);
             match self.reach(connection, &making)? {
@@ -141,8 +151,7 @@ impl Desk<'_> {
     fn reach(&self, connection: &mut Connection, making: &Arc<Making>) -> Result<Found, Ended> {
         let of_work = Arc::clone(making);
         let work: Work<Found> = Arc::new(move |key, plugged, patience| of_work.ask(key, plugged, patience));
-        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
-        let (deadline, mut broken) = (Instant::now() + PATIENCE, None);
+        let (line, deadline, mut broken) = (connection.line(), Instant::now() + PATIENCE, None);
         let mut watch = |sign| {
             let noted = making.noted.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let words = match (noted, sign) {
@@ -156,7 +165,7 @@ impl Desk<'_> {
             }
             if connection.is_open() { Go::On } else { Go::Cancel }
         };
-        match self.live.bus.reach(&work, deadline, Without::Wait, &mut watch) {
+        match self.live.bus.reach(&work, deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
             Reached::Answer(found) => Ok(found),
             Reached::Left => Err(broken.unwrap_or(Broken::Gone).into()),
             Reached::NoKey | Reached::TimeUp => Err(bad_request(&format!(
@@ -243,7 +252,7 @@ fn verification(wanted: &KeyEnrollment) -> UserVerification {
     if wanted.pin { UserVerification::Required } else { UserVerification::NotAsked }
 }
 
-fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
+pub(super) fn say(connection: &mut Connection, text: &str) -> Result<(), Broken> {
     connection.send(&Response::Step { text: DisplayText::new(text) })
 }
 

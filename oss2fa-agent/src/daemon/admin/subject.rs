@@ -37,6 +37,8 @@ impl Subject {
     }
 
     pub(super) fn is_last(&self, id: DeviceId) -> bool {
-        !self.active().any(|device| device.id != id && device.kind != FactorKind::RecoveryCode)
+        // Keys of OpenSSH open nothing at the host itself.
+        let stands_in = |kind| !matches!(kind, FactorKind::RecoveryCode | FactorKind::SshSk);
+        !self.active().any(|device| device.id != id && stands_in(device.kind))
     }
 }

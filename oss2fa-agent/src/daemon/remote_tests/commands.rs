@@ -38,6 +38,10 @@ fn nobody_enrols_or_removes_without_a_code_nor_for_somebody_else() {
             RefusalCode::UnknownDevice,
         ),
         (Request::Resync { user: user(), device, first: code(), second: code() }, RefusalCode::AtServer),
+        (
+            Request::EnrollSshKey { user: user(), key: String::new(), name: None, proof: Some(code()) },
+            RefusalCode::AtServer,
+        ),
         (Request::Export { user: user(), device }, RefusalCode::AtServer),
     ] {
         let words = format!("{request:?}");

@@ -9,7 +9,7 @@ fn known(page: &Arc<Page>, server: &Scripted, more: &str) -> Daemon {
     let host = asking_with(server, more, "");
     host.hub.plug_in("blue", &page.key);
     page.key.touch();
-    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    assert_eq!(host.login_by(here(), &[""]).outcome, Outcome::Verified);
     host
 }
 

@@ -134,7 +134,13 @@ impl Daemon {
         let live = Arc::clone(&self.live);
         let begun = Instant::now();
         let serving = thread::spawn(move || {
-            let start = Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off };
+            let start = Start {
+                login,
+                conversation: Conversation::Messages,
+                prompt: None,
+                echo: Echo::Off,
+                ssh: None,
+            };
             login::authenticate(&live, &mut ours, Caller::Root, start)
         });
         let (mut prompts, mut told) = (Vec::new(), Vec::new());

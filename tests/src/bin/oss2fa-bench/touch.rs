@@ -1,10 +1,11 @@
 //! A login with a security key: what the agent itself takes, from the key's answer to the verdict at the module's end
-//! of the socket. The key is one of software, in the daemon's own process.
+//! of the socket. The key is one of software, in the daemon's own process. And what waiting for a key costs, in a guest.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use oss2fa_tests::waiting::{self, Waiting};
 use oss2fa_tests::workspace;
 
 use crate::report::{Bound, Report};
@@ -38,4 +39,14 @@ pub(crate) fn measure(report: &mut Report) {
     assert_eq!(milliseconds.len(), LOGINS);
     let middle = median(&mut milliseconds);
     report.add("a touch, from the key's answer to the verdict", middle, "ms", Bound::AtMost(PROMISED));
+
+    eprintln!("Waiting for a key, in a guest ...");
+    let prepared = Command::new(workspace().join("tests/guest/prepare.sh")).status();
+    assert!(prepared.expect("tests/guest/prepare.sh").success(), "the guest could not be made");
+    let ran = Waiting::alone().run();
+    ran.all_succeeded();
+    let Waiting { for_touch, for_key } = Waiting::of(&ran);
+    let promised = Bound::AtMost(waiting::PROMISED);
+    report.add("waiting for a touch, of a core in the guest", for_touch, "%", promised);
+    report.add("waiting for a key to be plugged in, of a core in the guest", for_key, "%", promised);
 }
