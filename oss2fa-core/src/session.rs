@@ -3,7 +3,10 @@
 //! `E` is the store's evidence that a code was right *and* unspent. The session cannot make one; it
 //! only passes it from the event that brings it to the effect that lets the user in.
 
+mod beside;
 mod touching;
+
+pub use beside::Beside;
 
 use crate::secret::SecretText;
 use crate::wire::{Conversation, DisplayText, Echo};
@@ -19,6 +22,8 @@ pub enum Standing {
     MustProve,
     /// Has security keys that may be plugged in here, and perhaps codes beside them.
     MayTouch(Codes),
+    /// The same, where something else than the usual prompt is asked beside the keys.
+    MayTouchBeside(Beside),
     /// Must prove one of a few: which, can be said first.
     MustChoose(Menu),
     /// Must prove a device of this host, because no server can be reached: the words of the prompt.
@@ -218,6 +223,7 @@ pub struct Script {
 pub struct Session {
     script: Script,
     state: State,
+    beside: Option<Beside>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,7 +268,7 @@ impl Session {
     /// Begins with the look-up.
     #[must_use]
     pub fn start<E>(script: Script) -> (Self, Vec<Effect<E>>) {
-        (Self { script, state: State::LookingUp }, vec![Effect::LookUp])
+        (Self { script, state: State::LookingUp, beside: None }, vec![Effect::LookUp])
     }
 
     /// One step. An event that does not belong to the state ends the login with a refusal.
@@ -300,12 +306,7 @@ impl Session {
             (State::Asking { known: Known::Yes }, Event::Answered(text)) => {
                 self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text))
             }
-            (State::Choosing { devices }, Event::Answered(text)) => match chosen(&text, devices) {
-                Some(device) => {
-                    self.wait(State::Opening { challenge: Challenge::None }, Effect::Open(device))
-                }
-                None => self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text)),
-            },
+            (State::Choosing { devices }, Event::Answered(text)) => self.code_or_choice(text, devices),
             (State::Opening { .. }, Event::Opened(opened)) => self.opened(opened),
             (State::Answering { sent: Some(_) }, Event::Answered(text)) if asks_again(&text) => {
                 self.wait(State::Opening { challenge: Challenge::Open }, Effect::Resend)
@@ -374,6 +375,10 @@ impl Session {
             Standing::Denied => (State::Asking { known: Known::No(Refusal::Answer) }, prompt),
             Standing::MustChoose(menu) => (State::Choosing { devices: menu.0.len() }, menu.prompt()),
             Standing::MayTouch(codes) => return self.may_touch(codes),
+            Standing::MayTouchBeside(beside) => {
+                self.beside = Some(beside);
+                return self.may_touch(Codes::Beside);
+            }
             Standing::MayEnroll => return self.wait(State::Preparing, Effect::Prepare),
             Standing::NotEnrolled => return self.not_enrolled(),
             Standing::Skip => return self.finish(Finish::Skipped),

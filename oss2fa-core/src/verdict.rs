@@ -18,9 +18,7 @@ pub enum FactorKind {
     RecoveryCode,
     /// A code that a server sent by e-mail or SMS. No device of a host makes one.
     SentCode,
-    /// An assertion of a security key, FIDO2 or U2F, as a server takes it.
-    Fido,
-    /// A security key of a host, by CTAP2.
+    /// A security key: by CTAP2 at a host, and whatever it speaks by Web Authentication at a server.
     Fido2,
     /// A security key of a host, by U2F.
     U2f,
@@ -41,7 +39,6 @@ impl FactorKind {
             Self::Hotp => "hotp",
             Self::RecoveryCode => "recovery_code",
             Self::SentCode => "sent_code",
-            Self::Fido => "fido",
             Self::Fido2 => "fido2",
             Self::U2f => "u2f",
             Self::YubicoOtp => "yubico_otp",
@@ -56,9 +53,7 @@ impl FactorKind {
     pub fn is_made_by_device(self) -> bool {
         match self {
             Self::Totp | Self::Hotp => true,
-            Self::RecoveryCode | Self::SentCode | Self::Fido | Self::Fido2 | Self::U2f | Self::YubicoOtp => {
-                false
-            }
+            Self::RecoveryCode | Self::SentCode | Self::Fido2 | Self::U2f | Self::YubicoOtp => false,
             Self::YubikeyHmac | Self::SshSk => false,
         }
     }
@@ -67,7 +62,7 @@ impl FactorKind {
     #[must_use]
     pub fn is_security_key(self) -> bool {
         match self {
-            Self::Fido | Self::Fido2 | Self::U2f | Self::YubikeyHmac => true,
+            Self::Fido2 | Self::U2f | Self::YubikeyHmac => true,
             Self::Totp | Self::Hotp | Self::RecoveryCode | Self::SentCode | Self::YubicoOtp | Self::SshSk => {
                 false
             }

@@ -3,7 +3,8 @@
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{
-    Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing, Touched,
+    Beside, Codes, Effect, Event, Finish, Judgement, Menu, Opened, Pin, Refusal, Script, Session, Standing,
+    Touched,
 };
 use oss2fa_core::wire::{Conversation, DisplayText, Echo};
 use proptest::prelude::*;
@@ -77,6 +78,12 @@ fn event(text: &str) -> Event<u32> {
         ))),
         ("found", "may_touch") => Event::Found(Standing::MayTouch(Codes::Beside)),
         ("found", "must_touch") => Event::Found(Standing::MayTouch(Codes::None)),
+        ("found", "may_touch_or_choose") => Event::Found(Standing::MayTouchBeside(Beside::Menu(Menu(
+            ["TOTP", "e-mail to j***@example.org"].map(DisplayText::new).to_vec(),
+        )))),
+        ("found", "may_touch_offline") => {
+            Event::Found(Standing::MayTouchBeside(Beside::Words(DisplayText::new("[offline]"))))
+        }
         ("touched", what) => Event::Touched(touched(what)),
         ("beside", what) => {
             let (touch, typed) = what.split_once('/').unwrap_or((what, ""));
@@ -189,7 +196,14 @@ fn touching() {
     run(include_str!("cases/touching.toml"), 25);
 }
 
-const EVENTS: [&str; 38] = [
+#[test]
+fn touching_or_choosing() {
+    run(include_str!("cases/beside.toml"), 6);
+}
+
+const EVENTS: [&str; 40] = [
+    "found may_touch_or_choose",
+    "found may_touch_offline",
     "shown 42",
     "found may_touch",
     "found must_touch",

@@ -28,7 +28,9 @@ impl Algorithm {
         }
     }
 
-    pub(crate) fn from_id(id: i64) -> Option<Self> {
+    /// The one of this COSE identifier, where it is known here.
+    #[must_use]
+    pub fn from_id(id: i64) -> Option<Self> {
         match id {
             -7 => Some(Self::Es256),
             -8 => Some(Self::EdDsa),

@@ -4,16 +4,19 @@ use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
 
 use crate::cbor::Value;
+use crate::cose::Algorithm;
 use crate::ctap2::client_pin::{self, Permission, PinRetries, Token};
 use crate::ctap2::get_assertion::{Assertion, GetAssertion, Presence, all_assertions, get_assertion};
 use crate::ctap2::info::{Ability, Info, info};
-use crate::ctap2::make_credential::{Attestation, MakeCredential, Residence, Verification, make_credential};
+use crate::ctap2::make_credential::{
+    Attestation, MakeCredential, Protection, Residence, Verification, make_credential,
+};
 use crate::ctap2::selection;
 use crate::error::KeyError;
 use crate::hid::{Capabilities, Channel};
 use crate::transport::{HidTransport, Patience};
 use crate::u2f;
-use crate::verify::{Login, Registration, RpId};
+use crate::verify::{Login, Registration, RelayedLogin, RelayedRegistration, RpId};
 
 /// How a key can verify its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,14 @@ pub struct Owner<'a> {
     pub id: &'a [u8],
     /// A name that the key may show.
     pub name: &'a str,
+}
+
+/// What a new credential is to be.
+struct Wanted<'a> {
+    rp: &'a RpId,
+    challenge: &'a [u8; 32],
+    algorithms: &'a [Algorithm],
+    protection: Option<Protection>,
 }
 
 /// A key with an open channel.
@@ -225,18 +236,45 @@ impl<T: HidTransport> Key<T> {
         random: &dyn Random,
         patience: &mut Patience<'_>,
     ) -> Result<Assertion, KeyError> {
-        let verified = self.prove(proof, Permission::GetAssertion, login.rp(), random, patience)?;
-        let found = self.find_with(login.rp(), ids, &verified, patience)?;
+        let asked = (login.rp(), login.client_data().hash());
+        self.sign(asked, ids, proof, random, patience)
+    }
+
+    /// The same for the challenge of a server, which judges the answer.
+    ///
+    /// # Errors
+    /// As [`Key::assert`].
+    pub fn assert_for_server(
+        &mut self,
+        login: &RelayedLogin,
+        ids: &[Vec<u8>],
+        proof: Proof<'_>,
+        random: &dyn Random,
+        patience: &mut Patience<'_>,
+    ) -> Result<Assertion, KeyError> {
+        let asked = (login.rp(), login.client_data().hash());
+        self.sign(asked, ids, proof, random, patience)
+    }
+
+    fn sign(
+        &mut self,
+        (rp, challenge): (&RpId, &[u8; 32]),
+        ids: &[Vec<u8>],
+        proof: Proof<'_>,
+        random: &dyn Random,
+        patience: &mut Patience<'_>,
+    ) -> Result<Assertion, KeyError> {
+        let verified = self.prove(proof, Permission::GetAssertion, rp, random, patience)?;
+        let found = self.find_with(rp, ids, &verified, patience)?;
         // Verified in one step, a credential may have been hidden from the question.
         let allow = match (found, &verified) {
             (Some(id), _) => vec![id],
             (None, Verified::InStep) => ids.to_vec(),
             (None, Verified::Not | Verified::ByToken(_)) => return Err(KeyError::NoCredential),
         };
-        let challenge = login.client_data().hash();
         if self.info.is_none() {
             let id = allow.into_iter().next().ok_or(KeyError::NoCredential)?;
-            let application = login.rp().hash();
+            let application = rp.hash();
             let signed = u2f::authenticate(&mut self.channel, challenge, &application, &id, patience)?;
             let auth_data = signed.auth_data(&application);
             return Ok(Assertion {
@@ -247,7 +285,7 @@ impl<T: HidTransport> Key<T> {
             });
         }
         let asked = GetAssertion {
-            rp_id: login.rp().as_str(),
+            rp_id: rp.as_str(),
             client_data_hash: challenge,
             allow: &allow,
             presence: Presence::Touch,
@@ -297,13 +335,56 @@ impl<T: HidTransport> Key<T> {
         random: &dyn Random,
         patience: &mut Patience<'_>,
     ) -> Result<Attestation, KeyError> {
-        let rp = registration.rp();
+        let wanted = Wanted {
+            rp: registration.rp(),
+            challenge: registration.client_data().hash(),
+            algorithms: &registration.policy().algorithms,
+            protection: registration.policy().protection,
+        };
+        self.make(wanted, owner, exclude, residence, proof, random, patience)
+    }
+
+    /// The same for the challenge of a server, which judges what was made.
+    ///
+    /// # Errors
+    /// As [`Key::register`].
+    #[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and there is one caller")]
+    pub fn register_for_server(
+        &mut self,
+        registration: &RelayedRegistration,
+        owner: Owner<'_>,
+        exclude: &[Vec<u8>],
+        residence: Residence,
+        proof: Proof<'_>,
+        random: &dyn Random,
+        patience: &mut Patience<'_>,
+    ) -> Result<Attestation, KeyError> {
+        let wanted = Wanted {
+            rp: registration.rp(),
+            challenge: registration.client_data().hash(),
+            algorithms: registration.algorithms(),
+            protection: None,
+        };
+        self.make(wanted, owner, exclude, residence, proof, random, patience)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and both callers are above")]
+    fn make(
+        &mut self,
+        wanted: Wanted<'_>,
+        owner: Owner<'_>,
+        exclude: &[Vec<u8>],
+        residence: Residence,
+        proof: Proof<'_>,
+        random: &dyn Random,
+        patience: &mut Patience<'_>,
+    ) -> Result<Attestation, KeyError> {
+        let Wanted { rp, challenge, algorithms, protection } = wanted;
         let verified = self.prove(proof, Permission::MakeCredential, rp, random, patience)?;
         // A list that is too long for the key is asked for in parts; a token for making cannot ask.
         if self.find(rp, exclude, patience)?.is_some() {
             return Err(KeyError::AlreadyEnrolled);
         }
-        let challenge = registration.client_data().hash();
         let Some(info) = &self.info else {
             if residence == Residence::Resident {
                 return Err(KeyError::Unsupported("resident credentials"));
@@ -323,10 +404,10 @@ impl<T: HidTransport> Key<T> {
             rp_id: rp.as_str(),
             user_id: owner.id,
             user_name: owner.name,
-            algorithms: &registration.policy().algorithms,
+            algorithms,
             exclude: &exclude,
             residence,
-            protection: registration.policy().protection.filter(|_| knows_protection),
+            protection: protection.filter(|_| knows_protection),
             verification: verified.for_request(),
         };
         make_credential(&mut self.channel, &what, patience)

@@ -68,12 +68,18 @@ impl First {
             };
             filled = format!("{filled}/{number}");
         }
+        if filled == "/integrations/security-keys" {
+            filled = format!("{filled}?username={MARK}");
+        }
         filled
     }
 }
 
 /// The same, as administrators say whom they mean.
 fn named(path: &str) -> String {
+    if path.contains('?') {
+        return format!("{path}&integration={DEFAULT_INTEGRATION}");
+    }
     if path.starts_with("/tenants") {
         format!("{path}?tenant={DEFAULT_TENANT}")
     } else {

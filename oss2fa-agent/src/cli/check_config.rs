@@ -6,8 +6,8 @@ use oss2fa_ctap::verify::UserVerification;
 use serde::Serialize;
 
 use super::context::{Context, Form, Output};
-use super::failure::Failure;
-use crate::config::{Config, MasterKeySource, ServerConfig, Trust};
+use super::failure::{Failure, OwnCode};
+use crate::config::{Config, ConfigError, MasterKeySource, ServerConfig, Trust};
 use crate::policy::{Messages, Policy, Rules, SelfService, Unenrolled};
 use crate::validation::ValidationServers;
 
@@ -72,7 +72,10 @@ const OTHERS: &str = "(every other service)";
 
 impl CheckConfig {
     pub(crate) fn run(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-        let report = Report::of(&context.config()?);
+        let config = context.config()?;
+        let unusable = |error: ConfigError| Failure::new(OwnCode::BadConfiguration, error.to_string());
+        let _readable = config.keys.attestation.demand().map_err(unusable)?;
+        let report = Report::of(&config);
         if context.form == Form::Json {
             return context.console.json(&report);
         }

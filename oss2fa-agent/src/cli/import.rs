@@ -237,7 +237,7 @@ fn entry(
         FactorKind::Hotp => OtpKind::Hotp,
         FactorKind::RecoveryCode => return Err(bad("recovery codes cannot be taken over from here")),
         FactorKind::SentCode => return Err(bad("codes that are sent have no device to take over")),
-        FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f => {
+        FactorKind::Fido2 | FactorKind::U2f => {
             return Err(bad("security keys cannot be taken over from here"));
         }
         FactorKind::YubicoOtp | FactorKind::YubikeyHmac => {

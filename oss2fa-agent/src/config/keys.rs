@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use oss2fa_ctap::auth_data::Aaguid;
 use oss2fa_ctap::verify::{Aaguids, RpId};
 
+use super::attestation::Attestation;
 use super::parse::Place;
 use super::{ConfigError, raw};
 
@@ -21,6 +22,8 @@ pub struct KeysConfig {
     pub touch_file: PathBuf,
     /// Which models may be enrolled.
     pub models: Aaguids,
+    /// Whether their makers must vouch for them.
+    pub attestation: Attestation,
     /// What sshd goes by: whether it insists on the touch of a key is read there.
     pub sshd_config: PathBuf,
 }
@@ -34,9 +37,22 @@ pub(super) fn keys(at: &Place<'_>, section: raw::Keys) -> Result<KeysConfig, Con
     let touch_file = at.absolute("[keys] touch_file", section.touch_file)?;
     let models = section.allowed_models.iter().map(|text| model(at, text)).collect::<Result<Vec<_>, _>>()?;
     let models = if models.is_empty() { Aaguids::Any } else { Aaguids::Only(models) };
+    let attestation = attestation(at, &section.attestation, section.attestation_roots)?;
     let sshd_config = at.absolute("[keys] sshd_config", section.sshd_config)?;
     let touch_timeout = Duration::from_secs(touch_timeout);
-    Ok(KeysConfig { rp_id, touch_timeout, touch_file, models, sshd_config })
+    Ok(KeysConfig { rp_id, touch_timeout, touch_file, models, attestation, sshd_config })
+}
+
+fn attestation(at: &Place<'_>, wanted: &str, roots: Option<PathBuf>) -> Result<Attestation, ConfigError> {
+    let key = "[keys] attestation_roots";
+    match (wanted, roots) {
+        ("none", _) => Ok(Attestation::None),
+        ("required", Some(roots)) => at.absolute(key, roots).map(Attestation::Required),
+        ("required", None) => {
+            at.refuse(key, "nothing", "a file or a folder of certificates, since attestation is \"required\"")
+        }
+        _ => at.refuse("[keys] attestation", format!("{wanted:?}"), "\"none\" or \"required\""),
+    }
 }
 
 fn model(at: &Place<'_>, text: &str) -> Result<Aaguid, ConfigError> {

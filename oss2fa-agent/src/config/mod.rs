@@ -1,5 +1,6 @@
 //! The agent's configuration: a file of root's, parsed into types that cannot hold nonsense.
 
+mod attestation;
 mod keys;
 mod parse;
 mod raw;

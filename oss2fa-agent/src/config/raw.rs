@@ -139,6 +139,8 @@ pub(super) struct Keys {
     pub(super) touch_timeout: i64,
     pub(super) touch_file: PathBuf,
     pub(super) allowed_models: Vec<String>,
+    pub(super) attestation: String,
+    pub(super) attestation_roots: Option<PathBuf>,
     pub(super) sshd_config: PathBuf,
 }
 
@@ -149,6 +151,8 @@ impl Default for Keys {
             touch_timeout: 15,
             touch_file: PathBuf::from("/run/oss2fa-agent/touch-awaited"),
             allowed_models: Vec::new(),
+            attestation: "none".to_owned(),
+            attestation_roots: None,
             sshd_config: PathBuf::from("/etc/ssh/sshd_config"),
         }
     }

@@ -1,19 +1,23 @@
 //! A login whose codes the server judges: choosing a device, sending a code, enrolling, proving.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Judgement, Menu, Opened, Standing};
+use oss2fa_core::session::{Beside, Codes, Judgement, Menu, Opened, Standing};
 use oss2fa_core::wire::DisplayText;
 use serde_json::json;
 
+use super::keyring::{Keyring, Relay, Signed, is_key};
 use super::ruling::Asked;
 use crate::cli::qr::{self, Paint};
+use crate::policy::Rules;
 use crate::server::Fault;
 use crate::server::challenge::{Challenge, Opening, Resent};
 use crate::server::decide::RemoteDevice;
 use crate::server::enrollment::{Begun, Shown};
 use crate::server::judge::{Judged, Proven};
+use crate::server::security_keys::ServerKey;
 
 /// What is open at the server for this login.
 #[derive(Debug, Default)]
@@ -32,21 +36,45 @@ const STANDS_IN: &str = "RECOVERY";
 
 impl Asked {
     /// What the user is asked first: a code, or which of several devices.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self, rules: &Rules) -> Standing {
         let choices: Vec<_> = self.choices().collect();
         let is_sent = |device: &&RemoteDevice| device.address.is_some();
+        let counts = |key: &ServerKey| rules.factors.contains(&key.kind);
+        let keys = self.keys.as_ref().is_some_and(|keys| keys.iter().any(counts));
         if choices.len() < 2 && !choices.iter().any(is_sent) {
-            return Standing::MustProve;
+            return if keys { Standing::MayTouch(self.codes()) } else { Standing::MustProve };
         }
         let label = |device: &&RemoteDevice| {
             let of_kind = choices.iter().filter(|other| other.kind.name == device.kind.name).count();
             DisplayText::new(&label(device, of_kind))
         };
-        Standing::MustChoose(Menu(choices.iter().map(label).collect()))
+        let menu = Menu(choices.iter().map(label).collect());
+        if keys { Standing::MayTouchBeside(Beside::Menu(menu)) } else { Standing::MustChoose(menu) }
+    }
+
+    /// What the user has beside security keys.
+    fn codes(&self) -> Codes {
+        let types = |device: &RemoteDevice| !is_key(&device.kind.name);
+        if self.devices.iter().any(types) { Codes::Beside } else { Codes::None }
+    }
+
+    /// The security keys, for one wait.
+    pub(super) fn keyring(&self, rules: &Rules, deadline: Instant) -> Option<Keyring> {
+        let relay = Relay::new(Arc::clone(&self.server), self.binding.clone(), deadline);
+        Keyring::at_server(self.keys.as_deref()?, self.codes(), relay, rules)
+    }
+
+    /// Shows what a key has signed.
+    pub(super) fn complete_key(&self, signed: &Signed, deadline: Instant) -> Judgement<Proven> {
+        judgement(self.server.complete_key(signed.challenge, &signed.token, deadline))
     }
 
     fn choices(&self) -> impl Iterator<Item = &RemoteDevice> {
-        self.devices.iter().filter(|device| !device.kind.name.eq_ignore_ascii_case(STANDS_IN))
+        // A key is touched, not chosen: where it can be, that is asked first.
+        let chosen = |device: &&RemoteDevice| {
+            !device.kind.name.eq_ignore_ascii_case(STANDS_IN) && !is_key(&device.kind.name)
+        };
+        self.devices.iter().filter(chosen)
     }
 
     /// Tries a code against all devices.

@@ -1,17 +1,21 @@
 //! What is done with the server when nobody logs in: it hears what happened while it was away, and says which
-//! offline codes it has revoked.
+//! offline codes it has revoked and which security keys it has still.
 
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use oss2fa_core::ids::{DeviceName, UserName};
+
 use super::live::Live;
 use crate::server::events::{HostEvent, MOST_EVENTS};
 use crate::server::offline::CredentialStatus;
+use crate::server::security_keys::ServerKey;
 use crate::server::{Fault, Server};
-use crate::store::StoreError;
 use crate::store::outbox::Waiting;
+use crate::store::server_keys::ListedKey;
 use crate::store::without_server::Removed;
+use crate::store::{Context, StoreError};
 
 /// How often the server is asked what it has revoked.
 const EVERY: Duration = Duration::from_secs(180);
@@ -46,7 +50,27 @@ fn go(live: &Weak<Live>) {
 /// One round.
 pub(super) fn round(live: &Live, server: &Server) -> Result<(), Undone> {
     deliver(live, server)?;
-    drop_revoked(live, server)
+    drop_revoked(live, server)?;
+    look_at_keys(live, server)
+}
+
+// A key that was removed at the server, or whose owner was, counts no longer.
+fn look_at_keys(live: &Live, server: &Server) -> Result<(), Undone> {
+    for user in live.store.users_with_server_keys()? {
+        let listed = server.security_keys(&user, soon(server)).map_err(Undone::Server)?;
+        if let Ok(name) = UserName::from_directory(&user) {
+            let context = Context { user, ..Context::of_agent(live.store.now()) };
+            live.store.keep_server_keys(context, name, listed.into_iter().filter_map(kept).collect())?;
+        }
+    }
+    Ok(())
+}
+
+/// A key of the server, as the store keeps it.
+pub(super) fn kept(key: ServerKey) -> Option<ListedKey> {
+    let ServerKey { device, kind, name, credential, sign_count } = key;
+    let name = DeviceName::from_store(&name).ok()?;
+    Some(ListedKey { number: device, kind, name, credential, sign_count })
 }
 
 /// Why a round was not finished. Everything is tried again.
@@ -70,10 +94,11 @@ fn deliver(live: &Live, server: &Server) -> Result<(), Undone> {
 }
 
 fn event(waiting: Waiting) -> HostEvent {
-    let Waiting { id, at, event, user, service, detail, .. } = waiting;
+    let Waiting { id, at, event, user, service, detail, assertion, .. } = waiting;
+    let assertion = assertion.and_then(|assertion| serde_json::from_str(&assertion).ok());
     let at = i64::try_from(at).ok().and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
     let at = at.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
-    HostEvent { id, at: at.unwrap_or_default(), event, username: user, service, detail }
+    HostEvent { id, at: at.unwrap_or_default(), event, username: user, service, detail, assertion }
 }
 
 // Whatever the server does not list as active is gone: what cannot be revoked there must not count here.

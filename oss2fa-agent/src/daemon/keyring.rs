@@ -1,5 +1,7 @@
 //! The security keys of the user who logs in, and what is asked of each key that is plugged in.
 
+mod at_server;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,11 +18,12 @@ use oss2fa_ctap::transport::Patience;
 use oss2fa_ctap::verify::{Credential, Login, RpId, UserVerification};
 use oss2fa_ctap::yubikey::Proven;
 
+pub(super) use self::at_server::{Relay, Signed, is_key};
 use super::challenges::Challenges;
 use super::live::Live;
 use crate::policy::{Prompts, Rules, family};
 use crate::store::challenge_response::Outstanding;
-use crate::store::{Answer, Device};
+use crate::store::{self, Answer, Device};
 use crate::token::Plugged;
 use crate::token::bus::{Work, Works};
 use crate::token::ports::Port;
@@ -29,6 +32,8 @@ use crate::token::ports::Port;
 pub(super) enum Found {
     /// It answered the challenge, rightly or not.
     Answered(Answer),
+    /// It answered a challenge of the server, which has to judge that.
+    Signed(Signed),
     /// The key at this path wants a PIN first.
     PinWanted(PathBuf, Pin),
     /// It is the user's, and cannot be used now.
@@ -45,6 +50,18 @@ pub(super) struct Keyring {
     pub(super) codes: Codes,
     groups: Vec<Group>,
     challenges: Challenges,
+    judge: Judge,
+}
+
+/// Who asks a key, and judges what it answers.
+#[derive(Clone)]
+enum Judge {
+    /// This host, of its own credentials.
+    Host,
+    /// This host, of credentials that a server keeps, while that is away.
+    HostForServer,
+    /// The server.
+    Server(Arc<Relay>),
 }
 
 /// Credentials that one question can be about.
@@ -72,7 +89,7 @@ impl Keyring {
         devices: impl Iterator<Item = &'d Device>,
         verification: UserVerification,
     ) -> Option<Self> {
-        let mut keyring = Self { codes: Codes::None, groups: Vec::new(), challenges: Challenges::default() };
+        let mut keyring = Self::empty(Judge::Host);
         for device in devices.filter(|device| device.is_usable_here()) {
             match device.kind {
                 FactorKind::YubikeyHmac => keyring.challenges.add(live, device, verification),
@@ -86,6 +103,10 @@ impl Keyring {
         has_any.then_some(keyring)
     }
 
+    fn empty(judge: Judge) -> Self {
+        Self { codes: Codes::None, groups: Vec::new(), challenges: Challenges::default(), judge }
+    }
+
     fn add(&mut self, live: &Live, device: &Device, policy: UserVerification) {
         let (known, stored) = match device.known_credential(live.store.keys()) {
             Ok(Some(found)) => found,
@@ -96,11 +117,21 @@ impl Keyring {
                 return;
             }
         };
+        self.insert(known, stored, device.kind, policy);
+    }
+
+    fn insert(
+        &mut self,
+        known: Credential,
+        stored: store::Credential,
+        kind: FactorKind,
+        policy: UserVerification,
+    ) {
         let verification = match policy {
             UserVerification::Required => policy,
             UserVerification::NotAsked => stored.verification,
         };
-        let kind = (device.id, device.kind);
+        let kind = (known.device, kind);
         let same = |group: &&mut Group| group.rp == stored.rp && group.verification == verification;
         match self.groups.iter_mut().find(same) {
             Some(group) => {
@@ -123,13 +154,21 @@ impl Keyring {
         prompts: Prompts,
         random: Arc<dyn Random>,
     ) -> Works<Found> {
-        let (groups, yubikey) = (self.groups, self.challenges.work(Arc::clone(&random)));
+        let Self { groups, judge, challenges, .. } = self;
+        let yubikey = challenges.work(Arc::clone(&random));
         if groups.is_empty() {
             return Works { fido: None, yubikey };
         }
         let fido: Work<Found> = Arc::new(move |key, plugged, patience| {
             for group in &groups {
-                let asked = Asked { group, plugged, pin: pin.as_ref(), prompts, random: random.as_ref() };
+                let asked = Asked {
+                    group,
+                    judge: &judge,
+                    plugged,
+                    pin: pin.as_ref(),
+                    prompts,
+                    random: random.as_ref(),
+                };
                 match asked.ask(key, patience) {
                     Err(KeyError::NoCredential) => {}
                     other => return other,
@@ -143,6 +182,7 @@ impl Keyring {
 
 struct Asked<'a> {
     group: &'a Group,
+    judge: &'a Judge,
     plugged: &'a Plugged,
     pin: Option<&'a (PathBuf, SecretText)>,
     prompts: Prompts,
@@ -157,23 +197,45 @@ impl Asked<'_> {
             Ok(proof) => proof,
             Err(wanted) => return Ok(wanted),
         };
-        let login = Login::fresh(rp.clone(), self.group.verification, self.random)?;
-        match key.assert(&login, &ids, proof, self.random, patience) {
-            Ok(assertion) => {
-                let claimed = credentials.iter().find(|credential| credential.id == assertion.credential_id);
-                let device = claimed.map(|credential| credential.device);
-                let kind = self.group.kinds.iter().find(|(id, _)| Some(*id) == device);
-                let kind = kind.or(self.group.kinds.first()).map_or(FactorKind::Fido2, |(_, kind)| *kind);
-                let verified = login.verify(credentials, &assertion);
-                Ok(Found::Answered(Answer { device, kind, verified }))
+        let answered = match self.judge {
+            Judge::Host => {
+                let login = Login::fresh(rp.clone(), self.group.verification, self.random)?;
+                self.ask_here(login, key, &ids, proof, patience)
             }
+            Judge::HostForServer => {
+                let login = Login::fresh_at_host(rp.clone(), self.group.verification, self.random)?;
+                self.ask_here(login, key, &ids, proof, patience)
+            }
+            Judge::Server(relay) => self.ask_for(relay, key, &ids, proof, patience),
+        };
+        match answered {
             Err(KeyError::WrongPin { left }) if left > TRIES_KEPT => {
                 Ok(Found::PinWanted(self.plugged.path.clone(), Pin::Wrong(left)))
             }
             Err(KeyError::WrongPin { left }) => Ok(Found::Unusable(KeyError::FewPinTries { left })),
             Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
-            Err(error) => Err(error),
+            other => other,
         }
+    }
+
+    fn ask_here(
+        &self,
+        login: Login,
+        key: &mut Key<Port>,
+        ids: &[Vec<u8>],
+        proof: Proof<'_>,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
+        let assertion = key.assert(&login, ids, proof, self.random, patience)?;
+        let Group { credentials, kinds, .. } = self.group;
+        let claimed = credentials.iter().find(|credential| credential.id == assertion.credential_id);
+        let device = claimed.map(|credential| credential.device);
+        let kind = kinds.iter().find(|(id, _)| Some(*id) == device);
+        let kind = kind.or(kinds.first()).map_or(FactorKind::Fido2, |(_, kind)| *kind);
+        let signed = matches!(self.judge, Judge::HostForServer)
+            .then(|| store::Signed::of(login.client_data(), &assertion));
+        let verified = login.verify(credentials, &assertion);
+        Ok(Found::Answered(Answer { device, kind, verified, signed }))
     }
 
     // How the user is to be verified, or what has to happen before.
@@ -226,7 +288,7 @@ pub(super) fn is_for_its_owner(error: &KeyError) -> bool {
 }
 
 // sshd always names a remote host. A terminal of its own does not make somebody sit here.
-fn is_local(login: &wire::Login) -> bool {
+pub(super) fn is_local(login: &wire::Login) -> bool {
     let elsewhere = login.rhost.as_deref().is_some_and(|rhost| !rhost.is_empty());
     !elsewhere && family(&login.service) != "sshd"
 }

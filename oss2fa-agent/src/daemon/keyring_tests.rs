@@ -1,5 +1,6 @@
 //! Enrolments and logins with security keys of software, by the daemon's own conversations.
 
+mod attestation;
 mod beside;
 mod changes;
 

@@ -92,6 +92,7 @@ impl Live {
         let path: PathBuf = old.path.clone();
         // With its token and its authorities read again, and with connections of their own.
         let result = Config::load(&path)
+            .and_then(|config| config.keys.attestation.demand().map(|_| config))
             .map_err(|error| error.to_string())
             .and_then(|config| InForce::of(config).map_err(|error| error.to_string()));
         *self.reload_error.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();

@@ -1,20 +1,23 @@
 //! A login: performs what the session wants, until it ends.
 
 mod afar;
+mod by_server;
 mod touching;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::session::{Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing};
+use oss2fa_core::session::{
+    Beside, Codes, Effect, Event, Finish, Judgement, Opened, Refusal, Script, Session, Standing,
+};
 use oss2fa_core::wire::{
     AccountAnswer, AgentMessage, Conversation, DisplayText, Login, ModuleMessage, Outcome, SshAuthInfo, Start,
 };
 
 use super::asking::Open;
 use super::connection::{Broken, Connection};
-use super::keyring::Found;
+use super::keyring::{Found, Keyring};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::{Elsewhere, NotHeld, Which, hold};
@@ -315,10 +318,14 @@ impl<'a> Serving<'a> {
                     (Some(_), Ruling::Prove) => self
                         .keyring(&case)
                         .map_or(Standing::MustProve, |keyring| Standing::MayTouch(keyring.codes)),
-                    (Some(_), Ruling::Ask(asked)) => asked.standing(),
-                    (Some(_), Ruling::ProveOffline(_)) => {
-                        Standing::MustProveOffline(DisplayText::new(OFFLINE))
+                    (Some(_), Ruling::Ask(asked)) => {
+                        asked.standing(self.in_force.config.policy.rules(&self.login.service))
                     }
+                    (Some(_), Ruling::ProveOffline(_)) => match self.keyring(&case) {
+                        None => Standing::MustProveOffline(DisplayText::new(OFFLINE)),
+                        Some(Keyring { codes: Codes::None, .. }) => Standing::MayTouch(Codes::None),
+                        Some(_) => Standing::MayTouchBeside(Beside::Words(DisplayText::new(OFFLINE))),
+                    },
                     (Some(_), Ruling::NotEnrolled) => Standing::NotEnrolled,
                     (Some(_), Ruling::Enroll(_)) => Standing::MayEnroll,
                     (Some(_), Ruling::Denied) => Standing::Denied,
@@ -434,33 +441,6 @@ impl<'a> Serving<'a> {
             Which::Offline(_) => Report::Server,
             Which::Always if away() => Report::Server,
             Which::Always => Report::Nobody,
-        }
-    }
-
-    // What the server says is in this host's audit, too, before anybody gets in.
-    fn by_server(&self, judgement: Judgement<Proven>) -> Judgement<Evidence> {
-        let Some(context) = self.context() else { return Judgement::Unavailable };
-        let by_server = || "by the server".to_owned();
-        match judgement {
-            Judgement::Admitted(proven) => {
-                let detail = format!("by the server client={}", proven.client());
-                match self.live.store.note(context, store::Event::Accepted, detail) {
-                    Ok(()) => Judgement::Admitted(Evidence::Server(proven)),
-                    Err(error) => {
-                        tracing::error!(code = "audit", %error, "a login that cannot be audited is refused");
-                        Judgement::Unavailable
-                    }
-                }
-            }
-            Judgement::Refused => {
-                note(self.live, context, store::Event::Refused, by_server());
-                Judgement::Refused
-            }
-            Judgement::Locked => {
-                note(self.live, context, store::Event::Locked, by_server());
-                Judgement::Locked
-            }
-            Judgement::Unavailable => Judgement::Unavailable,
         }
     }
 

@@ -97,11 +97,7 @@ pub(super) fn hold(
             FactorKind::SentCode => None,
             FactorKind::YubicoOtp => password(live, device, code, elsewhere)?,
             // A touch, not a code.
-            FactorKind::Fido
-            | FactorKind::Fido2
-            | FactorKind::U2f
-            | FactorKind::YubikeyHmac
-            | FactorKind::SshSk => None,
+            FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubikeyHmac | FactorKind::SshSk => None,
             FactorKind::Totp | FactorKind::Hotp => {
                 // One damaged row must not keep the owner of another device out.
                 device.check(live.store.keys(), code, skew, now).unwrap_or_else(|error| {

@@ -6,14 +6,17 @@ use std::time::Instant;
 use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::Login;
 
+use super::courier;
+use super::keyring::{is_key, is_local};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use crate::config::Mode;
 use crate::directory::{Account, Membership};
 use crate::policy::{self, Enrolled, Facts, Rules, SkipReason, address_of, family};
 use crate::server::decide::{Decision, RemoteDevice};
+use crate::server::security_keys::ServerKey;
 use crate::server::{Binding, Fault, Server, Unreachable};
-use crate::store::{AccountView, Device, StoreError};
+use crate::store::{AccountView, Context, Device, StoreError};
 
 /// What the look-up found; a login keeps it to its end.
 pub(super) struct Case {
@@ -56,6 +59,9 @@ pub(super) struct Asked {
     pub(super) server: Arc<Server>,
     pub(super) binding: Binding,
     pub(super) devices: Vec<RemoteDevice>,
+    /// The user's security keys; `None` where the server was not asked for them, since nobody could touch one here, or
+    /// did not say.
+    pub(super) keys: Option<Vec<ServerKey>>,
 }
 
 /// Why somebody passes without a second factor; goes to the audit before they do.
@@ -179,14 +185,20 @@ impl LookUp<'_> {
         let binding = self.binding(server, account);
         let policy = &self.in_force.config.policy;
         let rules = policy.rules(&self.login.service);
-        let asked = |binding, devices| Asked { server: Arc::clone(server), binding, devices };
-        match server.decide(&binding, self.deadline) {
+        let asked = |binding, devices, keys| Asked { server: Arc::clone(server), binding, devices, keys };
+        let decision = server.decide(&binding, self.deadline);
+        if let Ok(Decision::Enroll) = decision {
+            self.drop_gone(account, view, Some(&[]))?;
+        }
+        match decision {
             Ok(Decision::Challenge(devices)) => {
                 self.remember_enrolled(account, view)?;
-                Ok(Ruling::Ask(asked(binding, devices)))
+                let keys = self.keys_at(server, &binding.username, &devices);
+                self.drop_gone(account, view, keys.as_deref())?;
+                Ok(Ruling::Ask(asked(binding, devices, keys)))
             }
             Ok(Decision::Enroll) if policy.enrolls_at_login(&self.login.service) => {
-                Ok(Ruling::Enroll(asked(binding, Vec::new())))
+                Ok(Ruling::Enroll(asked(binding, Vec::new(), None)))
             }
             Ok(Decision::Enroll) => Ok(match rules.without_device(facts) {
                 policy::Decision::Skip(reason) => Ruling::Pass(Bypass::Policy(reason)),
@@ -199,6 +211,47 @@ impl LookUp<'_> {
         }
     }
 
+    // Without them the other devices are asked for.
+    fn keys_at(&self, server: &Server, username: &str, devices: &[RemoteDevice]) -> Option<Vec<ServerKey>> {
+        if !devices.iter().any(|device| is_key(&device.kind.name)) {
+            return Some(Vec::new());
+        }
+        if !is_local(self.login) {
+            return None;
+        }
+        server
+            .security_keys(username, self.deadline)
+            .inspect_err(|fault| {
+                tracing::error!(code = fault.code(), error = %fault, "the server did not say which security keys a user has");
+            })
+            .ok()
+    }
+
+    // A key that the server does not list any more counts at this host no longer, whatever becomes of this login.
+    fn drop_gone(
+        &self,
+        account: &Account,
+        view: &AccountView,
+        listed: Option<&[ServerKey]>,
+    ) -> Result<(), Reason> {
+        let Some(listed) = listed else { return Ok(()) };
+        let is_listed = |device: &&Device| listed.iter().any(|key| Some(key.device) == device.offline);
+        let (left, gone): (Vec<&Device>, Vec<&Device>) =
+            view.devices.iter().filter(|device| device.is_of_server()).partition(is_listed);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // New ones come with a proof, not before.
+        let known = |key: &&ServerKey| left.iter().any(|device| device.offline == Some(key.device));
+        let kept = listed.iter().filter(known).cloned().filter_map(courier::kept).collect();
+        let context =
+            Context { user: account.name.as_str().to_owned(), ..Context::of_agent(self.live.store.now()) };
+        self.live
+            .store
+            .keep_server_keys(context, account.name.clone(), kept)
+            .map_err(|error| Reason::local(&error))
+    }
+
     // The one way past an absent server takes the proof that it is absent.
     fn without_server(
         &self,
@@ -206,7 +259,9 @@ impl LookUp<'_> {
         view: &AccountView,
         proof: Unreachable,
     ) -> Result<Ruling, Reason> {
-        if view.devices.iter().any(Device::is_usable_offline) {
+        let here = is_local(self.login);
+        let counts = |device: &Device| device.is_usable_offline() && (here || !device.is_of_server());
+        if view.devices.iter().any(counts) {
             return Ok(Ruling::ProveOffline(proof));
         }
         if server.config().fail_open_services.contains(family(&self.login.service)) {

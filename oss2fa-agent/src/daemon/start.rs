@@ -99,6 +99,8 @@ pub fn serve_with(options: &ServeOptions, ports: Arc<dyn Ports>) -> Result<(), S
     }
     let master = master_key::find(&config.store.master_key, owner, options.credentials.as_deref())?;
     drop_to(owner, &config.agent.user)?;
+    // As the user that will read them when a key is enrolled.
+    let _readable = config.keys.attestation.demand()?;
     let _alone = alone(&config.store.path)?;
     let sink = Box::new(Syslog::new(config.audit.syslog));
     let system = Arc::new(System);

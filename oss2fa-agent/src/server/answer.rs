@@ -37,6 +37,19 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| Fault::strange(&error.to_string()))
     }
 
+    /// The server's words for what is wrong, for people.
+    pub(super) fn error_message(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Head {
+            error: Words,
+        }
+        #[derive(Deserialize)]
+        struct Words {
+            message: String,
+        }
+        serde_json::from_slice::<Head>(&self.body).ok().map(|head| crate::source::clean(&head.error.message))
+    }
+
     /// The server's stable word for what is wrong; empty where it gave none.
     pub(super) fn error_code(&self) -> &str {
         // Borrowed, since it is compared and forgotten.

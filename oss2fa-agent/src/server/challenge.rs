@@ -58,9 +58,7 @@ impl Server {
     /// # Errors
     /// A [`Fault`].
     pub fn open(&self, login: &Binding, device: i64, deadline: Instant) -> Result<Opening, Fault> {
-        let reference = format!("{} on {}", login.service, login.host).chars().take(120).collect();
-        let more = [("device_pk", json!(device)), ("reference", Value::String(reference))];
-        let answer = self.ask(self.post("/integrations/challenges", &login.body(more))?, deadline)?;
+        let answer = self.ask(self.challenge_on(login, device)?, deadline)?;
         match refusal(&answer) {
             Some(Judged::Locked) => return Ok(Opening::Locked),
             Some(_) => return Ok(Opening::Refused),
@@ -71,6 +69,12 @@ impl Server {
         }
         let Shown { pk, public_details } = answer.body(201)?;
         Ok(Opening::Open(Challenge { pk, sent_to: public_details.and_then(|details| details.address) }))
+    }
+
+    pub(super) fn challenge_on(&self, login: &Binding, device: i64) -> Result<Question, Fault> {
+        let reference = format!("{} on {}", login.service, login.host).chars().take(120).collect();
+        let more = [("device_pk", json!(device)), ("reference", Value::String(reference))];
+        self.post("/integrations/challenges", &login.body(more))
     }
 
     /// Sends its code again.

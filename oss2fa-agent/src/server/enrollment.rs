@@ -63,13 +63,25 @@ impl Server {
         options: &Value,
         deadline: Instant,
     ) -> Result<Begun, Fault> {
+        match self.begin_enrollment(login, deadline)? {
+            Ok(pk) => self.prepare(pk, kind, options, deadline),
+            Err(why) => Ok(Begun::Refused(why)),
+        }
+    }
+
+    // Its number, or why there is none.
+    pub(super) fn begin_enrollment(
+        &self,
+        login: &Binding,
+        deadline: Instant,
+    ) -> Result<Result<i64, String>, Fault> {
         let question = self.post("/integrations/enrollments", &login.body([]))?;
         let answer = self.ask(question, deadline)?;
         if let Some(why) = not_done(answer.status(), answer.error_code()) {
-            return Ok(Begun::Refused(why));
+            return Ok(Err(why));
         }
         let Enrollment { pk, .. } = answer.body(201)?;
-        self.prepare(pk, kind, options, deadline)
+        Ok(Ok(pk))
     }
 
     /// Has what is sent or shown sent or shown again.
@@ -127,13 +139,14 @@ impl Server {
 }
 
 // What the server's rules say to the person, and not to this host.
-fn not_done(status: u16, code: &str) -> Option<String> {
+pub(super) fn not_done(status: u16, code: &str) -> Option<String> {
     let why = match (status, code) {
         (403, "kind_not_allowed") => "the server's policy does not allow this kind of device",
         (403, "network_not_allowed") => "the server's policy takes no enrolment from there",
         (403, "client_inactive") => "the server has switched this user off",
         (409, "too_many_devices") => "this user has as many devices at the server as its policy allows",
         (422, "bad_options") => "the server does not take that address or these options",
+        (403, "no_relying_party") => super::security_keys::NOT_AT_HOSTS,
         (422, "bad_name") => "the server does not take this user name",
         (422, "unknown_kind") => "the server does not know this kind of device",
         (429, "no_more_messages") => "no more codes are sent now: wait a while",

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{Fault, Server};
 
-/// Most events in one request.
-pub const MOST_EVENTS: usize = 100;
+/// Most events in one request, which the server takes of 64 KiB and no larger.
+pub const MOST_EVENTS: usize = 40;
 
 /// One thing that happened. The server takes each id of a host once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +25,9 @@ pub struct HostEvent {
     pub service: String,
     /// One line more.
     pub detail: String,
+    /// What a security key of the server has signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]

@@ -84,7 +84,16 @@ impl Server {
     /// # Errors
     /// A [`Fault`].
     pub fn complete(&self, challenge: i64, code: &SecretText, deadline: Instant) -> Result<Judged, Fault> {
-        let body = serde_json::json!({ "token": code.expose().trim() });
+        self.complete_with(challenge, &Value::String(code.expose().trim().to_owned()), deadline)
+    }
+
+    pub(super) fn complete_with(
+        &self,
+        challenge: i64,
+        token: &Value,
+        deadline: Instant,
+    ) -> Result<Judged, Fault> {
+        let body = serde_json::json!({ "token": token });
         let question = self.post(format!("/integrations/challenges/{challenge}/complete"), &body)?;
         let answer = self.ask(question, deadline)?;
         if let Some(refusal) = refusal(&answer) {

@@ -4,7 +4,7 @@
 //! thread holds one HTTP client for each URL, whose one kept-alive connection serves many logins at once, and
 //! knows which servers are away ([`route`]). What a login may conclude from an answer is said by the files
 //! named for the operations: [`decide`], [`judge`], [`challenge`], [`enrollment`], [`devices`], [`offline`],
-//! [`events`].
+//! [`security_keys`], [`events`].
 //!
 //! Two kinds of evidence come out of here, and neither can be made anywhere else: [`Proven`], that the server
 //! verified and spent a code; and [`Unreachable`], that no server could be reached.
@@ -28,6 +28,7 @@ mod reach;
 mod route;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod security_keys;
 pub(crate) mod send;
 pub mod tls;
 pub mod token;

@@ -77,7 +77,7 @@ impl Server {
         let host = utf8_percent_encode(&self.config().host, NON_ALPHANUMERIC).to_string();
         let (mut all, mut after) = (BTreeMap::new(), None::<i64>);
         loop {
-            let cursor = after.map(|pk| format!("&after={pk}")).unwrap_or_default();
+            let cursor = after.map(|pk| format!("&cursor={pk}")).unwrap_or_default();
             let path = format!("/integrations/offline-credentials?host={host}&limit=100{cursor}");
             let page: Page = self.ask(Question::get(path), Instant::now() + patience)?.body(200)?;
             all.extend(page.results.into_iter().map(|credential| (credential.pk, credential.status)));

@@ -150,7 +150,7 @@ pub fn judge(
     Ok(refusal)
 }
 
-fn report_refusal(
+pub(super) fn report_refusal(
     connection: &Connection,
     context: &Context,
     purpose: Purpose,
@@ -199,14 +199,7 @@ fn spend(
         // No device of a host has such codes.
         (FactorKind::SentCode, _) => 0,
         // No code is a security key's: those go by their touch.
-        (
-            FactorKind::Fido
-            | FactorKind::Fido2
-            | FactorKind::U2f
-            | FactorKind::YubikeyHmac
-            | FactorKind::SshSk,
-            _,
-        ) => 0,
+        (FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubikeyHmac | FactorKind::SshSk, _) => 0,
         // One key may be of several accounts: what passed for one of them passes for no other.
         (FactorKind::YubicoOtp, Purpose::Login | Purpose::Change) => connection
             .prepare_cached(

@@ -27,6 +27,10 @@ pub enum Event {
     OfflineCode,
     /// A code was refused while no server could be reached.
     OfflineRefused,
+    /// A security key of the server was touched, while that could not be reached.
+    OfflineTouch,
+    /// The public half of a security key of the server is kept here from now on.
+    KeyKept,
     /// An offline device was removed, because the server has revoked it.
     OfflineRevoked,
     /// Somebody who must have a device has none.
@@ -76,6 +80,8 @@ impl Event {
             Self::FailOpen => "fail_open",
             Self::OfflineCode => "offline_code",
             Self::OfflineRefused => "offline_refused",
+            Self::OfflineTouch => "offline_touch",
+            Self::KeyKept => "key_kept",
             Self::OfflineRevoked => "offline_revoked",
             Self::NotEnrolled => "not_enrolled",
             Self::AccountRefused => "account_refused",

@@ -101,7 +101,6 @@ impl Device {
             FactorKind::Totp | FactorKind::Hotp => looks_like(code, self.parameters.digits),
             FactorKind::RecoveryCode => oss2fa_core::factor::recovery_code::canonical(code).is_some(),
             FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubikeyHmac
@@ -121,7 +120,6 @@ impl Device {
             FactorKind::Hotp => self.hotp(&secret).check(code),
             FactorKind::RecoveryCode
             | FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp
@@ -150,7 +148,6 @@ impl Device {
             FactorKind::Hotp => self.hotp(&secret).resync(first, second).map(|verified| (verified, 0)),
             FactorKind::RecoveryCode
             | FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::YubicoOtp

@@ -17,6 +17,7 @@ mod readers;
 pub mod recovery;
 pub mod schema;
 pub mod security_key;
+pub mod server_keys;
 pub mod ssh_key;
 pub mod ssh_touch;
 pub mod touch;
@@ -39,7 +40,7 @@ pub use master_key::Owner;
 pub use outbox::Report;
 pub use security_key::{Credential, KeyAdded};
 pub use ssh_touch::SshTouch;
-pub use touch::{Answer, Touch};
+pub use touch::{Answer, Signed, Touch};
 pub use verbs::{AccountView, Enrollment};
 
 use crate::config::{Config, StoreConfig};

@@ -34,6 +34,8 @@ pub struct Waiting {
     pub service: String,
     /// One line more.
     pub detail: String,
+    /// What a security key of the server has signed: JSON, as the server takes it.
+    pub assertion: Option<String>,
 }
 
 /// Adds an event, within the caller's transaction.
@@ -41,12 +43,43 @@ pub struct Waiting {
 /// # Errors
 /// Those of SQLite.
 pub fn add(connection: &Connection, context: &Context, event: &str, detail: &str) -> Result<(), StoreError> {
+    insert(connection, context, event, detail, None)
+}
+
+/// The same, with what a security key of the server has signed.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn add_signed(
+    connection: &Connection,
+    context: &Context,
+    event: &str,
+    detail: &str,
+    assertion: &str,
+) -> Result<(), StoreError> {
+    insert(connection, context, event, detail, Some(assertion))
+}
+
+fn insert(
+    connection: &Connection,
+    context: &Context,
+    event: &str,
+    detail: &str,
+    assertion: Option<&str>,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO outbox (id, at, event, user, service, detail)
-             VALUES (lower(hex(randomblob(16))), ?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO outbox (id, at, event, user, service, detail, assertion)
+             VALUES (lower(hex(randomblob(16))), ?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![context.now.cast_signed(), event, context.user, context.service, detail])?;
+        .execute(params![
+            context.now.cast_signed(),
+            event,
+            context.user,
+            context.service,
+            detail,
+            assertion
+        ])?;
     connection
         .prepare_cached("DELETE FROM outbox WHERE number <= (SELECT max(number) FROM outbox) - ?1")?
         .execute([MOST])?;
@@ -60,7 +93,7 @@ pub fn add(connection: &Connection, context: &Context, event: &str, detail: &str
 pub fn oldest(connection: &Connection, limit: usize) -> Result<Vec<Waiting>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
-        "SELECT number, id, at, event, user, service, detail FROM outbox ORDER BY number LIMIT ?1",
+        "SELECT number, id, at, event, user, service, detail, assertion FROM outbox ORDER BY number LIMIT ?1",
     )?;
     let rows = statement.query_map([limit], |row| {
         Ok(Waiting {
@@ -71,6 +104,7 @@ pub fn oldest(connection: &Connection, limit: usize) -> Result<Vec<Waiting>, Sto
             user: row.get(4)?,
             service: row.get(5)?,
             detail: row.get(6)?,
+            assertion: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

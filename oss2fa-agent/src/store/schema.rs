@@ -10,6 +10,7 @@ use super::error::StoreError;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_first", include_str!("../../migrations/0001_first.sql")),
     ("0002_offline", include_str!("../../migrations/0002_offline.sql")),
+    ("0005_synchronised_keys", include_str!("../../migrations/0005_synchronised_keys.sql")),
 ];
 
 /// Brings the database to this release's schema.

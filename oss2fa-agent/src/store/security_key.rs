@@ -145,14 +145,45 @@ pub(super) fn add(
     if let Some(refused) = refusal(connection, keys, account, new, now)? {
         return Ok(refused);
     }
+    let id = place(connection, keys, random, account, new, now)?;
+    mark_enrolled(connection, account, now)?;
+    Ok(KeyAdded::Added(id))
+}
+
+/// Makes the row of a key, sealed for it.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub(super) fn place(
+    connection: &Connection,
+    keys: &Keys,
+    random: &dyn Random,
+    account: AccountId,
+    new: &NewKey,
+    now: u64,
+) -> Result<DeviceId, StoreError> {
     let id = insert(connection, keys, account, new, now)?;
-    let plain = SecretBytes::new(spelled(&new.credential)?);
-    let sealed = keys.seal(&plain, &associated(id, account, new.kind), random)?;
+    seal(connection, keys, random, (id, account, new.kind), &new.credential)?;
+    Ok(id)
+}
+
+/// Puts a credential into the row of a key.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub(super) fn seal(
+    connection: &Connection,
+    keys: &Keys,
+    random: &dyn Random,
+    (id, account, kind): (DeviceId, AccountId, FactorKind),
+    credential: &Credential,
+) -> Result<(), StoreError> {
+    let plain = SecretBytes::new(spelled(credential)?);
+    let sealed = keys.seal(&plain, &associated(id, account, kind), random)?;
     connection
         .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
         .execute(params![id.0, sealed])?;
-    mark_enrolled(connection, account, now)?;
-    Ok(KeyAdded::Added(id))
+    Ok(())
 }
 
 /// A key that another system knows, where what it says of it can be one.

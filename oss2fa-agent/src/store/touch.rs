@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use data_encoding::BASE64URL_NOPAD;
 use oss2fa_core::ids::{DeviceId, UserName};
 use oss2fa_core::verdict::FactorKind;
-use oss2fa_ctap::verify::{Asserted, Refusal, User};
+use oss2fa_ctap::ctap2::get_assertion::Assertion;
+use oss2fa_ctap::verify::{Asserted, ClientData, Refusal, User};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
-use super::attempt::{Admitted, Verdict};
+use super::attempt::{self, Admitted, Purpose, Verdict};
 use super::audit::{AuditEntry, Context, Event, append};
 use super::device::AccountId;
 use super::error::StoreError;
@@ -19,6 +21,7 @@ use super::keys::Keys;
 use super::lock::{Locks, OpenKinds};
 use super::outbox::{self, Report};
 use super::security_key::next_after;
+use super::server_keys;
 use crate::config::LockLimits;
 use crate::source::Source;
 
@@ -31,6 +34,43 @@ pub struct Answer {
     pub kind: FactorKind,
     /// Evidence, or why the answer is not believed.
     pub verified: Result<Asserted, Refusal>,
+    /// What the key has signed, where a server keeps its credential: told to it, it raises the counter there.
+    pub signed: Option<Signed>,
+}
+
+/// What a key has signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// `clientDataJSON`.
+    pub client_data: String,
+    /// `authenticatorData`.
+    pub auth_data: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+impl Signed {
+    /// Of an answer of a key.
+    #[must_use]
+    pub fn of(client_data: &ClientData, assertion: &Assertion) -> Self {
+        Self {
+            client_data: client_data.json().to_owned(),
+            auth_data: assertion.auth_data.clone(),
+            signature: assertion.signature.clone(),
+        }
+    }
+
+    /// As the server takes it, of its device of this number.
+    pub(super) fn told(&self, number: i64) -> String {
+        let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        serde_json::json!({
+            "device": number,
+            "client_data": text(self.client_data.as_bytes()),
+            "authenticator_data": text(&self.auth_data),
+            "signature": text(&self.signature),
+        })
+        .to_string()
+    }
 }
 
 /// One try.
@@ -46,6 +86,8 @@ pub struct Touch {
     pub source: Source,
     /// What the key answered.
     pub answer: Answer,
+    /// What for: a login, with a server or without one.
+    pub purpose: Purpose,
     /// Whether the server hears of it once it is back.
     pub report: Report,
 }
@@ -71,15 +113,16 @@ fn judge(
 ) -> Result<Verdict, StoreError> {
     let context = Context::new(now, &touch.user, &touch.service, &touch.source);
     let locks = Locks { account: touch.account, source: &touch.source, limits, now };
-    let Answer { device, kind, verified } = touch.answer;
+    let Answer { device, kind, verified, signed } = touch.answer;
     if !matches!(kind, FactorKind::Fido2 | FactorKind::U2f)
         || locks.open_kinds(connection, &[kind])? != OpenKinds::All
     {
         append(connection, keys, events, &context, Event::Locked, kind.as_str())?;
+        attempt::report_refusal(connection, &context, touch.purpose, touch.report, "locked")?;
         return Ok(Verdict::Locked);
     }
     let refusal = match verified {
-        Ok(asserted) => match raise(connection, touch.account, kind, &asserted, now)? {
+        Ok(asserted) => match raise(connection, touch.account, kind, &asserted, touch.purpose, now)? {
             Some(admitted) => {
                 locks.count_success(connection, kind)?;
                 let how = match asserted.user() {
@@ -87,9 +130,15 @@ fn judge(
                     User::Verified => "touched, and knows its user",
                 };
                 let detail = format!("{kind} device={} {how}", admitted.device());
-                append(connection, keys, events, &context, Event::Accepted, &detail)?;
-                if touch.report == Report::Server {
-                    outbox::add(connection, &context, "local_login", &detail)?;
+                let event =
+                    if touch.purpose == Purpose::Offline { Event::OfflineTouch } else { Event::Accepted };
+                append(connection, keys, events, &context, event, &detail)?;
+                match (touch.report, signed) {
+                    (Report::Server, Some(signed)) => {
+                        server_keys::tell_touch(connection, &context, admitted.device(), &signed, &detail)?;
+                    }
+                    (Report::Server, None) => outbox::add(connection, &context, "local_login", &detail)?,
+                    (Report::Nobody, _) => {}
                 }
                 return Ok(Verdict::Admitted(admitted));
             }
@@ -100,10 +149,13 @@ fn judge(
     locks.count_failure(connection, &[kind])?;
     let event = match refusal {
         Refusal::Cloned { .. } => Event::ClonedKey,
+        _ if touch.purpose == Purpose::Offline => Event::OfflineRefused,
         _ => Event::Refused,
     };
     let device = device.map_or_else(String::new, |device| format!(" device={device}"));
-    append(connection, keys, events, &context, event, &format!("{kind}{device}: {refusal}"))?;
+    let detail = format!("{kind}{device}: {refusal}");
+    append(connection, keys, events, &context, event, &detail)?;
+    attempt::report_refusal(connection, &context, touch.purpose, touch.report, &detail)?;
     Ok(Verdict::Refused)
 }
 
@@ -113,23 +165,30 @@ fn raise(
     account: AccountId,
     kind: FactorKind,
     asserted: &Asserted,
+    purpose: Purpose,
     now: u64,
 ) -> Result<Option<Admitted>, StoreError> {
     let (device, seen) = (asserted.device(), asserted.sign_count());
-    let rows = connection
-        .prepare_cached(
+    let update = match purpose {
+        Purpose::Offline => {
+            "UPDATE device SET next_position = ?3, last_used_at = ?4
+             WHERE id = ?1 AND account = ?5 AND kind = ?6 AND status = 'active' AND offline IS NOT NULL
+               AND next_position <= ?2"
+        }
+        Purpose::Login | Purpose::Change | Purpose::Confirm(_) | Purpose::Resync { .. } => {
             "UPDATE device SET next_position = ?3, last_used_at = ?4
              WHERE id = ?1 AND account = ?5 AND kind = ?6 AND status = 'active' AND offline IS NULL
-               AND next_position <= ?2",
-        )?
-        .execute(params![
-            device.0,
-            i64::from(seen),
-            next_after(seen),
-            now.cast_signed(),
-            account.0,
-            kind.as_str()
-        ])?;
+               AND next_position <= ?2"
+        }
+    };
+    let rows = connection.prepare_cached(update)?.execute(params![
+        device.0,
+        i64::from(seen),
+        next_after(seen),
+        now.cast_signed(),
+        account.0,
+        kind.as_str()
+    ])?;
     Ok(Admitted::by_update(rows, device))
 }
 

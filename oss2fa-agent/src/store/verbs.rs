@@ -98,7 +98,6 @@ impl Store {
                         FactorKind::Totp
                         | FactorKind::Hotp
                         | FactorKind::SentCode
-                        | FactorKind::Fido
                         | FactorKind::Fido2
                         | FactorKind::U2f
                         | FactorKind::YubicoOtp
@@ -376,7 +375,8 @@ impl Store {
 /// Whether one more device of this account may wait. Those that waited too long go.
 pub(super) fn has_room(connection: &Connection, account: AccountId, now: u64) -> Result<bool, StoreError> {
     device::drop_stale(connection, account, now.saturating_sub(device::PENDING_FOR))?;
-    let present = device::devices(connection, account)?;
+    let mut present = device::devices(connection, account)?;
+    present.retain(|device| !device.is_of_server());
     let pending = present.iter().filter(|device| device.status == DeviceStatus::Pending).count();
     Ok(present.len() < MOST_DEVICES && pending < MOST_PENDING)
 }

@@ -79,7 +79,7 @@ impl Store {
         })
     }
 
-    /// All offline devices, those that were removed here as well.
+    /// All offline devices that make codes, those that were removed here as well.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -156,7 +156,7 @@ fn offline_devices(connection: &Connection) -> Result<Vec<OfflineDevice>, StoreE
     let mut statement = connection.prepare_cached(
         "SELECT d.id, d.account, a.name, d.offline, d.status = 'removed'
          FROM device d JOIN account a ON a.id = d.account
-         WHERE d.offline IS NOT NULL ORDER BY d.id",
+         WHERE d.offline IS NOT NULL AND d.kind = 'hotp' ORDER BY d.id",
     )?;
     let rows = statement.query_map([], |row| {
         Ok(OfflineDevice {

@@ -14,6 +14,7 @@ mod recovery;
 mod removal;
 mod sealing;
 mod security_keys;
+mod server_keys;
 mod spending;
 mod ssh_keys;
 mod typists;

@@ -5,7 +5,7 @@ use std::thread;
 use oss2fa_agent::policy::Enrolled;
 use oss2fa_agent::store::device::Vouched;
 use oss2fa_agent::store::security_key::NewKey;
-use oss2fa_agent::store::{Answer, Credential, Event, KeyAdded, Report, Store, Touch};
+use oss2fa_agent::store::{Answer, Credential, Event, KeyAdded, Purpose, Report, Store, Touch};
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::verdict::FactorKind;
 use oss2fa_ctap::auth_data::Aaguid;
@@ -92,7 +92,8 @@ fn judged(store: &Store, who: &str, kind: FactorKind, verified: Result<Asserted,
         user: user(who),
         service: "sudo".to_owned(),
         source: from("192.0.2.1"),
-        answer: Answer { device: Some(DeviceId(1)), kind, verified },
+        answer: Answer { device: Some(DeviceId(1)), kind, verified, signed: None },
+        purpose: Purpose::Login,
         report: Report::Nobody,
     };
     store.judge_touch(touch, LIMITS).unwrap().into()

@@ -311,7 +311,6 @@ pub(crate) fn evidence(store: &Store, who: &str, code: &SecretText, purpose: Pur
                 recovery_code::check(device.id, &presented, &store.unused_codes(device.id).unwrap())
             }
             FactorKind::SentCode
-            | FactorKind::Fido
             | FactorKind::Fido2
             | FactorKind::U2f
             | FactorKind::SshSk

@@ -15,6 +15,10 @@ use subtle::ConstantTimeEq;
 use crate::ids::DeviceId;
 use crate::verdict::{FactorKind, Verified};
 
+/// The origin of hosts: what their agents write down where a browser says on which page it is. It is none that a
+/// browser could have, so a signature of a login at a host is none of a login at a page.
+pub const HOSTS: &str = "oss2fa:host";
+
 /// Bytes of authenticator data without attested credential and extensions (section 6.1).
 const HEAD: usize = 37;
 
@@ -142,10 +146,34 @@ pub fn check(
 ) -> Result<Verified, Wrong> {
     browsers_words(Ceremony::Get, expected.challenge, expected.origins, assertion.client_data)?;
     let counter = authenticator_data(expected, assertion.authenticator_data)?;
+    signed(key, assertion)?;
+    Ok(Verified::by_check(device, FactorKind::Fido2, u64::from(counter)))
+}
+
+/// How far a key had counted at a login that a host decided by itself, while no server could be reached. Its challenge
+/// was the host's, and is not known: this says that the key was used, and lets nobody in.
+///
+/// # Errors
+/// [`Wrong`], the first thing that does not fit.
+pub fn count_at_host(key: &dyn PublicKey, rp_id: &str, assertion: &Assertion<'_>) -> Result<u32, Wrong> {
+    let said: ClientData = serde_json::from_slice(assertion.client_data).map_err(|_| Wrong::ClientData)?;
+    if said.r#type != "webauthn.get" {
+        return Err(Wrong::Type);
+    }
+    if said.cross_origin || said.origin != HOSTS {
+        return Err(Wrong::Origin);
+    }
+    let user_verification = UserVerification::NotRequired;
+    let expected = Expected { rp_id, origins: &[], challenge: &[], user_verification };
+    let counter = authenticator_data(&expected, assertion.authenticator_data)?;
+    signed(key, assertion)?;
+    Ok(counter)
+}
+
+fn signed(key: &dyn PublicKey, assertion: &Assertion<'_>) -> Result<(), Wrong> {
     let hash = Sha256::digest(assertion.client_data);
     let message = [assertion.authenticator_data, hash.as_slice()].concat();
-    key.verify(&message, assertion.signature).map_err(|NotSigned| Wrong::Signature)?;
-    Ok(Verified::by_check(device, FactorKind::Fido, u64::from(counter)))
+    key.verify(&message, assertion.signature).map_err(|NotSigned| Wrong::Signature)
 }
 
 /// Holds `clientDataJSON` against what was asked for: steps 10 to 14, and 7 to 11 of section 7.1. It proves
@@ -236,7 +264,7 @@ mod tests {
         let client_data = client_data.as_bytes();
         let assertion = Assertion { client_data, authenticator_data, signature: &signature };
         check(DeviceId(5), &Mirror, &expected, &assertion).map(|verified| {
-            assert_eq!((verified.device(), verified.kind()), (DeviceId(5), FactorKind::Fido));
+            assert_eq!((verified.device(), verified.kind()), (DeviceId(5), FactorKind::Fido2));
             verified.position()
         })
     }
@@ -301,6 +329,30 @@ mod tests {
         ] {
             assert_eq!(judge(&words, key, need), Err(wrong), "{words} {key:?}");
         }
+    }
+
+    #[test]
+    fn what_a_host_tells_of_a_key_is_signed_by_it_for_hosts() {
+        let told = |words: &str, key: &[u8]| {
+            let signature = [key, Sha256::digest(words.as_bytes()).as_slice()].concat();
+            let assertion =
+                Assertion { client_data: words.as_bytes(), authenticator_data: key, signature: &signature };
+            count_at_host(&Mirror, "example.org", &assertion)
+        };
+        let at_host = r#""origin":"oss2fa:host""#;
+        let touched = data("example.org", 1, b"");
+        let good = said("webauthn.get", b"the challenge of a host", at_host);
+        assert_eq!(told(&good, &touched), Ok(7));
+        assert_eq!(told(&said("webauthn.get", CHALLENGE, HERE), &touched), Err(Wrong::Origin));
+        assert_eq!(told(&said("webauthn.create", CHALLENGE, at_host), &touched), Err(Wrong::Type));
+        assert_eq!(told(&good, &data("example.com", 1, b"")), Err(Wrong::RpId));
+        assert_eq!(told(&good, &data("example.org", 0, b"")), Err(Wrong::UserPresence));
+        let other = Assertion {
+            client_data: good.as_bytes(),
+            authenticator_data: &touched,
+            signature: b"of something else",
+        };
+        assert_eq!(count_at_host(&Mirror, "example.org", &other), Err(Wrong::Signature));
     }
 
     #[test]

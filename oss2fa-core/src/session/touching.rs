@@ -1,8 +1,6 @@
 //! The part of a login that has security keys in it: what is shown, and what a touch and a typed line come to.
 
-use super::{
-    Challenge, Codes, Effect, Finish, Judgement, Known, Pin, Refusal, Session, State, Touched, is_empty,
-};
+use super::{Codes, Effect, Finish, Judgement, Known, Pin, Refusal, Session, State, Touched, is_empty};
 use crate::secret::SecretText;
 use crate::wire::{Conversation, DisplayText, Echo};
 
@@ -57,7 +55,7 @@ impl Session {
             | None
                 if is_code =>
             {
-                self.wait(State::Judging { challenge: Challenge::None }, Effect::Judge(text))
+                self.typed(text)
             }
             Some(Touched::Nothing) | None => self.touch(waits, codes, None),
             Some(touched) => self.touched(waits, codes, touched),
@@ -83,34 +81,35 @@ impl Session {
 
     // Only its owner can mend the key, and must read why, also where messages are not shown.
     fn unusable<E>(&mut self, why: &DisplayText, codes: Codes) -> Vec<Effect<E>> {
-        let (known, echo, prompt) = match (self.script.conversation, codes) {
+        let (state, echo, prompt) = match (self.script.conversation, codes) {
             (Conversation::Messages, _) => {
                 let mut effects = vec![Effect::Tell(why.clone())];
                 effects.extend(self.after_keys(0, codes));
                 return effects;
             }
             (Conversation::PromptsOnly, Codes::Beside) => {
-                (Known::Yes, self.script.echo, self.script.prompt.as_str())
+                (self.state_beside(), self.script.echo, self.prompt_beside())
             }
-            (Conversation::PromptsOnly, Codes::None) => (Known::No(Refusal::Answer), Echo::Off, ENTER),
+            (Conversation::PromptsOnly, Codes::None) => {
+                let known = Known::No(Refusal::Answer);
+                (State::Asking { known }, Echo::Off, DisplayText::new(ENTER))
+            }
         };
-        let prompt = DisplayText::new(&format!("{}\n{prompt}", why.as_str()));
-        self.wait(State::Asking { known }, Effect::Ask(echo, prompt))
+        let prompt = DisplayText::new(&format!("{}\n{}", why.as_str(), prompt.as_str()));
+        self.wait(state, Effect::Ask(echo, prompt))
     }
 
     fn after_keys<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
         match (codes, waits) {
             (Codes::None, _) => self.refuse(Refusal::Answer),
-            (Codes::Beside, 0) => self.wait(
-                State::Asking { known: Known::Yes },
-                Effect::Ask(self.script.echo, self.script.prompt.clone()),
-            ),
+            (Codes::Beside, 0) => self.ask_beside(),
             (Codes::Beside, waits) => self.ask_or_touch(waits, codes),
         }
     }
 
     fn ask_or_touch<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
-        let prompt = self.script.prompt.as_str();
+        let prompt = self.prompt_beside();
+        let prompt = prompt.as_str();
         let mut effects = Vec::new();
         let (echo, prompt) = match (codes, self.script.conversation) {
             (Codes::Beside, Conversation::PromptsOnly) => {

@@ -170,7 +170,38 @@ impl Attestation {
         }
         Ok(Self { format, auth_data, statement })
     }
+
+    /// The attestation object (WebAuthn section 6.5.4), as whoever asked for `conveyance` gets it.
+    #[must_use]
+    pub fn to_object(&self, conveyance: Conveyance) -> Vec<u8> {
+        let (format, auth_data, statement) = match conveyance {
+            Conveyance::Whole => (self.format.as_str(), self.auth_data.clone(), self.statement.clone()),
+            // WebAuthn section 5.1.3 step 21: neither who made the key, nor of which model it is.
+            Conveyance::None => {
+                let mut auth_data = self.auth_data.clone();
+                auth_data.iter_mut().skip(AAGUID_AT).take(16).for_each(|byte| *byte = 0);
+                ("none", auth_data, Value::Map(Vec::new()))
+            }
+        };
+        cbor::encode(&Value::Map(vec![
+            (Value::text("fmt"), Value::text(format)),
+            (Value::text("attStmt"), statement),
+            (Value::text("authData"), Value::Bytes(auth_data)),
+        ]))
+    }
 }
+
+/// What a relying party is told of the maker of a key (WebAuthn section 5.4.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conveyance {
+    /// Nothing.
+    None,
+    /// All that the key says.
+    Whole,
+}
+
+/// Where the model stands in authenticator data: behind hash, flags and counter (section 6.1).
+const AAGUID_AT: usize = 37;
 
 /// Asks the key, which waits for a touch.
 ///

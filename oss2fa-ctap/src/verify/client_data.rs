@@ -59,7 +59,7 @@ pub(super) enum Purpose {
     Registration,
 }
 
-/// Client data with a challenge of 32 random bytes that was made for it, and for nothing else.
+/// Client data with a challenge that was made for it, and for nothing else: of 32 random bytes, or a server's.
 #[derive(Clone)]
 pub struct ClientData {
     json: String,
@@ -68,23 +68,34 @@ pub struct ClientData {
 
 impl ClientData {
     pub(super) fn fresh(purpose: Purpose, rp: &RpId, random: &dyn Random) -> Result<Self, NoRandomness> {
+        Self::fresh_from(purpose, rp.as_str(), random)
+    }
+
+    pub(super) fn fresh_from(
+        purpose: Purpose,
+        origin: &str,
+        random: &dyn Random,
+    ) -> Result<Self, NoRandomness> {
         let mut challenge = [0; 32];
         random.fill(&mut challenge)?;
         // No 32 bytes of a source that works are all the same.
         if challenge.iter().all(|byte| challenge.first() == Some(byte)) {
             return Err(NoRandomness);
         }
+        Ok(Self::new(purpose, &challenge, origin))
+    }
+
+    pub(super) fn new(purpose: Purpose, challenge: &[u8], origin: &str) -> Self {
         let purpose = match purpose {
             Purpose::Login => "webauthn.get",
             Purpose::Registration => "webauthn.create",
         };
-        let challenge = BASE64URL_NOPAD.encode(&challenge);
+        let challenge = BASE64URL_NOPAD.encode(challenge);
         let json = format!(
-            r#"{{"type":"{purpose}","challenge":"{challenge}","origin":"{}","crossOrigin":false}}"#,
-            rp.as_str()
+            r#"{{"type":"{purpose}","challenge":"{challenge}","origin":"{origin}","crossOrigin":false}}"#
         );
         let hash = Sha256::digest(json.as_bytes()).into();
-        Ok(Self { json, hash })
+        Self { json, hash }
     }
 
     /// The JSON.

@@ -1,5 +1,6 @@
 //! A login with a key: one challenge, one answer, evidence or a refusal (WebAuthn section 7.2).
 
+use oss2fa_core::factor::fido::HOSTS;
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::{NoRandomness, Random};
 
@@ -104,6 +105,20 @@ impl Login {
         random: &dyn Random,
     ) -> Result<Self, NoRandomness> {
         let client_data = ClientData::fresh(Purpose::Login, &rp, random)?;
+        Ok(Self { rp, verification, client_data })
+    }
+
+    /// The same with a credential that a server keeps for web pages and hosts alike: what the key signs says that it was
+    /// at a host, as where the server asks it.
+    ///
+    /// # Errors
+    /// [`NoRandomness`].
+    pub fn fresh_at_host(
+        rp: RpId,
+        verification: UserVerification,
+        random: &dyn Random,
+    ) -> Result<Self, NoRandomness> {
+        let client_data = ClientData::fresh_from(Purpose::Login, HOSTS, random)?;
         Ok(Self { rp, verification, client_data })
     }
 

@@ -10,6 +10,7 @@ mod certificate;
 mod client_data;
 mod login;
 mod registration;
+mod relayed;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use certificate::Anchor;
 pub use client_data::{BadRpId, ClientData, MAX_RP_ID, RpId};
 pub use login::{Asserted, Credential, Login};
 pub use registration::{Enrolled, Registration, RegistrationPolicy};
+pub use relayed::{BadChallenge, RelayedLogin, RelayedRegistration};
 
 use crate::error::Malformed;
 

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::allow::{self, Methods};
 use super::api::{
     administrators, apps, audit, challenges, clients, devices, enrollments, hosts, integrations,
-    offline_credentials, operations, policy, tenants, webhooks,
+    offline_credentials, operations, policy, security_keys, tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
 use super::log::{self, Watch};
@@ -64,6 +64,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(challenges::resend::resend))
         .routes(routes!(devices::kinds::kinds))
         .routes(routes!(hosts::report::report))
+        .routes(routes!(security_keys::list::list))
         .routes(routes!(offline_credentials::list::list, offline_credentials::create::create))
         .routes(routes!(offline_credentials::revoke::revoke))
         .routes(routes!(tenants::list::list, tenants::create::create))

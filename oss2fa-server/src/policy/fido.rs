@@ -1,5 +1,6 @@
 //! What an integration asks of security keys: for whom they are made, from where, and which.
 
+use oss2fa_core::factor::fido::HOSTS;
 use oss2fa_core::ids::DeviceName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +24,8 @@ pub struct FidoPolicy {
     /// What browsers show in its place. Null: the issuer, or the name of the integration.
     pub rp_name: Option<String>,
     /// Where a browser may be when it uses a key, each as `https://www.example.org`: whole, without a path. The
-    /// host is `rp_id` or below it. Nothing is understood by them but themselves.
+    /// host is `rp_id` or below it. Nothing is understood by them but themselves. One more is `oss2fa:host`: with it
+    /// the hosts of this integration use keys for their own logins, too, and may keep their public halves.
     pub origins: Vec<String>,
     /// Whether the key must make sure who touches it.
     pub user_verification: UserVerification,
@@ -99,6 +101,12 @@ impl FidoPolicy {
         Ok(all)
     }
 
+    /// Whether hosts may use keys for their own logins.
+    #[must_use]
+    pub fn takes_hosts(&self) -> bool {
+        self.rp_id.is_some() && self.origins.iter().any(|origin| origin == HOSTS)
+    }
+
     pub(super) fn check(&self) -> Result<(), BadPolicy> {
         for (key, list) in [
             ("fido.origins", &self.origins),
@@ -148,13 +156,14 @@ impl FidoPolicy {
         if self.origins.is_empty() {
             return Err(bad("fido.origins", "empty", "at least one, since fido.rp_id is set"));
         }
-        match self.origins.iter().find(|origin| !is_origin_below(origin, rp_id)) {
+        let fits = |origin: &str| origin == HOSTS || is_origin_below(origin, rp_id);
+        match self.origins.iter().find(|origin| !fits(origin)) {
             None => Ok(()),
             Some(wrong) => Err(bad(
                 "fido.origins",
                 wrong,
                 "origins such as \"https://www.example.org\" or \"http://localhost:8080\": no path, no * and \
-                 no usual port, on fido.rp_id or below it",
+                 no usual port, on fido.rp_id or below it; or \"oss2fa:host\" for hosts",
             )),
         }
     }
@@ -208,6 +217,8 @@ mod tests {
                 &["https://example.org", "https://www.example.org", "https://a.example.org:8443"][..],
             ),
             ("localhost", &["http://localhost:8080", "https://localhost"]),
+            ("example.org", &["oss2fa:host"]),
+            ("example.org", &["https://example.org", "oss2fa:host"]),
         ] {
             of(rp_id, origins).check().unwrap_or_else(|error| panic!("{rp_id}: {error}"));
         }
@@ -233,12 +244,22 @@ mod tests {
             ("example.org", "https://user@example.org"),
             ("www.example.org", "https://example.org"),
             ("example.org", "android:apk-key-hash:abc"),
+            ("example.org", "oss2fa:hosts"),
+            ("example.org", "oss2fa:host/"),
+            ("example.org", "OSS2FA:host"),
         ] {
             assert!(of(rp_id, &[origin]).check().is_err(), "{rp_id} {origin}");
         }
         assert!(of("example.org", &[]).check().is_err(), "no origin");
         let nowhere = FidoPolicy { rp_id: None, ..of("example.org", &["https://example.org"]) };
         assert!(nowhere.check().is_err(), "origins of nobody");
+    }
+
+    #[test]
+    fn hosts_are_let_in_by_their_own_origin_alone() {
+        assert!(!FidoPolicy::default().takes_hosts());
+        assert!(!of("example.org", &["https://example.org"]).takes_hosts());
+        assert!(of("example.org", &["https://example.org", "oss2fa:host"]).takes_hosts());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::ids::{ClientId, EnrollmentId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
 use crate::store::verbs::challenges::{Kept, Sending};
-use crate::store::verbs::devices::MaterialsOf;
+use crate::store::verbs::devices::DevicesOfKinds;
 use crate::store::verbs::enrollments::{
     CompleteEnrollment, Completed, CreateEnrollment, Enrollment, FindEnrollment, KeepEnrollmentStep,
     RefuseEnrollment,
@@ -170,13 +170,13 @@ impl Service {
         if kind.relatives().is_empty() {
             return Ok(Vec::new());
         }
-        let ask = MaterialsOf {
+        let ask = DevicesOfKinds {
             tenant: caller.tenant(),
             integration: caller.pk(),
             username: username.clone(),
             kinds: kind.relatives(),
         };
-        Ok(self.store.read(ask).await?)
+        Ok(self.store.read(ask).await?.into_iter().map(|found| found.device.material).collect())
     }
 
     async fn keep_and_send(

@@ -3,14 +3,19 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use oss2fa_core::factor::fido::{Assertion, count_at_host};
+use oss2fa_core::ids::DeviceId;
 use oss2fa_core::ids::readable;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
 use super::{Caller, Service};
+use crate::device::fido::KINDS;
+use crate::device::fido::credential::Credential;
 use crate::ids::Username;
 use crate::outside::Timestamp;
-use crate::store::verbs::host_events::{HostEvent, RecordHostEvents};
+use crate::store::verbs::devices::DevicesOfKinds;
+use crate::store::verbs::host_events::{Counted, HostEvent, RecordHostEvents};
 
 /// Most events of one report.
 pub const MOST: usize = 100;
@@ -33,6 +38,21 @@ pub struct Told {
     pub service: String,
     /// One line more.
     pub detail: String,
+    /// What a security key has signed for it.
+    pub assertion: Option<Signed>,
+}
+
+/// What a key has signed at a login that a host decided by itself.
+#[derive(Debug)]
+pub struct Signed {
+    /// Which device the host takes it for.
+    pub device: DeviceId,
+    /// `clientDataJSON`.
+    pub client_data: Vec<u8>,
+    /// `authenticatorData`.
+    pub authenticator_data: Vec<u8>,
+    /// `signature`.
+    pub signature: Vec<u8>,
 }
 
 impl Service {
@@ -55,9 +75,48 @@ impl Service {
         if readable(host, LONGEST).is_empty() || told.iter().any(|told| told.id.is_empty()) {
             return Err(Refusal::Options("say which host it is, and give each event an id".to_owned()));
         }
-        let events = told.iter().map(|told| told.by(host)).collect();
+        let mut events = Vec::new();
+        for told in told {
+            let counted = match &told.assertion {
+                Some(signed) => self.counted(caller, &told.username, signed).await?,
+                None => None,
+            };
+            events.push(HostEvent { counted, ..told.by(host) });
+        }
         let doer = caller.doer(&from.to_canonical().to_string());
         Ok(self.store.write(RecordHostEvents { doer, events }).await?)
+    }
+
+    /// A host is believed what the key itself has signed. Whatever does not fit, raises nothing; the event is written
+    /// down all the same.
+    async fn counted(
+        &self,
+        caller: &Caller,
+        username: &str,
+        signed: &Signed,
+    ) -> Result<Option<Counted>, Refusal> {
+        let Ok(username) = Username::parse(username) else { return Ok(None) };
+        let ask =
+            DevicesOfKinds { tenant: caller.tenant(), integration: caller.pk(), username, kinds: &KINDS };
+        let found = self.store.read(ask).await?;
+        let Some(named) = found.into_iter().find(|named| named.device.pk == signed.device) else {
+            return Ok(None);
+        };
+        let credential = Credential::read(&named.device.material)?;
+        let assertion = Assertion {
+            client_data: &signed.client_data,
+            authenticator_data: &signed.authenticator_data,
+            signature: &signed.signature,
+        };
+        match count_at_host(&credential.key()?, &credential.rp_id, &assertion) {
+            // A key that does not count says 0 each time.
+            Ok(0) => Ok(None),
+            Ok(counter) => Ok(Some(Counted { device: signed.device, counter })),
+            Err(why) => {
+                tracing::warn!(code = "host_assertion", %why, "what a host told of a security key is not believed");
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -72,7 +131,7 @@ impl Told {
         // In the form in which a client has it, where it can be one's: so the audit is searched by it.
         let username = Username::parse(&self.username)
             .map_or_else(|_| readable(&self.username, LONGEST), |name| name.as_str().to_owned());
-        HostEvent { digest: digest.finalize().into(), username, detail: self.line(host) }
+        HostEvent { digest: digest.finalize().into(), username, detail: self.line(host), counted: None }
     }
 
     /// In quotes, so that no text can look like another part of the line.

@@ -15,6 +15,7 @@ pub mod name;
 pub mod offline;
 pub mod refusal;
 pub mod rotation;
+mod security_key;
 pub mod tenant;
 pub mod validation;
 pub mod verify;

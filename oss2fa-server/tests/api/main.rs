@@ -16,6 +16,7 @@ mod faults;
 mod fixture;
 mod hosts;
 mod inactive;
+mod keys_at_hosts;
 mod matrix;
 mod names;
 mod offline;

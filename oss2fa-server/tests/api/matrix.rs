@@ -126,7 +126,8 @@ async fn ask_marked(
 ) -> Answer {
     let (mut path, body) = (operation.request)(f);
     if operation.is_desk() && principal.role().is_some() {
-        path = format!("{path}?integration={}", f.a.integration);
+        let first = if path.contains('?') { '&' } else { '?' };
+        path = format!("{path}{first}integration={}", f.a.integration);
     }
     let who = principal.credential(f, operation);
     world.ask_with(&[&who, &mark], operation.method(), &path, &body).await

@@ -97,6 +97,8 @@ pub(crate) const OPERATIONS: &[Operation] = operations![
         |f| "/integrations/offline-credentials", {"username": (f.a.username), "host": "web1", "name": "phone"};
     "DELETE /integrations/offline-credentials/{pk}" Desk(STAFF),
         |f| format!("/integrations/offline-credentials/{}", f.a.offline), null;
+    "GET /integrations/security-keys" AnyDesk(STAFF),
+        |f| format!("/integrations/security-keys?username={}", f.a.username), null;
     "POST /integrations/host-events" AnyIntegration, |f| "/integrations/host-events", {"host": "web1", "events": [
         {"id": "1", "at": "2026-01-01T00:00:00Z", "event": "fail_open", "username": (f.a.username)}]};
 

@@ -21,7 +21,7 @@ use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, Ke
 use oss2fa_server::store::verbs::clients::{
     ChangeClient, ClientChange, ClientStatus, DevicesOf, FindByName, FindClient, ListClients,
 };
-use oss2fa_server::store::verbs::devices::MaterialsOf;
+use oss2fa_server::store::verbs::devices::DevicesOfKinds;
 use oss2fa_server::store::verbs::enrollments::{
     Completed, FindEnrollment, KeepEnrollmentStep, RefuseEnrollment,
 };
@@ -277,8 +277,8 @@ cases! {
         let devices = DevicesOf { tenant: doer.tenant, client: victim.client };
         assert_eq!(victim.store.read(devices).await.unwrap(), []);
     }
-    Integration MaterialsOf(victim, doer) {
-        let ask = |integration| MaterialsOf {
+    Integration DevicesOfKinds(victim, doer) {
+        let ask = |integration| DevicesOfKinds {
             tenant: doer.tenant, integration, username: name("ferris"), kinds: &["HOTP", "RecoveryCodes"],
         };
         let own = victim.store.read(ask(doer.integration.unwrap())).await.unwrap();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::audit::{AuditEntry, AuditFilter, AuditPage, AuditVerdict, VerifyAudit};
 use oss2fa_server::store::verbs::Doer;
-use oss2fa_server::store::verbs::host_events::{HostEvent, RecordHostEvents};
+use oss2fa_server::store::verbs::host_events::{Counted, HostEvent, RecordHostEvents};
 use oss2fa_server::store::verbs::integrations::RemoveIntegration;
 use oss2fa_server::store::verbs::tenants::{RemoveTenant, Removed};
 use tokio::task::JoinSet;
 
 use crate::raw::{dump, number};
-use crate::sow::{Own, integration, tenant};
+use crate::sow::{Own, RFC_SECRET, counting, enrolled, integration, tenant};
 use crate::world::World;
 
 clauses!(
@@ -19,11 +19,16 @@ clauses!(
     at_the_same_moment_on_three_nodes,
     strangers_write_nothing_of_others,
     they_go_with_their_integration,
+    a_counter_that_a_key_has_signed_rises_in_its_own_integration_alone,
 );
 
 fn events(digests: &[u8]) -> Vec<HostEvent> {
-    let event =
-        |n: &u8| HostEvent { digest: [*n; 32], username: "ferris".to_owned(), detail: format!("event {n}") };
+    let event = |n: &u8| HostEvent {
+        digest: [*n; 32],
+        username: "ferris".to_owned(),
+        detail: format!("event {n}"),
+        counted: None,
+    };
     digests.iter().map(event).collect()
 }
 
@@ -80,6 +85,32 @@ async fn strangers_write_nothing_of_others(world: &World) {
     assert_eq!(written(&store, other).await.len(), 2);
     let nobody = Doer { integration: None, ..own.doer(world) };
     assert_eq!(report(&store, nobody, &[9]).await, 0);
+}
+
+async fn a_counter_that_a_key_has_signed_rises_in_its_own_integration_alone(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (sibling, other) = (integration(world, &store, own.tenant, 2).await, tenant(world, &store, 3).await);
+    let (_, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let tell = async |of: Own, digest: u8, counter| {
+        let mut events = events(&[digest]);
+        events[0].counted = Some(Counted { device, counter });
+        store.write(RecordHostEvents { doer: of.doer(world), events }).await.unwrap();
+        number(&store, format!("SELECT next_position FROM device WHERE pk = {device}")).await
+    };
+    for (of, digest, counter, next) in [
+        (own, 1, 7, 8),
+        (own, 2, 6, 8),
+        (own, 3, 7, 8),
+        (sibling, 4, 90, 8),
+        (other, 5, 90, 8),
+        // Told again, it is what it was.
+        (own, 1, 90, 8),
+        (own, 6, 8, 9),
+        (own, 7, u32::MAX, 4_294_967_296),
+    ] {
+        assert_eq!(tell(of, digest, counter).await, next, "{digest}: {counter}");
+    }
 }
 
 async fn they_go_with_their_integration(world: &World) {

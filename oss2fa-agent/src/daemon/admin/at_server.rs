@@ -78,7 +78,7 @@ impl Desk<'_> {
             .collect())
     }
 
-    fn listed(&self, server: &Server, subject: &Subject) -> Answer<Listed> {
+    pub(super) fn listed(&self, server: &Server, subject: &Subject) -> Answer<Listed> {
         let user = subject.account.name.as_str();
         let client = server.client(user, soon(server)).map_err(|fault| away(&fault))?;
         let devices = match client {
@@ -89,7 +89,7 @@ impl Desk<'_> {
     }
 
     /// Root stands behind its own requests; a user who has a device shows a fresh code of it.
-    fn vouch_at(
+    pub(super) fn vouch_at(
         &self,
         server: &Server,
         subject: &Subject,
@@ -142,7 +142,7 @@ impl Desk<'_> {
         answer
     }
 
-    fn noted(&self, subject: &Subject, event: Event, detail: &str) -> Answer<()> {
+    pub(super) fn noted(&self, subject: &Subject, event: Event, detail: &str) -> Answer<()> {
         let context = self.context(&subject.account.name);
         self.live.store.note(context, event, detail.to_owned()).map_err(|error| unavailable(&error))
     }
@@ -236,7 +236,17 @@ impl Desk<'_> {
         }
         let proved = server.prove(enrollment.0, code, soon(server));
         self.judged(&subject, proved, Event::Confirmed)?;
-        let listed = self.listed(server, &subject)?;
+        self.newest_at(server, &subject, name)
+    }
+
+    /// The device that was enrolled last, once it has its name.
+    pub(super) fn newest_at(
+        &self,
+        server: &Server,
+        subject: &Subject,
+        name: Option<DeviceName>,
+    ) -> Answer<Response> {
+        let listed = self.listed(server, subject)?;
         let newest = listed.devices.into_iter().max_by_key(|device| device.pk);
         let (Some(client), Some(mut newest)) = (listed.client, newest) else {
             return Err(away(&Fault::strange("a device that was enrolled is not listed")));
@@ -405,7 +415,7 @@ impl Desk<'_> {
 }
 
 // Of whoever sits at this host.
-fn binding(server: &Server, subject: &Subject) -> Binding {
+pub(super) fn binding(server: &Server, subject: &Subject) -> Binding {
     Binding {
         username: subject.account.name.as_str().to_owned(),
         host: server.config().host.clone(),
@@ -414,12 +424,12 @@ fn binding(server: &Server, subject: &Subject) -> Binding {
     }
 }
 
-fn soon(server: &Server) -> Instant {
+pub(super) fn soon(server: &Server) -> Instant {
     Instant::now() + server.config().timeout
 }
 
 // The reason is for the log: the caller may be anybody.
-fn away(fault: &Fault) -> crate::admin::Refused {
+pub(super) fn away(fault: &Fault) -> crate::admin::Refused {
     tracing::error!(code = fault.code(), error = %fault, "a request could not be done at the server");
     refused(
         RefusalCode::Unavailable,
@@ -438,6 +448,8 @@ fn view(user: &str, device: ListedDevice) -> Option<DeviceView> {
         ("TOTP", _) => (FactorKind::Totp, None),
         ("HOTP", _) => (FactorKind::Hotp, None),
         (RECOVERY, _) => (FactorKind::RecoveryCode, None),
+        ("FIDO2", _) => (FactorKind::Fido2, None),
+        ("U2F", _) => (FactorKind::U2f, None),
         ("EMAIL", Some(address)) => (FactorKind::SentCode, Some(format!("e-mail to {address}"))),
         ("SMS", Some(address)) => (FactorKind::SentCode, Some(format!("SMS to {address}"))),
         (other, _) => (FactorKind::SentCode, Some(other.to_lowercase())),

@@ -55,7 +55,9 @@ impl Desk<'_> {
                     .to_owned(),
             ));
         }
-        let view = self.live.store.account_view(&account.name).map_err(|error| unavailable(&error))?;
+        let mut view = self.live.store.account_view(&account.name).map_err(|error| unavailable(&error))?;
+        // The server lists them, and they are changed there.
+        view.devices.retain(|device| !device.is_of_server());
         Ok(Subject { account, view })
     }
 

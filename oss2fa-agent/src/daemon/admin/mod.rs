@@ -222,6 +222,7 @@ impl Desk<'_> {
         let devices = page
             .into_iter()
             .take(LIST_PAGE)
+            .filter(|(_, device, _)| !device.is_of_server())
             .map(|(user, device, left)| self.outside(device.view(&user, left)));
         let devices = devices.collect();
         Ok(Response::Devices { devices, more })
@@ -382,7 +383,7 @@ impl Desk<'_> {
             FactorKind::SentCode => {
                 return Err(bad_request(&"codes that are sent have no secret that could be exported"));
             }
-            FactorKind::Fido | FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubikeyHmac => {
+            FactorKind::Fido2 | FactorKind::U2f | FactorKind::YubikeyHmac => {
                 return Err(bad_request(&"the secret of a security key never leaves it"));
             }
             FactorKind::SshSk => {
@@ -441,7 +442,6 @@ impl Desk<'_> {
                 FactorKind::Totp
                 | FactorKind::Hotp
                 | FactorKind::SentCode
-                | FactorKind::Fido
                 | FactorKind::Fido2
                 | FactorKind::U2f
                 | FactorKind::YubicoOtp

@@ -1,5 +1,7 @@
 //! Enrolling a security key: a conversation, since its owner has to plug it in, touch it, and perhaps type its PIN.
 
+mod at_server;
+
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,12 +19,15 @@ use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::{Key, Method, Owner, Proof, attestation_of};
 use oss2fa_ctap::transport::{Go, Patience, TransportError};
 use oss2fa_ctap::u2f;
-use oss2fa_ctap::verify::{AttestationPolicy, Demand, Registration, RegistrationPolicy, UserVerification};
+use oss2fa_ctap::verify::{
+    AttestationPolicy, ClientData, Registration, RegistrationPolicy, RelayedRegistration, RpId,
+    UserVerification,
+};
 
-use super::refusal::{bad_request, refused, unavailable};
+use super::refusal::{bad_request, unavailable};
 use super::subject::Subject;
 use super::{Answer, Desk};
-use crate::admin::{KeyEnrollment, KeyKind, RefusalCode, Refused, Request, Response};
+use crate::admin::{KeyEnrollment, KeyKind, Refused, Request, Response};
 use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
 use crate::daemon::live::Live;
@@ -100,36 +105,38 @@ impl Desk<'_> {
         wanted: KeyEnrollment,
     ) -> Result<Response, Ended> {
         let subject = self.subject(&wanted.user, Some(SelfService::Enroll))?;
-        if self.server_of(&subject).is_some() {
-            return Err(refused(
-                RefusalCode::AtServer,
-                "a server decides about this user's logins, and security keys of this host do not count there yet"
-                    .to_owned(),
-            )
-            .into());
+        if let Some(server) = self.server_of(&subject) {
+            return self.enroll_key_at(server, connection, &subject, &wanted);
         }
         let vouched = self.vouch(&subject, wanted.proof.clone())?;
-        let mut typed: Option<Typed> = None;
-        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
-        loop {
-            let registration = self.registration(&wanted)?;
-            let owner = self.owner_id()?;
-            let making = Making {
-                registration,
-                owner,
+        let (making, attestation) = self.made(connection, |typed| {
+            Ok(Making {
+                order: Order::Here(self.registration(&wanted)?),
+                owner: self.owner_id()?.to_vec(),
                 name: subject.account.name.as_str().to_owned(),
                 known: self.known(&subject)?,
                 kind: wanted.kind,
-                residence: if wanted.resident { Residence::Resident } else { Residence::ById },
-                typed: typed.take(),
+                residence: residence(&wanted),
+                typed,
                 random: self.live.bus.random(),
                 noted: Mutex::default(),
-            };
-            let making = Arc::new(making);
+            })
+        })?;
+        self.keep(&subject, &wanted, making, &attestation, vouched)
+    }
+
+    /// Has a key make what `begin` says, once its owner has typed the PIN that it may want.
+    fn made(
+        &self,
+        connection: &mut Connection,
+        begin: impl Fn(Option<Typed>) -> Answer<Making>,
+    ) -> Result<(Arc<Making>, Attestation), Ended> {
+        let mut typed: Option<Typed> = None;
+        say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
+        loop {
+            let making = Arc::new(begin(typed.take())?);
             match self.reach(connection, &making)? {
-                Found::Made(attestation) => {
-                    return self.keep(&subject, &wanted, making, &attestation, vouched);
-                }
+                Found::Made(attestation) => return Ok((making, attestation)),
                 Found::Unusable(error) => return Err(bad_request(&error).into()),
                 Found::PinWanted { key, left, first } => {
                     let question = match first {
@@ -178,11 +185,12 @@ impl Desk<'_> {
 
     fn registration(&self, wanted: &KeyEnrollment) -> Answer<Registration> {
         let keys = &self.config.keys;
+        let demand = keys.attestation.demand().map_err(|error| unavailable(&error))?;
         let policy = RegistrationPolicy {
             verification: verification(wanted),
             algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
             protection: None,
-            attestation: AttestationPolicy { demand: Demand::Nothing, models: keys.models.clone() },
+            attestation: AttestationPolicy { demand, models: keys.models.clone() },
         };
         Registration::fresh(keys.rp_id.clone(), policy, self.live.bus.random().as_ref())
             .map_err(|error| unavailable(&error))
@@ -215,8 +223,11 @@ impl Desk<'_> {
     ) -> Result<Response, Ended> {
         // Its thread has answered, and holds it no longer than it takes to end.
         let making = wait_for(making).ok_or_else(|| unavailable(&"a security key's thread did not end"))?;
-        let rp = making.registration.rp().clone();
-        let made = making.registration.verify(attestation).map_err(|refusal| bad_request(&refusal))?;
+        let Making { order: Order::Here(registration), owner, .. } = making else {
+            return Err(unavailable(&"a security key made something for a server").into());
+        };
+        let rp = registration.rp().clone();
+        let made = registration.verify(attestation).map_err(|refusal| bad_request(&refusal))?;
         let kind = FactorKind::from(wanted.kind);
         let name = match &wanted.name {
             Some(name) => name.clone(),
@@ -226,7 +237,7 @@ impl Desk<'_> {
         let new = NewKey {
             kind,
             name,
-            credential: Credential::of(&made, &rp, &making.owner, verification(wanted)),
+            credential: Credential::of(&made, &rp, &owner, verification(wanted)),
             sign_count: made.sign_count(),
             vouched,
             event: Event::Confirmed,
@@ -237,6 +248,10 @@ impl Desk<'_> {
             refused => Err(bad_request(&refused.words()).into()),
         }
     }
+}
+
+fn residence(wanted: &KeyEnrollment) -> Residence {
+    if wanted.resident { Residence::Resident } else { Residence::ById }
 }
 
 fn verification(wanted: &KeyEnrollment) -> UserVerification {
@@ -259,10 +274,39 @@ fn wait_for(making: Arc<Making>) -> Option<Making> {
     None
 }
 
+/// Who wants a credential made, and judges it.
+enum Order {
+    Here(Registration),
+    Server(RelayedRegistration),
+}
+
+impl Order {
+    fn rp(&self) -> &RpId {
+        match self {
+            Self::Here(registration) => registration.rp(),
+            Self::Server(registration) => registration.rp(),
+        }
+    }
+
+    fn client_data(&self) -> &ClientData {
+        match self {
+            Self::Here(registration) => registration.client_data(),
+            Self::Server(registration) => registration.client_data(),
+        }
+    }
+
+    fn verification(&self) -> UserVerification {
+        match self {
+            Self::Here(registration) => registration.policy().verification,
+            Self::Server(registration) => registration.verification(),
+        }
+    }
+}
+
 /// What each key that is plugged in is asked to make.
 struct Making {
-    registration: Registration,
-    owner: [u8; OWNER_ID],
+    order: Order,
+    owner: Vec<u8>,
     name: String,
     known: Vec<Vec<u8>>,
     kind: KeyKind,
@@ -313,7 +357,7 @@ impl Making {
         if key.info().is_none() {
             return Err(KeyError::Unsupported("FIDO2, only U2F (oss2fa-agent enroll u2f)"));
         }
-        let verify = self.registration.policy().verification == UserVerification::Required
+        let verify = self.order.verification() == UserVerification::Required
             || key.must_verify_to_register(self.residence);
         let methods = key.methods();
         let proof = match &self.typed {
@@ -329,19 +373,25 @@ impl Making {
         };
         let owner = Owner { id: &self.owner, name: &self.name };
         let random = self.random.as_ref();
-        key.register(&self.registration, owner, &self.known, self.residence, proof, random, patience)
-            .map(Found::Made)
+        let (known, residence) = (&self.known, self.residence);
+        match &self.order {
+            Order::Here(order) => key.register(order, owner, known, residence, proof, random, patience),
+            Order::Server(order) => {
+                key.register_for_server(order, owner, known, residence, proof, random, patience)
+            }
+        }
+        .map(Found::Made)
     }
 
     fn make_with_u2f(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Found, KeyError> {
         if !key.capabilities().speaks_u2f() {
             return Err(KeyError::Unsupported("U2F, only FIDO2 (oss2fa-agent enroll fido2)"));
         }
-        let rp = self.registration.rp();
+        let rp = self.order.rp();
         if key.find(rp, &self.known, patience)?.is_some() {
             return Err(KeyError::AlreadyEnrolled);
         }
-        let challenge = self.registration.client_data().hash();
+        let challenge = self.order.client_data().hash();
         let made = u2f::register(key.channel(), challenge, &rp.hash(), patience)?;
         Ok(Found::Made(attestation_of(made, rp)))
     }

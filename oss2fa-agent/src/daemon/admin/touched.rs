@@ -22,7 +22,7 @@ use crate::daemon::peer::Caller;
 use crate::policy::{Prompts, SelfService};
 use crate::source::Source;
 use crate::store::device::AccountId;
-use crate::store::{self, Admitted, Report, Touch, Verdict};
+use crate::store::{self, Admitted, Purpose, Report, Touch, Verdict};
 use crate::token::bus::{Reached, Sign, Without};
 
 /// A key of this account was touched for the request that is served now, and that was judged.
@@ -80,6 +80,9 @@ impl Desk<'_> {
         loop {
             match self.reach_own(connection, subject, typed.take())? {
                 Found::Answered(answer) => return Ok(self.judge_own(subject, answer)?),
+                Found::Signed(_) => {
+                    return Err(bad_request(&"a key of the server proves no change here").into());
+                }
                 Found::Unusable(why) => return Err(bad_request(&why).into()),
                 // Challenge-response is for logins alone, and nothing asks for it here.
                 Found::Proven(_) | Found::WrongAnswer(_) => {
@@ -158,6 +161,7 @@ impl Desk<'_> {
             service: "cli".to_owned(),
             source: Source::of_uid(self.caller.uid()),
             answer,
+            purpose: Purpose::Change,
             report: Report::Nobody,
         };
         match self.live.store.judge_touch(touch, self.config.locks) {

@@ -32,7 +32,11 @@ const EXCHANGES: usize = 3;
 impl<'a> Serving<'a> {
     pub(super) fn keyring(&self, case: &Case) -> Option<Keyring> {
         let rules = self.in_force.config.policy.rules(&self.login.service);
-        Keyring::of(self.live, &case.devices, rules, &self.login)
+        match &case.ruling {
+            Ruling::Ask(asked) => asked.keyring(rules, self.deadline),
+            Ruling::ProveOffline(_) => Keyring::without_server(self.live, &case.devices, rules, &self.login),
+            _ => Keyring::of(self.live, &case.devices, rules, &self.login),
+        }
     }
 
     /// Waits for a touch. Of two logins that had a YubiKey answer the same challenge, one asks again.
@@ -149,6 +153,7 @@ impl<'a> Serving<'a> {
     fn touched(&mut self, found: Found) -> Option<Touched<Evidence>> {
         Some(match found {
             Found::Answered(answer) => Touched::Judged(self.judge_touch(answer)),
+            Found::Signed(signed) => Touched::Judged(self.judge_signed(&signed)),
             Found::PinWanted(path, pin) => {
                 self.pin_of = Some(path);
                 Touched::PinWanted(pin)
@@ -199,8 +204,13 @@ impl<'a> Serving<'a> {
     }
 
     fn judge_touch(&self, answer: Answer) -> Judgement<Evidence> {
-        let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
+        let Some(Case { account: Some(account), devices, ruling }) = &self.case else {
             return Judgement::Unavailable;
+        };
+        let which = match ruling {
+            Ruling::Prove => Which::Always,
+            Ruling::ProveOffline(proof) => Which::Offline(proof),
+            _ => return Judgement::Unavailable,
         };
         let Some(id) = devices.first().map(|device| device.account) else { return Judgement::Refused };
         let touch = Touch {
@@ -209,7 +219,8 @@ impl<'a> Serving<'a> {
             service: self.login.service.clone(),
             source: self.source.clone(),
             answer,
-            report: self.report(Which::Always),
+            purpose: which.purpose(),
+            report: self.report(which),
         };
         self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
     }

@@ -4,6 +4,8 @@ mod absent;
 mod choosing;
 mod commands;
 mod deciding;
+mod keys;
+mod keys_offline;
 mod offline;
 
 use std::net::TcpListener;
@@ -66,6 +68,7 @@ impl EventSink for Heard {
 struct Daemon {
     live: Arc<Live>,
     heard: Heard,
+    hub: Hub,
     _folder: TempDir,
 }
 
@@ -96,8 +99,9 @@ fn host(urls: &[String], trust: &str, server: &str, more: &str) -> Daemon {
     let (system, heard) = (Arc::new(System), Heard::default());
     let sink = Box::new(heard.clone());
     let store = Store::open(&store, master, owner, system.clone(), system, sink).unwrap();
-    let live = Live::new(config, store, Box::new(Passwd), Arc::new(Hub::default())).unwrap();
-    Daemon { live: Arc::new(live), heard, _folder: folder }
+    let hub = Hub::default();
+    let live = Live::new(config, store, Box::new(Passwd), Arc::new(hub.clone())).unwrap();
+    Daemon { live: Arc::new(live), heard, hub, _folder: folder }
 }
 
 fn asking(server: &Scripted, more: &str) -> Daemon {
@@ -121,13 +125,17 @@ fn who() -> Login {
 impl Daemon {
     /// A login whose user types these lines, and hangs up after the last.
     fn login(&self, answers: &[&str]) -> Ended {
+        self.login_by(who(), answers)
+    }
+
+    fn login_by(&self, login: Login, answers: &[&str]) -> Ended {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         let live = Arc::clone(&self.live);
         let begun = Instant::now();
         let serving = thread::spawn(move || {
             let start = Start {
-                login: who(),
+                login,
                 conversation: Conversation::Messages,
                 prompt: None,
                 echo: Echo::Off,

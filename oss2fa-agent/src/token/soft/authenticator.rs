@@ -52,6 +52,8 @@ pub(crate) struct Inside {
     touched: bool,
     pin: Option<String>,
     seed: u8,
+    /// Who made it, where it tells: a key and its certificate.
+    maker: Option<(rcgen::KeyPair, Vec<u8>)>,
     credentials: Vec<(Vec<u8>, [u8; 32], Vec<u8>)>,
 }
 
@@ -76,12 +78,19 @@ impl SoftKey {
             touched: false,
             pin: None,
             seed: number,
+            maker: None,
             credentials: Vec::new(),
         })))
     }
 
     pub(crate) fn with_pin(self, pin: &str) -> Self {
         self.inside().pin = Some(pin.to_owned());
+        self
+    }
+
+    /// Its maker vouches for it, by this key and its certificate.
+    pub(crate) fn made_by(self, key: rcgen::KeyPair, certificate: Vec<u8>) -> Self {
+        self.inside().maker = Some((key, certificate));
         self
     }
 
@@ -213,10 +222,24 @@ impl Inside {
         let length = (id.len() as u16).to_be_bytes();
         let head = [rp_hash.as_slice(), &[flags, 0, 0, 0, 0], &[self.seed; 16], &length].concat();
         let auth_data = [head.as_slice(), &id, &public_key.to_cose()].concat();
+        let signed = [auth_data.as_slice(), &bytes(field(asked, 1).unwrap())].concat();
+        let (format, statement) = match &self.maker {
+            None => ("none", Vec::new()),
+            Some((key, certificate)) => {
+                let signature = rcgen::SigningKey::sign(key, &signed).unwrap();
+                let chain = Value::Array(vec![Value::bytes(certificate)]);
+                let statement = vec![
+                    (Value::text("alg"), Value::number(-7)),
+                    (Value::text("sig"), Value::Bytes(signature)),
+                    (Value::text("x5c"), chain),
+                ];
+                ("packed", statement)
+            }
+        };
         answer(vec![
-            (Value::number(1), Value::text("none")),
+            (Value::number(1), Value::text(format)),
             (Value::number(2), Value::Bytes(auth_data)),
-            (Value::number(3), Value::Map(Vec::new())),
+            (Value::number(3), Value::Map(statement)),
         ])
     }
 

@@ -7,6 +7,7 @@
 mod attested;
 pub mod credential;
 mod enrollment;
+pub mod for_hosts;
 mod login;
 mod relying_party;
 

@@ -7,6 +7,7 @@ use webauthn_rs::prelude::{Url, Uuid, Webauthn, WebauthnBuilder};
 use webauthn_rs_core::proto::UserVerificationPolicy;
 
 use super::super::{KindError, NotOffered, Surroundings};
+use super::for_hosts::HostAsks;
 use crate::policy::fido::{FidoPolicy, UserVerification};
 use crate::store::error::StoreError;
 
@@ -34,9 +35,14 @@ impl<'a> RelyingParty<'a> {
             .iter()
             .map(|origin| Url::parse(origin).map_err(|_| corrupt()))
             .collect::<Result<_, _>>()?;
-        let (first, others) = origins.split_first().ok_or_else(corrupt)?;
-        let builder = WebauthnBuilder::new(id, first).map_err(|_| corrupt())?;
-        let webauthn = others
+        // It wants a page to begin with, and there is none where hosts alone use keys. Which of the origins count is
+        // said by our own check, which compares them whole with those of the policy.
+        let home = match origins.iter().find(|origin| origin.domain().is_some()) {
+            Some(page) => page.clone(),
+            None => Url::parse(&format!("https://{id}")).map_err(|_| corrupt())?,
+        };
+        let builder = WebauthnBuilder::new(id, &home).map_err(|_| corrupt())?;
+        let webauthn = origins
             .iter()
             .fold(builder, WebauthnBuilder::append_allowed_origin)
             .rp_name(policy.rp_name.as_deref().unwrap_or(around.issuer))
@@ -55,6 +61,14 @@ impl<'a> RelyingParty<'a> {
             UserVerification::Required => UserVerificationPolicy::Required,
             UserVerification::Preferred => UserVerificationPolicy::Preferred,
             UserVerification::Discouraged => UserVerificationPolicy::Discouraged_DO_NOT_USE,
+        }
+    }
+
+    /// What a host must ask of a key.
+    pub(super) fn host_need(&self, credential: &super::credential::Credential) -> HostAsks {
+        match self.need(credential) {
+            fido::UserVerification::Required => HostAsks::User,
+            fido::UserVerification::NotRequired => HostAsks::Touch,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod integrations;
 pub mod offline_credentials;
 pub mod operations;
 pub mod policy;
+pub mod security_keys;
 pub mod tenants;
 pub mod webhooks;
 

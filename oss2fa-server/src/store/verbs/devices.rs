@@ -1,11 +1,10 @@
 //! A client's devices: one more, one less.
 
 use oss2fa_core::ids::DeviceId;
-use oss2fa_core::secret::SecretBytes;
 
 use super::Doer;
 use super::clients::{MATERIAL, stored};
-use crate::device::NewDevice;
+use crate::device::{NewDevice, StoredDevice};
 use crate::ids::{ClientId, IntegrationId, TenantId, Username};
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
@@ -94,9 +93,20 @@ pub(super) async fn remove_device<S: Sql>(
     Ok(rows)
 }
 
-/// What the active devices of a client keep that are of some kinds.
+/// An active device with what its kind wants.
 #[derive(Debug)]
-pub struct MaterialsOf {
+pub struct NamedDevice {
+    /// Name of its kind.
+    pub kind: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What is kept of it.
+    pub device: StoredDevice,
+}
+
+/// The active devices, of some kinds, of a client who may pass.
+#[derive(Debug)]
+pub struct DevicesOfKinds {
     /// Whose.
     pub tenant: TenantId,
     /// Of which integration.
@@ -107,28 +117,31 @@ pub struct MaterialsOf {
     pub kinds: &'static [&'static str],
 }
 
-impl Query for MaterialsOf {
-    type Output = Vec<SecretBytes>;
+impl Query for DevicesOfKinds {
+    type Output = Vec<NamedDevice>;
 
-    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<SecretBytes>, StoreError> {
+    async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<NamedDevice>, StoreError> {
         let rows = tx
             .sql
             .rows(
-                "SELECT d.pk, d.kind, d.sealed, d.next_position
+                "SELECT d.pk, d.kind, d.sealed, d.next_position, d.name
                  FROM client c JOIN device d ON d.client = c.pk AND d.tenant = c.tenant AND d.status = 'active'
-                 WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk",
+                 WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3
+                   AND c.status IN ('active', 'bypass') ORDER BY d.pk",
                 values![self.tenant, self.integration, &self.username],
             )
             .await?;
-        let mut materials = Vec::new();
+        let mut found = Vec::new();
         for row in rows {
-            if !self.kinds.contains(&row.take::<String>(1)?.as_str()) {
+            let kind: String = row.take(1)?;
+            if !self.kinds.contains(&kind.as_str()) {
                 continue;
             }
             let sealed: Vec<u8> = row.take(2)?;
             let keys = tx.keys_for(self.tenant, &sealed).await?;
-            materials.push(stored(&keys, row.take(0)?, &sealed, row.take(3)?, Vec::new())?.material);
+            let device = stored(&keys, row.take(0)?, &sealed, row.take(3)?, Vec::new())?;
+            found.push(NamedDevice { kind, name: row.take(4)?, device });
         }
-        Ok(materials)
+        Ok(found)
     }
 }

@@ -1,5 +1,7 @@
 //! What hosts did while no server could be reached: each of their events is written to the audit once.
 
+use oss2fa_core::ids::DeviceId;
+
 use super::Doer;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
@@ -21,6 +23,17 @@ pub struct HostEvent {
     pub username: String,
     /// What the host says of it, in one line.
     pub detail: String,
+    /// How far a security key had counted, as the key has signed.
+    pub counted: Option<Counted>,
+}
+
+/// A signature counter that a key had at a login which a host decided by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Which device.
+    pub device: DeviceId,
+    /// Its counter.
+    pub counter: u32,
 }
 
 /// Writes down what is not written down yet.
@@ -46,7 +59,7 @@ impl Verb for RecordHostEvents {
             return Ok(0);
         }
         let mut recorded = 0;
-        for HostEvent { digest, username, detail } in &self.events {
+        for HostEvent { digest, username, detail, counted } in &self.events {
             let rows = tx
                 .sql
                 .execute(
@@ -56,10 +69,30 @@ impl Verb for RecordHostEvents {
                 )
                 .await?;
             if rows == 1 {
+                if let Some(counted) = counted {
+                    self.raise(tx, *counted).await?;
+                }
                 tx.events.push(self.doer.event(EVENT, username, detail.clone()));
                 recorded += 1;
             }
         }
         Ok(recorded)
+    }
+}
+
+impl RecordHostEvents {
+    /// A counter only grows. One that is behind proves nothing: hosts tell late, and in whatever order.
+    async fn raise<S: Sql>(&self, tx: &mut Tx<'_, S>, counted: Counted) -> Result<(), StoreError> {
+        let Doer { tenant, integration, .. } = self.doer;
+        let Counted { device, counter } = counted;
+        tx.sql
+            .execute(
+                "UPDATE device SET next_position = CAST(?4 AS BIGINT) + 1
+                 WHERE tenant = ?1 AND pk = ?3 AND status = 'active' AND next_position <= CAST(?4 AS BIGINT)
+                   AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
+                values![tenant, integration, device, i64::from(counter)],
+            )
+            .await?;
+        Ok(())
     }
 }

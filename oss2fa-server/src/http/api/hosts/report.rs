@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use data_encoding::BASE64URL_NOPAD;
+use oss2fa_core::ids::DeviceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,7 +12,7 @@ use crate::http::body::Body;
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::{From, Integrated};
 use crate::outside::Timestamp;
-use crate::service::host::Told;
+use crate::service::host::{Signed, Told};
 use crate::service::refusal::Refusal;
 
 /// What a host did, the oldest first.
@@ -35,7 +37,8 @@ pub struct HostEvent {
     /// When, by the host's clock (RFC 3339).
     #[schema(format = DateTime)]
     at: String,
-    /// What: `fail_open`, `offline_code`, `offline_refused`, `local_login`, `skipped`, or another word.
+    /// What: `fail_open`, `offline_code`, `offline_touch`, `offline_refused`, `local_login`, `skipped`, or another
+    /// word.
     #[schema(example = "fail_open")]
     event: String,
     /// About whom.
@@ -47,7 +50,48 @@ pub struct HostEvent {
     /// One line more; never a secret.
     #[serde(default)]
     detail: String,
+    /// Of `offline_touch`: what the security key has signed. It raises the counter that is kept of the key here.
+    #[serde(default)]
+    assertion: Option<HostAssertion>,
 }
+
+/// What a security key has signed for a host, while no server could be reached. Bytes are base64url without padding.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostAssertion {
+    /// Number of the device.
+    device: i64,
+    /// `clientDataJSON`; its origin is `oss2fa:host`.
+    #[schema(max_length = 2048)]
+    client_data: String,
+    /// `authenticatorData`.
+    #[schema(max_length = 2048)]
+    authenticator_data: String,
+    /// `signature`.
+    #[schema(max_length = 2048)]
+    signature: String,
+}
+
+impl HostAssertion {
+    fn signed(self) -> Result<Signed, ApiError> {
+        let bytes = |text: &str| {
+            let fits = Some(text).filter(|text| text.len() <= LONGEST);
+            fits.and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok()).ok_or_else(|| {
+                let words = "an `assertion` has base64url without padding, of at most 2048 characters each";
+                ApiError::from(Refusal::Options(words.to_owned()))
+            })
+        };
+        Ok(Signed {
+            device: DeviceId(self.device),
+            client_data: bytes(&self.client_data)?,
+            authenticator_data: bytes(&self.authenticator_data)?,
+            signature: bytes(&self.signature)?,
+        })
+    }
+}
+
+/// Longest text of an assertion.
+const LONGEST: usize = 2048;
 
 impl HostEvent {
     fn told(self) -> Result<Told, ApiError> {
@@ -55,8 +99,9 @@ impl HostEvent {
             let words = "`at` of each event is a time of RFC 3339, such as 2017-08-27T23:47:31Z";
             ApiError::from(Refusal::Options(words.to_owned()))
         })?;
-        let Self { id, event, username, service, detail, .. } = self;
-        Ok(Told { id, at, event, username, service, detail })
+        let Self { id, event, username, service, detail, assertion, .. } = self;
+        let assertion = assertion.map(HostAssertion::signed).transpose()?;
+        Ok(Told { id, at, event, username, service, detail, assertion })
     }
 }
 

@@ -1,0 +1,206 @@
+//! Security keys of the server while it is away: by their public halves, which came here with a login before.
+
+use super::keys::{Page, decoded, here, judging};
+use super::*;
+use crate::token::soft::{Protocol, SoftKey};
+
+/// A host at which ferris has touched the key of this page, and got in.
+fn known(page: &Arc<Page>, server: &Scripted, more: &str) -> Daemon {
+    let host = asking_with(server, more, "");
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[""]).outcome, Outcome::Verified);
+    host
+}
+
+fn round(host: &Daemon) {
+    courier::round(&host.live, &host.live.in_force().server.unwrap()).unwrap();
+}
+
+#[test]
+fn a_key_lets_in_without_the_server_once_for_each_touch() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
+    let host = known(&page, &server, "");
+    server.stop();
+    page.key.touch();
+    let ended = host.login_by(here(), &[]);
+    assert_eq!((ended.outcome, ended.prompts.len()), (Outcome::Verified, 0), "{ended:?}");
+    assert_eq!(host.waiting(), ["offline_touch"]);
+    let waiting = host.live.store.waiting_events(1).unwrap().remove(0);
+    let told: Value = serde_json::from_str(waiting.assertion.as_deref().unwrap()).unwrap();
+    assert_eq!(told["device"], 9, "by the number that the server has for it");
+    let (said, data) = (decoded(&told["client_data"]), decoded(&told["authenticator_data"]));
+    assert!(page.signed(&said, &data, &decoded(&told["signature"])));
+    let words: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!((&words["origin"], &words["type"]), (&json!("oss2fa:host"), &json!("webauthn.get")));
+    // A copy of the key counts as it did before.
+    let behind = page.key.inside().count - 1;
+    page.key.inside().count = behind;
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Refused);
+    assert!(host.events().contains(&"cloned_key".to_owned()), "{:?}", host.events());
+    // Who is elsewhere has no key in this host, and nothing else that counts.
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Unavailable);
+}
+
+#[test]
+fn it_counts_with_the_proof_that_the_server_is_away_alone() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], Vec::new(), "touch");
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let now_broken = Arc::clone(&broken);
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        match now_broken.load(std::sync::atomic::Ordering::SeqCst) {
+            true => refused(500, "internal"),
+            false => usual(asked, before),
+        }
+    });
+    let host = known(&page, &server, "");
+    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
+    assert_eq!(host.waiting(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_is_known_who_did_not_get_in_here() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], vec![device(7, "TOTP", None)], "touch"));
+    let host = asking(&server, "");
+    assert_eq!(host.login_by(here(), &["000000"]).outcome, Outcome::Refused);
+    server.stop();
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
+}
+
+#[test]
+fn what_the_server_has_removed_is_gone_at_the_next_contact() {
+    // By the courier; by a login of the same user that is refused; by one of a user who has nothing left there.
+    for (by_login, others) in [(false, 1), (true, 1), (true, 0)] {
+        let page = Page::new(1, 9);
+        let others = vec![device(7, "TOTP", None); others];
+        let with_key = judging(&[&page], others.clone(), "touch");
+        let without = judging(&[], others.clone(), "touch");
+        let nothing = others.is_empty();
+        let removed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let now_removed = Arc::clone(&removed);
+        let server = Scripted::start(Identity::Right, move |asked, before| {
+            if asked.path == "/integrations/host-events" {
+                return Reaction::Answer(200, json!({"recorded": 1}));
+            }
+            match now_removed.load(std::sync::atomic::Ordering::SeqCst) {
+                true if nothing && asked.path.ends_with("/auth") => {
+                    Reaction::Answer(200, json!({"result": 1, "devices": []}))
+                }
+                true => without(asked, before),
+                false => with_key(asked, before),
+            }
+        });
+        let host = known(&page, &server, "");
+        round(&host);
+        assert_eq!(host.live.store.users_with_server_keys().unwrap(), ["ferris"], "it is listed");
+        removed.store(true, std::sync::atomic::Ordering::SeqCst);
+        match by_login {
+            true => assert_ne!(host.login_by(here(), &["000000"]).outcome, Outcome::Verified),
+            false => round(&host),
+        }
+        assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+        assert!(host.events().contains(&"offline_revoked".to_owned()));
+        server.stop();
+        page.key.touch();
+        assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable, "{by_login}");
+    }
+}
+
+#[test]
+fn what_was_touched_meanwhile_is_told_with_what_the_key_has_signed() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
+    let host = known(&page, &server, "");
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    // It is back, and hears of it before it says what became of the keys.
+    let without = judging(&[], Vec::new(), "touch");
+    let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
+        "/integrations/host-events" => Reaction::Answer(200, json!({"recorded": 1})),
+        _ => without(asked, before),
+    });
+    let asking = asking(&back, "");
+    courier::round(&host.live, &asking.live.in_force().server.unwrap()).unwrap();
+    let told = &server_events(&back)[0];
+    assert_eq!((&told["event"], &told["username"]), (&json!("offline_touch"), &json!("ferris")));
+    assert!(told["detail"].as_str().unwrap().starts_with("fido2 device="), "{told}");
+    let signed = &told["assertion"];
+    assert_eq!(signed["device"], 9);
+    let part = |name: &str| decoded(&signed[name]);
+    assert!(page.signed(&part("client_data"), &part("authenticator_data"), &part("signature")));
+    assert!(host.waiting().is_empty());
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "it was removed meanwhile");
+}
+
+fn server_events(server: &Scripted) -> Vec<Value> {
+    let told = server.asked_for("/integrations/host-events").into_iter();
+    told.flat_map(|asked| asked.body["events"].as_array().unwrap().clone()).collect()
+}
+
+#[test]
+fn a_pin_is_asked_where_the_server_wanted_it() {
+    let page = Page::of(SoftKey::new(Protocol::Both, 1).with_pin("2580"), 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "user"));
+    let host = asking(&server, "");
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &["2580"]).outcome, Outcome::Verified);
+    server.stop();
+    page.key.touch();
+    let ended = host.login_by(here(), &["2580"]);
+    assert_eq!((ended.outcome, ended.prompts.len()), (Outcome::Verified, 1), "{ended:?}");
+}
+
+#[test]
+fn a_service_that_passes_without_the_server_asks_for_the_key_that_could_be_touched() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
+    let host = known(&page, &server, "fail_open_services = [\"sudo\", \"sshd\"]");
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    assert_eq!(host.waiting(), ["offline_touch"]);
+    // Nobody from afar can touch it: that the administrator has decided.
+    assert_eq!(host.login(&[]).outcome, Outcome::Skipped);
+}
+
+#[test]
+fn an_offline_code_stands_beside_the_key() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        match asked.path.starts_with("/integrations/offline-credentials")
+            || asked.path.starts_with("/integrations/clients") && !asked.path.ends_with("/auth")
+        {
+            true => listing("active")(asked, before),
+            false => usual(asked, before),
+        }
+    });
+    let host = known(&page, &server, "");
+    let (device, secret) = enroll_offline(&host);
+    assert!(matches!(confirm(&host, device, &hotp(&secret, 0)), Response::Device(_)));
+    server.stop();
+    host.hub.pull_out("blue");
+    let ended = host.login_by(here(), &[&hotp(&secret, 1)]);
+    assert_eq!(ended.outcome, Outcome::Verified, "{ended:?}");
+    assert!(ended.prompts[0].contains("The server cannot be reached."), "{ended:?}");
+    assert_eq!(host.waiting(), ["offline_code"]);
+    let listed = match admin::answer(
+        &host.live,
+        Caller::Root,
+        Request::Remove { user: "ferris".to_owned(), device: DeviceId(-1), proof: None },
+    ) {
+        Response::Refused(refused) => refused.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(listed, RefusalCode::UnknownDevice, "a key of the server is changed there");
+}

@@ -1,0 +1,3 @@
+//! Security keys, as hosts use them.
+
+pub mod list;
