@@ -3,9 +3,9 @@
 use super::error::StoreError;
 
 /// Counts a transaction of so many verbs.
-pub(super) fn group<T>(written: &Result<T, StoreError>, verbs: usize) {
+pub(super) fn group(written: &Result<(), StoreError>, verbs: usize) {
     match written {
-        Ok(_) => {
+        Ok(()) => {
             #[expect(clippy::cast_precision_loss, reason = "a group has a few hundred verbs")]
             metrics::histogram!("oss2fa_store_group_size").record(verbs as f64);
         }

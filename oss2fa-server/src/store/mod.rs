@@ -15,7 +15,6 @@ pub mod schema;
 pub mod sql;
 pub mod sqlite;
 mod sqlite_file;
-mod sqlite_log;
 mod sqlite_sql;
 pub mod verb;
 pub mod verbs;
@@ -118,7 +117,7 @@ impl Store {
     /// The query's own.
     pub async fn read<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.read(&query, &self.ring).await,
+            Engine::Sqlite(sqlite) => sqlite.read(&query, &self.ring),
             Engine::Postgres(postgres) => postgres.read(&query, &self.ring).await,
         }
     }

@@ -1,4 +1,4 @@
-//! SQLite: one thread writes and commits in groups, another syncs; connections for reading beside them.
+//! SQLite: one thread writes and commits in groups; connections for reading beside it.
 
 use std::future::Future;
 use std::path::Path;
@@ -17,7 +17,6 @@ use super::figures;
 use super::job::{GROUP, Job, access_of, may_share, queue_up};
 use super::schema;
 use super::sqlite_file::{self, OpenFile};
-use super::sqlite_log::{Log, Syncer};
 pub use super::sqlite_sql::SqliteSql;
 use super::verb::{Access, Query, Tx, Verb};
 use crate::keys::KeyRing;
@@ -35,7 +34,6 @@ pub struct Sqlite {
     // None once it is closed.
     readers: Vec<Mutex<Option<SqliteSql>>>,
     next: AtomicUsize,
-    log: Arc<Log>,
 }
 
 impl Sqlite {
@@ -66,7 +64,7 @@ impl Sqlite {
     }
 
     fn start(
-        writer: SqliteSql,
+        mut writer: SqliteSql,
         file: OpenFile,
         path: &Path,
         ring: &Arc<KeyRing>,
@@ -74,27 +72,21 @@ impl Sqlite {
         let readers = (0..READERS)
             .map(|_| Ok(Mutex::new(Some(SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))))
             .collect::<Result<_, StoreError>>()?;
-        let mut file_of_log = sqlite_file::log(path)?;
         // Slower without, no worse.
-        if let Err(error) = sqlite_file::lay_out_log(&mut file_of_log) {
+        if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
         }
-        writer.leave_syncs_to_others()?;
-        let log = Log::new();
-        let syncer = Syncer::start(file_of_log, Arc::clone(&log))?;
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
-        let mut writing = Writing { writer, syncer, log: Arc::clone(&log), file, ring };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writing.write_groups(&queue))
+            .spawn(move || write_groups(&mut writer, &file, &queue, &ring))
             .map_err(|error| StoreError::Database(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             jobs: RwLock::new(Some(jobs)),
             writer: Mutex::new(Some(thread)),
             readers,
             next: AtomicUsize::new(0),
-            log,
         })
     }
 
@@ -115,17 +107,11 @@ impl Sqlite {
     }
 
     /// Asks a question. It is answered on the caller's thread: a look-up takes some microseconds, and
-    /// passing it to another thread would take longer. Nothing is told that a loss of power could take back.
+    /// passing it to another thread would take longer.
     ///
     /// # Errors
     /// The query's own.
-    pub async fn read<Q: Query>(&self, query: &Q, ring: &KeyRing) -> Result<Q::Output, StoreError> {
-        let answer = self.look_up(query, ring)?;
-        self.log.durable().await?;
-        Ok(answer)
-    }
-
-    fn look_up<Q: Query>(&self, query: &Q, ring: &KeyRing) -> Result<Q::Output, StoreError> {
+    pub fn read<Q: Query>(&self, query: &Q, ring: &KeyRing) -> Result<Q::Output, StoreError> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let free = (0..self.readers.len()).find_map(|n| {
             let place = (first + n) % self.readers.len();
@@ -180,58 +166,40 @@ impl Drop for Sqlite {
     }
 }
 
-/// What the writer's thread has. Its connection is closed after the last sync.
-struct Writing {
-    syncer: Syncer,
-    writer: SqliteSql,
-    log: Arc<Log>,
-    file: OpenFile,
-    ring: Arc<KeyRing>,
-}
-
-impl Writing {
-    fn write_groups(&mut self, queue: &Receiver<SqliteJob>) {
-        while let Ok(first) = queue.recv() {
-            let mut group = vec![first];
-            group.extend(queue.try_iter().take(GROUP - 1));
-            // What is written into a file without a name is lost, as what is not synced.
-            if let Err(error) = self.file.still_there().and_then(|()| self.log.works()) {
-                for job in group {
-                    job.finish(Err(error.clone()));
-                }
-                continue;
+fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<SqliteJob>, ring: &KeyRing) {
+    while let Ok(first) = queue.recv() {
+        let mut group = vec![first];
+        group.extend(queue.try_iter().take(GROUP - 1));
+        // What is written into a file without a name is lost.
+        if let Err(error) = file.still_there() {
+            for job in group {
+                job.finish(Err(error.clone()));
             }
-            let written = self.write(&mut group);
-            match (written, group.len()) {
-                (Ok(number), _) => self.syncer.committed(number, group),
-                // Whose fault it was is found by running each alone.
-                (Err(_), 2..) => {
-                    for mut job in group {
-                        match self.write(std::slice::from_mut(&mut job)) {
-                            Ok(number) => self.syncer.committed(number, vec![job]),
-                            Err(error) => job.finish(Err(error)),
-                        }
-                    }
-                }
-                (Err(error), _) => {
-                    for job in group {
-                        job.finish(Err(error.clone()));
-                    }
-                }
-            }
+            continue;
         }
-    }
-
-    // Gives the number of the commit.
-    fn write(&mut self, group: &mut [SqliteJob]) -> Result<u64, StoreError> {
-        let written = now(write_group(&mut self.writer, group, &self.ring, &self.log));
+        let written = now(write_group(writer, &mut group, ring));
         figures::group(&written, group.len());
         if written.is_err() {
-            self.writer.roll_back();
-            // Nobody waits for a commit that did not happen.
-            self.syncer.committed(self.log.begun(), Vec::new());
+            writer.roll_back();
         }
-        written
+        match (written, group.len()) {
+            // Whose fault it was is found by running each alone.
+            (Err(_), 2..) => {
+                for mut job in group {
+                    let alone = now(write_group(writer, std::slice::from_mut(&mut job), ring));
+                    figures::group(&alone, 1);
+                    if alone.is_err() {
+                        writer.roll_back();
+                    }
+                    job.finish(alone);
+                }
+            }
+            (written, _) => {
+                for job in group {
+                    job.finish(written.clone());
+                }
+            }
+        }
     }
 }
 
@@ -239,8 +207,7 @@ async fn write_group(
     writer: &mut SqliteSql,
     group: &mut [SqliteJob],
     ring: &KeyRing,
-    log: &Log,
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
     may_share(group)?;
     writer.begin()?;
     if access_of(group) == Access::Shared {
@@ -251,9 +218,7 @@ async fn write_group(
         job.run(&mut tx).await?;
     }
     audit::write(&mut tx).await?;
-    let number = log.begin();
-    tx.sql.commit()?;
-    Ok(number)
+    tx.sql.commit()
 }
 
 /// Runs what never waits: all that a verb awaits here is a call into SQLite.

@@ -83,19 +83,11 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
 // SQLite writes over the log from its beginning again and again. Where the file has its full length from
 // the start, a sync writes the data alone; where it grows, the file system's own books as well, which
 // takes several times as long. What follows the last valid frame is no part of the log.
-pub(super) fn lay_out_log(log: &mut File) -> io::Result<()> {
-    let length = log.metadata()?.len();
-    io::copy(&mut io::repeat(0).take(LOG_LENGTH.saturating_sub(length)), log)?;
-    log.sync_all()
-}
-
-/// The write-ahead log. It is the same file for as long as a connection is open.
-pub(super) fn log(path: &Path) -> Result<File, StoreError> {
+pub(super) fn lay_out_log(path: &Path) -> io::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&log);
-    opened.map_err(|error| StoreError::File {
-        path: log.into(),
-        what: format!("the store's log cannot be opened for writing: {error}"),
-    })
+    let mut file: File = OpenOptions::new().append(true).create(true).mode(0o600).open(&log)?;
+    let length = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(LOG_LENGTH.saturating_sub(length)), &mut file)?;
+    file.sync_all()
 }

@@ -51,11 +51,6 @@ impl SqliteSql {
         Ok(Self { connection, failed: false })
     }
 
-    /// Has commits written and not synced; only checkpoints still sync.
-    pub(super) fn leave_syncs_to_others(&self) -> Result<(), StoreError> {
-        Ok(self.connection.pragma_update(None, "synchronous", "normal")?)
-    }
-
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         self.failed = false;
         self.script("BEGIN IMMEDIATE")
