@@ -273,7 +273,7 @@ pub enum Prompts {
 /// How a program shows prompts.
 #[must_use]
 pub fn prompts(service: &str) -> Prompts {
-    const RELABELLING: [&str; 16] = [
+    const RELABELLING: [&str; 18] = [
         "polkit-1",
         "kde",
         "kde-fingerprint",
@@ -286,6 +286,8 @@ pub fn prompts(service: &str) -> Prompts {
         "xfce4-screensaver",
         "light-locker",
         "swaylock",
+        "waylock",
+        "gtklock",
         "hyprlock",
         "i3lock",
         "sddm",

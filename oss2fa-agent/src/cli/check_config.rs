@@ -75,6 +75,10 @@ impl CheckConfig {
         let config = context.config()?;
         let unusable = |error: ConfigError| Failure::new(OwnCode::BadConfiguration, error.to_string());
         let _readable = config.keys.attestation.demand().map_err(unusable)?;
+        // The daemon would not start with it.
+        if let Some(Err(problem)) = config.yubico.as_ref().map(ValidationServers::check) {
+            return Err(Failure::new(OwnCode::BadConfiguration, problem));
+        }
         let report = Report::of(&config);
         if context.form == Form::Json {
             return context.console.json(&report);
@@ -282,11 +286,6 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(server) = &config.server
         && let Err(problem) = crate::server::tls::settings(&server.trust)
-    {
-        warnings.push(problem);
-    }
-    if let Some(yubico) = &config.yubico
-        && let Err(problem) = ValidationServers::check(yubico)
     {
         warnings.push(problem);
     }

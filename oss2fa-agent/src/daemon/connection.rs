@@ -80,19 +80,24 @@ impl Connection {
         }
     }
 
-    /// The next whole message.
+    /// Whether a whole message, or what can be none, has been read and not taken.
+    pub(super) fn has_more(&self) -> bool {
+        matches!(self.decoder.missing(), Ok(0) | Err(_))
+    }
+
+    /// The next whole message; none after the deadline, also where it has come before.
     pub(super) fn receive<M: DeserializeOwned>(&mut self, deadline: Instant) -> Result<M, Broken> {
         let mut buffer = Zeroizing::new([0; CHUNK]);
         loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Broken::Late);
+            }
             if let Some(message) = self.decoder.next()? {
                 return Ok(message);
             }
             // Refuses an announced length beyond the cap before anything of the body is kept.
             self.decoder.missing()?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Broken::Late);
-            }
             self.stream.set_read_timeout(Some(left))?;
             match self.stream.read(buffer.as_mut_slice()) {
                 Ok(0) => return Err(Broken::Gone),

@@ -34,6 +34,19 @@ impl AtPrompt {
         self.connection.stream()
     }
 
+    /// Whether the other end has sent more than was read.
+    pub(super) fn has_more(&self) -> bool {
+        self.connection.has_more()
+    }
+
+    /// Ends it as if the other end had gone.
+    pub(super) fn give_up(self, live: &Live) {
+        let Self { caller, mut connection, paused, place: _place } = self;
+        if let Err(broken) = paused.give_up(live, &mut connection) {
+            given_up(caller, &broken);
+        }
+    }
+
     /// Serves it on, once something has come in or its time is up.
     pub(super) fn resume(self, live: &Live) -> Option<Self> {
         let Self { caller, mut connection, paused, place } = self;

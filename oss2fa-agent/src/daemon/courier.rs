@@ -49,19 +49,27 @@ fn go(live: &Weak<Live>) {
 
 /// One round.
 pub(super) fn round(live: &Live, server: &Server) -> Result<(), Undone> {
-    deliver(live, server)?;
-    drop_revoked(live, server)?;
-    look_at_keys(live, server)
+    let told = deliver(live, server);
+    if let Err(Undone::Server(Fault::Unreachable(_))) = told {
+        return told;
+    }
+    // What the server does not take must not keep what it has revoked.
+    let dropped = drop_revoked(live, server);
+    let looked = look_at_keys(live, server);
+    told.and(dropped).and(looked)
 }
 
 // A key that was removed at the server, or whose owner was, counts no longer.
 fn look_at_keys(live: &Live, server: &Server) -> Result<(), Undone> {
     for user in live.store.users_with_server_keys()? {
+        let Ok(name) = UserName::from_directory(&user) else { continue };
+        // Taken before the server is asked: what is dropped meanwhile does not come back, and new ones come with a proof.
+        let known: Vec<_> =
+            live.store.account_view(&name)?.devices.iter().filter_map(|device| device.offline).collect();
         let listed = server.security_keys(&user, soon(server)).map_err(Undone::Server)?;
-        if let Ok(name) = UserName::from_directory(&user) {
-            let context = Context { user, ..Context::of_agent(live.store.now()) };
-            live.store.keep_server_keys(context, name, listed.into_iter().filter_map(kept).collect())?;
-        }
+        let context = Context { user, ..Context::of_agent(live.store.now()) };
+        let left = listed.into_iter().filter(|key| known.contains(&key.device)).filter_map(kept).collect();
+        live.store.keep_server_keys(context, name, left)?;
     }
     Ok(())
 }

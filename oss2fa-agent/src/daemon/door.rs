@@ -52,12 +52,11 @@ impl Door {
 
     /// Lets in who knocked. The door is watched again before that one is served, so that the next wakes another thread.
     pub(super) fn let_in(self: &Arc<Self>) -> std::io::Result<Option<(UnixStream, Inmate)>> {
-        let accepted = self.listener.accept();
         let mut inside = self.inside();
         if inside.watch == Watch::Over {
             return Ok(None);
         }
-        let accepted = match accepted {
+        let accepted = match self.listener.accept() {
             Ok((stream, _)) => {
                 inside.served += 1;
                 Ok(Some((stream, Inmate(Arc::clone(self)))))

@@ -77,8 +77,22 @@ pub(super) struct Paused {
 impl Paused {
     /// Waits for the answer, and serves on from there.
     pub(super) fn resume(self, live: &Live, connection: &mut Connection) -> Result<Turn, Broken> {
+        match answered(connection.receive(self.deadline), Event::Answered) {
+            Ok(event) => self.go_on(live, connection, event),
+            Err(broken) => {
+                self.give_up(live, connection)?;
+                Err(broken)
+            }
+        }
+    }
+
+    /// Ends it as if the other end had gone: what is open at the server is given up.
+    pub(super) fn give_up(self, live: &Live, connection: &mut Connection) -> Result<(), Broken> {
+        self.go_on(live, connection, Event::HungUp).map(|_| ())
+    }
+
+    fn go_on(self, live: &Live, connection: &mut Connection, event: Event<Evidence>) -> Result<Turn, Broken> {
         let Self { session, caller, source, login, deadline, case, open, pin_of, in_force } = self;
-        let event = answered(connection.receive(deadline), Event::Answered)?;
         let login = Serving {
             live,
             connection,
@@ -265,17 +279,18 @@ impl<'a> Serving<'a> {
                 }))
             }
             Effect::Tell(text) => {
-                self.connection.send(&AgentMessage::Tell { text })?;
+                // Whoever has gone is found out by the question, which gives up what is open for them.
+                let _gone = self.connection.send(&AgentMessage::Tell { text });
                 Ok(Next::Nothing)
             }
-            Effect::Ask(echo, text) => {
-                self.connection.send(&AgentMessage::Ask { echo, text })?;
-                Ok(Next::Asked)
-            }
-            Effect::AskOrTouch(echo, text) => {
-                self.connection.send(&AgentMessage::Ask { echo, text })?;
-                self.touch_beside().map(Next::Event)
-            }
+            Effect::Ask(echo, text) => Ok(match self.connection.send(&AgentMessage::Ask { echo, text }) {
+                Ok(()) => Next::Asked,
+                Err(_) => Next::Event(Event::HungUp),
+            }),
+            Effect::AskOrTouch(echo, text) => match self.connection.send(&AgentMessage::Ask { echo, text }) {
+                Ok(()) => self.touch_beside().map(Next::Event),
+                Err(_) => Ok(Next::Event(Event::HungUp)),
+            },
             Effect::Touch { words, codes, pin } => Ok(Next::Event(self.touch(words, codes, pin))),
             Effect::Judge(code) => Ok(Next::Event(Event::Judged(self.judge(&code)))),
             Effect::Open(choice) => Ok(Next::Event(Event::Opened(self.opening(choice)))),

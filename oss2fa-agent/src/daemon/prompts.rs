@@ -82,6 +82,13 @@ impl Prompts {
         login
     }
 
+    /// All that are kept.
+    pub(super) fn take_all(&self) -> Vec<Kept> {
+        let mut shelf = self.shelf();
+        let numbers: Vec<u64> = shelf.logins.keys().copied().collect();
+        numbers.into_iter().filter_map(|number| self.out_of(&mut shelf, number)).collect()
+    }
+
     fn out_of(&self, shelf: &mut Shelf, number: u64) -> Option<Kept> {
         let kept = shelf.logins.remove(&number)?;
         shelf.ends.remove(&(kept.login.deadline(), number));

@@ -193,8 +193,10 @@ impl LookUp<'_> {
         match decision {
             Ok(Decision::Challenge(devices)) => {
                 self.remember_enrolled(account, view)?;
-                let keys = self.keys_at(server, &binding.username, &devices);
+                let keys = self.keys_at(server, &binding.username, &devices, view);
                 self.drop_gone(account, view, keys.as_deref())?;
+                // Whoever is elsewhere has no key in this host.
+                let keys = keys.filter(|_| is_local(self.login));
                 Ok(Ruling::Ask(asked(binding, devices, keys)))
             }
             Ok(Decision::Enroll) if policy.enrolls_at_login(&self.login.service) => {
@@ -205,18 +207,29 @@ impl LookUp<'_> {
                 policy::Decision::NotEnrolled | policy::Decision::MustProve => Ruling::NotEnrolled,
             }),
             Ok(Decision::Allow) => Ok(Ruling::Pass(Bypass::Server)),
-            Ok(Decision::Deny) => Ok(Ruling::Denied),
+            Ok(Decision::Deny) => {
+                // Who may not pass now does not pass without the server either.
+                self.drop_gone(account, view, Some(&[]))?;
+                Ok(Ruling::Denied)
+            }
             Err(Fault::Unreachable(proof)) => self.without_server(server, view, proof),
             Err(fault @ Fault::NoAnswer { .. }) => Err(Reason::of(&fault)),
         }
     }
 
     // Without them the other devices are asked for.
-    fn keys_at(&self, server: &Server, username: &str, devices: &[RemoteDevice]) -> Option<Vec<ServerKey>> {
+    fn keys_at(
+        &self,
+        server: &Server,
+        username: &str,
+        devices: &[RemoteDevice],
+        view: &AccountView,
+    ) -> Option<Vec<ServerKey>> {
         if !devices.iter().any(|device| is_key(&device.kind.name)) {
             return Some(Vec::new());
         }
-        if !is_local(self.login) {
+        // From elsewhere it is asked only which of those that this host knows are gone.
+        if !is_local(self.login) && !view.devices.iter().any(Device::is_of_server) {
             return None;
         }
         server

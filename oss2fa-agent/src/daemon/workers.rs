@@ -86,6 +86,10 @@ impl Workers {
         if left > 0 {
             tracing::warn!(logins = left, "the agent stops with logins that nobody answered");
         }
+        // What they have open at a server is given up.
+        for Kept { login, .. } in self.prompts.take_all() {
+            login.give_up(&self.live);
+        }
     }
 
     /// How many connections are served at the moment.
@@ -96,25 +100,41 @@ impl Workers {
     // All are busy.
     fn want_one_more(self: &Arc<Self>) {
         if self.alive.load(Ordering::Relaxed) >= READY {
-            self.overseer.get().map(Thread::unpark);
+            self.wake_overseer();
         } else if let Err(error) = self.add_one() {
             no_thread(&error);
+            self.wake_overseer();
         }
+    }
+
+    fn wake_overseer(&self) {
+        self.overseer.get().map(Thread::unpark);
     }
 
     fn oversee(self: &Arc<Self>) {
         loop {
             thread::park();
+            let mut more = 1;
             loop {
                 thread::sleep(PATIENCE);
-                let all_busy = self.waiting.load(Ordering::Relaxed) == 0;
-                if !all_busy || self.alive.load(Ordering::Relaxed) >= MOST {
+                if self.waiting.load(Ordering::Relaxed) > 0 {
                     break;
                 }
-                if let Err(error) = self.add_one() {
-                    no_thread(&error);
-                    thread::sleep(PAUSE);
+                // Twice as many each time: whoever comes behind a crowd that waits for something slow waits shortly.
+                for _ in 0..more {
+                    if self.alive.load(Ordering::Relaxed) >= MOST {
+                        break;
+                    }
+                    if let Err(error) = self.add_one() {
+                        no_thread(&error);
+                        thread::sleep(PAUSE);
+                        break;
+                    }
                 }
+                if self.alive.load(Ordering::Relaxed) >= MOST {
+                    break;
+                }
+                more = (more * 2).min(READY);
             }
         }
     }
@@ -149,15 +169,26 @@ impl Workers {
                 Next::Answer(Kept { login, inmate }) => self.keep(login.resume(&self.live), inmate),
                 Next::Nothing | Next::Idle => {}
             }
-            if self.waiting.fetch_add(1, Ordering::Relaxed) >= enough {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if !self.waits_again(enough) {
                 return;
             }
         }
     }
 
+    // Counted only where it stays: of threads that leave at the same time none must see another one that leaves as
+    // waiting.
+    fn waits_again(&self, enough: usize) -> bool {
+        let one_more = |waiting: usize| (waiting < enough).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
     fn keep(&self, mut login: Option<AtPrompt>, mut inmate: Inmate) {
         while let Some(asked) = login.take() {
+            // What has come already makes no event.
+            if asked.has_more() {
+                login = asked.resume(&self.live);
+                continue;
+            }
             if let Err(kept) = self.prompts.keep(Kept { login: asked, inmate }) {
                 // It cannot be watched: this thread waits for the answer.
                 login = kept.login.resume(&self.live);
@@ -211,12 +242,15 @@ impl Next {
     }
 }
 
-/// Counts a thread out, also one that panicked.
+/// Counts a thread out, also one that panicked, which may have been the last.
 struct Alive<'a>(&'a Workers);
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
         self.0.alive.fetch_sub(1, Ordering::Relaxed);
+        if thread::panicking() {
+            self.0.wake_overseer();
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! Connections over a real socket: logins at their prompts need no thread, end in time, and are served while the
 //! daemon stops.
 
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use oss2fa_core::secret::SecretText;
-use oss2fa_core::wire::{AgentMessage, Conversation, Echo, ModuleMessage, Outcome, Start};
+use oss2fa_core::wire::{AgentMessage, Conversation, Echo, ModuleMessage, Outcome, Start, encode};
 
 use super::connection::{Broken, Connection};
+use super::door::MOST;
 use super::fault_tests::{Daemon, Ldap, daemon, soon, who};
 use super::workers::Workers;
 
@@ -148,11 +150,67 @@ fn a_daemon_that_stops_answers_who_is_at_a_prompt_and_takes_nobody_new() {
 
 #[test]
 fn half_an_answer_holds_nobody_else_up() {
-    use std::io::Write;
     let serving = serving("");
     let (half, mut whole) = (serving.at_prompt(), serving.at_prompt());
     half.stream().try_clone().unwrap().write_all(&[0, 0]).unwrap();
     answers(&mut whole);
     assert_eq!(outcome(&mut whole).unwrap(), Outcome::UserUnknown);
     serving.waits_until_busy(1);
+}
+
+#[test]
+fn an_answer_that_comes_with_the_first_frame_is_not_waited_for() {
+    let serving = serving("");
+    let mut theirs = serving.connected();
+    let mut login = who(None);
+    "nobody-here".clone_into(&mut login.user);
+    let start =
+        Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
+    let answer = ModuleMessage::Answer { text: SecretText::new("755224".to_owned()) };
+    let both = [encode(&ModuleMessage::Start(start)).unwrap(), encode(&answer).unwrap()].concat();
+    theirs.stream().try_clone().unwrap().write_all(&both).unwrap();
+    let begun = Instant::now();
+    assert!(matches!(theirs.receive(soon()), Ok(AgentMessage::Ask { .. })));
+    assert_eq!(outcome(&mut theirs).unwrap(), Outcome::UserUnknown);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_crowd_of_half_frames_does_not_hold_up_who_comes_behind() {
+    let serving = serving("");
+    // Far more than threads that start at once; each keeps one until its first frame is whole.
+    let silent: Vec<Connection> = (0..CROWD).map(|_| serving.connected()).collect();
+    let begun = Instant::now();
+    let mut theirs = serving.at_prompt();
+    answers(&mut theirs);
+    assert_eq!(outcome(&mut theirs).unwrap(), Outcome::UserUnknown);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(silent);
+    serving.waits_until_busy(0);
+}
+
+#[test]
+fn more_than_can_be_served_wait_at_the_door_and_come_in_as_others_leave() {
+    let serving = serving("");
+    let mut inside: Vec<Connection> = (0..MOST).map(|_| serving.at_prompt()).collect();
+    let mut behind = serving.connected();
+    let mut login = who(None);
+    "nobody-here".clone_into(&mut login.user);
+    let start =
+        Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None };
+    behind.send(&ModuleMessage::Start(start)).unwrap();
+    let heard = behind.receive::<AgentMessage>(Instant::now() + Duration::from_millis(300));
+    assert!(matches!(heard, Err(Broken::Late)), "there is no room");
+    drop(inside.pop());
+    assert!(matches!(behind.receive(soon()), Ok(AgentMessage::Ask { .. })));
+}
+
+#[test]
+fn when_the_daemon_stops_who_is_left_at_a_prompt_leaves_no_place_behind() {
+    let serving = serving("");
+    let left = serving.at_prompt();
+    serving.workers.close();
+    serving.workers.finish(Duration::from_millis(100));
+    serving.waits_until_busy(0);
+    drop(left);
 }

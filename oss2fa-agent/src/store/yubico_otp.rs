@@ -115,7 +115,7 @@ pub(super) fn add(
     new: &NewTypist,
     now: u64,
 ) -> Result<KeyAdded, StoreError> {
-    let fingerprint = keys.device_fingerprint(KIND, new.typist.public_id.as_str());
+    let fingerprint = fingerprint(keys, &new.typist);
     if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
         return Ok(KeyAdded::AlreadyThere(there));
     }
@@ -157,6 +157,17 @@ pub(super) fn add(
         .execute(params![id.0, sealed])?;
     mark_enrolled(connection, account, now)?;
     Ok(KeyAdded::Added(id))
+}
+
+// What shows that two rows are of one key. The public id alone is on no secret: whoever typed it beside secrets of their
+// own would raise the counters of its owner.
+fn fingerprint(keys: &Keys, typist: &Typist) -> [u8; 32] {
+    let mut name = SecretBytes::new(typist.public_id.as_str().as_bytes().to_vec());
+    if let JudgedBy::Here(Secrets { private_id, key }) = &typist.judged_by {
+        let all = [name.expose(), b"|", private_id.expose(), b"|", key.expose()].concat();
+        name = SecretBytes::new(all);
+    }
+    keys.device_fingerprint(KIND, name.expose())
 }
 
 /// A key that another system knows by its public id.

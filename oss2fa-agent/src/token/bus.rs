@@ -416,8 +416,9 @@ impl<A: Send + 'static> Wait<'_, A> {
         asked.state = match error {
             KeyError::NoCredential | KeyError::Unsupported(_) => State::Useless,
             // The key itself waits for some half a minute only; whoever logs in may have longer.
-            KeyError::TimedOut => State::Again(now),
-            KeyError::Transport(TransportError::Gone) | KeyError::Cancelled => State::Again(now + REST),
+            KeyError::TimedOut | KeyError::Transport(TransportError::Gone) | KeyError::Cancelled => {
+                State::Again(now + REST)
+            }
             error => {
                 tracing::warn!(code = "key", %error, "a security key that is plugged in cannot be used");
                 asked.failures += 1;

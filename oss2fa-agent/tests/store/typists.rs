@@ -75,6 +75,26 @@ fn a_password_counts_once_and_none_that_was_typed_before_it() {
 }
 
 #[test]
+fn somebody_elses_secrets_beside_the_same_public_id_raise_no_counter_of_its_owner() {
+    let world = World::new();
+    let store = world.open();
+    let id = enrolled(&store, "ferris", position(1, 0));
+    let secrets = Secrets { private_id: SecretBytes::new(vec![7; 6]), key: SecretBytes::new(vec![9; 16]) };
+    let theirs = |judged_by| NewTypist {
+        typist: Typist { public_id: PublicId::parse(PUBLIC_ID).unwrap(), judged_by },
+        ..own(Some(position(0x7ffe, 0)), Vouched::Yes)
+    };
+    assert!(matches!(add(&store, "gopher", theirs(JudgedBy::Here(secrets))), KeyAdded::Added(_)));
+    assert!(matches!(add(&store, "root", theirs(JudgedBy::Servers)), KeyAdded::Added(_)));
+    assert_eq!(login(&store, "ferris", &typed(1, 1)), Said::Admitted(id));
+    assert_eq!(
+        add(&store, "corro", own(Some(position(1, 2)), Vouched::Yes)),
+        KeyAdded::Added(DeviceId(id.0 + 3)),
+        "nor is it in the way of an enrolment"
+    );
+}
+
+#[test]
 fn of_fifty_tries_at_once_one_gets_in() {
     let world = World::new();
     let store = world.open();
