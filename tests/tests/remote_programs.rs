@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use oss2fa_tests::server::{Authority, Server};
-use oss2fa_tests::{End, Host, PASSWORD, Plan, Token, stack};
+use oss2fa_tests::{End, Host, Network, PASSWORD, Plan, Token, stack};
 use toml::toml;
 
 const CODE: &str = "Verification code: ";
@@ -48,7 +48,7 @@ fn sshd_sudo_and_su_take_a_code_of_the_server_once() {
     let server = Server::new().start();
     let mut token = server.integration().enroll("ferris", "HOTP").token;
     let host = plan(&server).start();
-    host.write("/etc/sudoers.d/test", "ferris ALL=(ALL) ALL\nDefaults timestamp_timeout=0, passwd_tries=1\n");
+    host.write("/etc/sudoers.d/test", SUDOERS);
     let sshd = host.sshd("keyboard-interactive").start();
     let ssh = |code: &str| sshd.login("ferris").answer("assword: ", PASSWORD).answer(CODE, code).finish();
     let run = |words: &[&str], user: &str, code: &str| {
@@ -129,6 +129,34 @@ fn start_again(server: &Server) {
     server.start_again();
 }
 
+/// sshd, sudo and su, none of which lets ferris in; each says so in time, and nothing of why.
+fn refused_by_all(host: &Host, token: &mut Token, what: &str, unsaid: &[&str]) {
+    let sshd = host.sshd("keyboard-interactive").start();
+    let run = |words: &[&str], user: &str, code: &str| {
+        let program = host.program(words).as_user(user).terminal().answer("assword", PASSWORD);
+        program.answer_if_asked(CODE, code).finish()
+    };
+    // The agent may find out before it asks for a code, or after.
+    let ssh =
+        |code: &str| sshd.login("ferris").answer("assword: ", PASSWORD).answer_if_asked(CODE, code).finish();
+    let sudo = |code: &str| run(&["/usr/bin/sudo", "-k", "id", "-un"], "ferris", code);
+    let su = |code: &str| run(&["/usr/bin/su", "ferris", "-c", "id -un"], "gopher", code);
+    let ways: [(Way<'_>, &str); 3] = [(&ssh, "ferris"), (&sudo, "root"), (&su, "ferris")];
+    for (log_in, becomes) in ways {
+        let begun = Instant::now();
+        let end = log_in(&token.next_code());
+        let took = begun.elapsed();
+        assert_ne!(end.status, 0, "{what}: {end:?}");
+        assert!(!says(&end, becomes), "{what}: {end:?}");
+        assert!(took < DEADLINE, "{what}: {took:?}");
+        for word in unsaid {
+            assert!(!end.transcript.contains(word), "{what}: a stranger reads {word}: {end:?}");
+        }
+    }
+}
+
+const SUDOERS: &str = "ferris ALL=(ALL) ALL\nDefaults timestamp_timeout=0, passwd_tries=1\n";
+
 #[test]
 fn whatever_is_wrong_with_the_server_the_stranger_is_refused_in_time_and_the_administrator_is_told() {
     for Trouble { what, code, cause } in TROUBLES {
@@ -136,23 +164,30 @@ fn whatever_is_wrong_with_the_server_the_stranger_is_refused_in_time_and_the_adm
         let (server, mut token) = server(&authority);
         let ca = std::fs::read_to_string(authority.ca()).unwrap();
         let host = plan(&server).start();
+        host.write("/etc/sudoers.d/test", SUDOERS);
         host.write("/etc/oss2fa/server-ca.pem", &ca);
         host.restart_agent();
         let sshd = host.sshd("keyboard-interactive").start();
         let ssh = |code: &str| sshd.login("ferris").answer("assword: ", PASSWORD).answer(CODE, code).finish();
         let end = ssh(&token.next_code());
         assert_eq!(end.status, 0, "before: {end:?}");
+        drop(sshd);
         cause(&server, &authority);
-        let begun = Instant::now();
-        // The agent may find out before it asks for a code, or after.
-        let login = sshd.login("ferris").answer("assword: ", PASSWORD);
-        let end = login.answer_if_asked(CODE, &token.next_code()).finish();
-        let took = begun.elapsed();
-        assert_eq!((end.status, says(&end, "ferris")), (255, false), "{what}: {end:?}");
-        assert!(took < DEADLINE, "{what}: {took:?}");
+        let port = server.port().to_string();
+        refused_by_all(&host, &mut token, what, &[&port, "certificate", "token", "https"]);
         assert!(host.log().contains(code), "{what}: no {code} in the log");
-        for word in [&server.port().to_string(), "certificate", "token", "https"] {
-            assert!(!end.transcript.contains(word), "{what}: a stranger reads {word}: {end:?}");
-        }
     }
+}
+
+#[test]
+fn packets_that_disappear_let_nobody_in_by_any_program() {
+    let network = Network::new();
+    let server = Server::new().in_network(&network).start();
+    let mut token = server.integration().enroll("ferris", "HOTP").token;
+    let host = plan(&server).in_network(&network).start();
+    host.write("/etc/sudoers.d/test", SUDOERS);
+    network.drop_packets_to(server.port());
+    let port = server.port().to_string();
+    refused_by_all(&host, &mut token, "out of reach", &[&port, "https"]);
+    assert!(host.log().contains("server_away"), "the administrator is told");
 }
