@@ -27,7 +27,7 @@ const SPARE: usize = 2;
 const READY: usize = 64;
 
 /// How long all of them must have been busy before there is one more: they wait for something slow.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A login's stack: JSON, SQLite, and the user directory's own modules, which want the most.
 const STACK: usize = 512 * 1024;
