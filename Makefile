@@ -68,7 +68,7 @@ run_tests = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast --lib --bins --examples --tests; fi
 
-# The guests are mostly waiting for something: with nextest they run beside each other.
+# The guests run one after the other: see .config/nextest.toml.
 run_keys = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --locked -p oss2fa-tests -E 'binary(/^keys_guest/)' --no-fail-fast --success-output final; \
 	else cargo test --locked -p oss2fa-tests --test 'keys_guest*' -- --show-output; fi
