@@ -13,10 +13,6 @@ use super::sql::{Cell, Row, Sql, Value};
 /// Statements that each connection keeps prepared.
 const PREPARED: usize = 128;
 
-/// Pages that the connection that writes keeps in memory, in KiB, written with a minus as SQLite wants it: of a million
-/// devices the inner pages of all trees.
-const CACHE: i64 = -8 * 1024;
-
 /// One connection.
 pub struct SqliteSql {
     connection: Connection,
@@ -38,7 +34,6 @@ impl SqliteSql {
             if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
                 connection.pragma_update(None, "journal_mode", "wal")?;
                 connection.pragma_update(None, "synchronous", "full")?;
-                connection.pragma_update(None, "cache_size", CACHE)?;
             }
             connection.pragma_update(None, "foreign_keys", true)?;
             // What a row held must not stay readable in the file after it was changed.
