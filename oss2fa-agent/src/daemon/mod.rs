@@ -27,6 +27,7 @@ mod start;
 mod syslog;
 #[cfg(test)]
 mod typist_tests;
+mod waiting;
 mod workers;
 #[cfg(test)]
 mod workers_tests;

@@ -18,6 +18,7 @@ use super::door::{Door, Inmate, KNOCK, MOST};
 use super::live::Live;
 use super::peer::Connections;
 use super::prompts::{Kept, Prompts, TIME_UP};
+use super::waiting::Waiting;
 
 /// Threads that wait when there is nothing to do.
 const SPARE: usize = 2;
@@ -45,7 +46,7 @@ pub(super) struct Workers {
     door: Arc<Door>,
     prompts: Prompts,
     connections: Connections,
-    waiting: AtomicUsize,
+    waiting: Waiting,
     alive: AtomicUsize,
     overseer: OnceLock<Thread>,
 }
@@ -60,7 +61,7 @@ impl Workers {
             prompts: Prompts::new(&events)?,
             events,
             connections: Connections::default(),
-            waiting: AtomicUsize::new(0),
+            waiting: Waiting::default(),
             alive: AtomicUsize::new(0),
             overseer: OnceLock::new(),
         });
@@ -117,7 +118,7 @@ impl Workers {
             let mut more = 1;
             loop {
                 thread::sleep(PATIENCE);
-                if self.waiting.load(Ordering::Relaxed) > 0 {
+                if self.waiting.any() {
                     break;
                 }
                 // Twice as many each time: whoever comes behind a crowd that waits for something slow waits shortly.
@@ -142,14 +143,14 @@ impl Workers {
     // Counted as waiting when it begins.
     fn add_one(self: &Arc<Self>) -> std::io::Result<()> {
         let workers = Arc::clone(self);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.one_comes();
         self.alive.fetch_add(1, Ordering::Relaxed);
         let started = thread::Builder::new().name("login".to_owned()).stack_size(STACK).spawn(move || {
             let _alive = Alive(&workers);
             workers.serve();
         });
         if started.is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            let _none = self.waiting.leave_none();
             self.alive.fetch_sub(1, Ordering::Relaxed);
         }
         started.map(drop)
@@ -159,7 +160,7 @@ impl Workers {
         loop {
             let next = self.next();
             let enough = if matches!(next, Next::Idle) { SPARE } else { READY };
-            if self.waiting.fetch_sub(1, Ordering::Relaxed) == 1 && next.is_work() {
+            if self.waiting.leave_none() && next.is_work() {
                 self.want_one_more();
             }
             match next {
@@ -169,17 +170,10 @@ impl Workers {
                 Next::Answer(Kept { login, inmate }) => self.keep(login.resume(&self.live), inmate),
                 Next::Nothing | Next::Idle => {}
             }
-            if !self.waits_again(enough) {
+            if !self.waiting.stays(enough) {
                 return;
             }
         }
-    }
-
-    // Counted only where it stays: of threads that leave at the same time none must see another one that leaves as
-    // waiting.
-    fn waits_again(&self, enough: usize) -> bool {
-        let one_more = |waiting: usize| (waiting < enough).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     fn keep(&self, mut login: Option<AtPrompt>, mut inmate: Inmate) {

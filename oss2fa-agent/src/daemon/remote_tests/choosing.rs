@@ -1,6 +1,11 @@
 //! Several devices, codes that are sent, and enrolling in the login itself.
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+
 use super::*;
+use crate::daemon::connection::Broken;
+use crate::daemon::workers::Workers;
 
 /// Ferris has an app and two addresses.
 fn several(asked: &Asked) -> Reaction {
@@ -59,12 +64,78 @@ fn whoever_hangs_up_gives_the_challenge_up() {
     let host = asking(&server, "");
     let left = host.login(&["2"]);
     assert_eq!(left.prompts, [MENU, SENT]);
+    is_given_up(&server);
+}
+
+/// The other end of a login that was asked which device, and has said the one that codes are sent to.
+fn chose_the_mail(host: &Daemon) -> (Connection, thread::JoinHandle<Result<(), Broken>>) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
+    let live = Arc::clone(&host.live);
+    let serving = thread::spawn(move || login::authenticate(&live, &mut ours, Caller::Root, start_of(who())));
+    let menu = theirs.receive(Instant::now() + Duration::from_secs(5));
+    assert!(matches!(menu, Ok(AgentMessage::Ask { .. })), "{menu:?}");
+    theirs.send(&ModuleMessage::Answer { text: SecretText::new("2".to_owned()) }).unwrap();
+    (theirs, serving)
+}
+
+fn is_given_up(server: &Scripted) {
     let begun = Instant::now();
-    while server.asked_for("/integrations/challenges/11").is_empty() {
+    while !server.asked_for("/integrations/challenges/11").iter().any(|asked| asked.method == "DELETE") {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", server.asked());
         thread::sleep(Duration::from_millis(2));
     }
-    assert_eq!(server.asked_for("/integrations/challenges/11")[0].method, "DELETE");
+}
+
+#[test]
+fn whoever_leaves_while_the_challenge_is_being_made_gives_it_up() {
+    let server = Scripted::start(Identity::Right, |asked, _| match (asked.path.as_str(), several(asked)) {
+        ("/integrations/challenges", Reaction::Answer(status, body)) => {
+            Reaction::Late(Duration::from_millis(300), status, body)
+        }
+        (_, other) => other,
+    });
+    let host = asking(&server, "");
+    let (theirs, serving) = chose_the_mail(&host);
+    while server.asked_for("/integrations/challenges").is_empty() {
+        thread::sleep(Duration::from_millis(2));
+    }
+    drop(theirs);
+    serving.join().unwrap().unwrap();
+    is_given_up(&server);
+}
+
+#[test]
+fn whoever_answers_with_nonsense_gives_the_challenge_up() {
+    let server = Scripted::start(Identity::Right, |asked, _| several(asked));
+    let host = asking(&server, "");
+    let (mut theirs, serving) = chose_the_mail(&host);
+    assert!(matches!(theirs.receive(Instant::now() + Duration::from_secs(5)), Ok(AgentMessage::Ask { .. })));
+    theirs.stream().try_clone().unwrap().write_all(b"\0\0\0\x01x").unwrap();
+    assert!(matches!(serving.join().unwrap(), Err(Broken::Frame(_))));
+    is_given_up(&server);
+}
+
+#[test]
+fn a_daemon_that_stops_gives_up_the_challenges_of_who_has_not_answered() {
+    let server = Scripted::start(Identity::Right, |asked, _| several(asked));
+    let host = asking(&server, "");
+    let socket = host.folder.path().join("sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let workers = Workers::start(Arc::clone(&host.live), listener).unwrap();
+    let mut theirs = Connection::new(UnixStream::connect(&socket).unwrap()).unwrap();
+    theirs.send(&ModuleMessage::Start(start_of(who()))).unwrap();
+    for answer in [Some("2"), None] {
+        let asked = theirs.receive(Instant::now() + Duration::from_secs(5));
+        assert!(matches!(asked, Ok(AgentMessage::Ask { .. })), "{asked:?}");
+        if let Some(answer) = answer {
+            theirs.send(&ModuleMessage::Answer { text: SecretText::new(answer.to_owned()) }).unwrap();
+        }
+    }
+    workers.close();
+    workers.finish(Duration::from_millis(100));
+    is_given_up(&server);
 }
 
 #[test]

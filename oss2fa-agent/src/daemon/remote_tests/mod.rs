@@ -69,7 +69,7 @@ struct Daemon {
     live: Arc<Live>,
     heard: Heard,
     hub: Hub,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How a login went.
@@ -101,7 +101,7 @@ fn host(urls: &[String], trust: &str, server: &str, more: &str) -> Daemon {
     let store = Store::open(&store, master, owner, system.clone(), system, sink).unwrap();
     let hub = Hub::default();
     let live = Live::new(config, store, Box::new(Passwd), Arc::new(hub.clone())).unwrap();
-    Daemon { live: Arc::new(live), heard, hub, _folder: folder }
+    Daemon { live: Arc::new(live), heard, hub, folder }
 }
 
 fn asking(server: &Scripted, more: &str) -> Daemon {
@@ -122,6 +122,10 @@ fn who() -> Login {
     }
 }
 
+fn start_of(login: Login) -> Start {
+    Start { login, conversation: Conversation::Messages, prompt: None, echo: Echo::Off, ssh: None }
+}
+
 impl Daemon {
     /// A login whose user types these lines, and hangs up after the last.
     fn login(&self, answers: &[&str]) -> Ended {
@@ -133,16 +137,8 @@ impl Daemon {
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         let live = Arc::clone(&self.live);
         let begun = Instant::now();
-        let serving = thread::spawn(move || {
-            let start = Start {
-                login,
-                conversation: Conversation::Messages,
-                prompt: None,
-                echo: Echo::Off,
-                ssh: None,
-            };
-            login::authenticate(&live, &mut ours, Caller::Root, start)
-        });
+        let serving =
+            thread::spawn(move || login::authenticate(&live, &mut ours, Caller::Root, start_of(login)));
         let (mut prompts, mut told) = (Vec::new(), Vec::new());
         let mut answers = answers.iter();
         let outcome = loop {
