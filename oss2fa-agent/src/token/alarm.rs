@@ -8,6 +8,8 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::changes::Changes;
+
 /// What the threads of keys ring, and one who waits sleeps at. Without descriptors left it only sleeps.
 #[derive(Debug, Clone)]
 pub(super) struct Alarm(Option<Arc<EventFd>>);
@@ -17,6 +19,8 @@ pub(super) struct Alarm(Option<Arc<EventFd>>);
 pub(super) enum Woken {
     /// The one who waits has said something, or gone.
     ByPeer,
+    /// A key may have come or gone.
+    ByPorts,
     /// A key has something to say, or the time is up, or nobody knows.
     Otherwise,
 }
@@ -38,7 +42,13 @@ impl Alarm {
     }
 
     /// Sleeps for `longest`, and less where something happens; without an alarm or a `peer` for no longer than `short`.
-    pub(super) fn sleep(&self, peer: Option<BorrowedFd<'_>>, longest: Duration, short: Duration) -> Woken {
+    pub(super) fn sleep(
+        &self,
+        peer: Option<BorrowedFd<'_>>,
+        ports: Option<&Changes>,
+        longest: Duration,
+        short: Duration,
+    ) -> Woken {
         let Some(event) = &self.0 else {
             std::thread::sleep(longest.min(short));
             return Woken::Otherwise;
@@ -46,15 +56,25 @@ impl Alarm {
         let length = if peer.is_some() { longest } else { longest.min(short) };
         // Rounded up: a sleep of nothing would be one of many.
         let length = PollTimeout::try_from(length.saturating_add(Duration::from_micros(999)));
-        let mut ends = vec![PollFd::new(event.as_fd(), PollFlags::POLLIN)];
-        ends.extend(peer.map(|peer| PollFd::new(peer, PollFlags::POLLIN)));
-        let woken = poll(&mut ends, length.unwrap_or(PollTimeout::ZERO));
-        let spoke = |end: &PollFd<'_>| end.any() == Some(true);
-        let by_peer = woken.is_ok() && ends.get(1).is_some_and(spoke);
-        if woken.is_ok() && ends.first().is_some_and(spoke) {
+        let end = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut ends = vec![end(event.as_fd())];
+        ends.extend(peer.map(end));
+        ends.extend(ports.map(|ports| end(ports.as_fd())));
+        let woken = poll(&mut ends, length.unwrap_or(PollTimeout::ZERO)).is_ok();
+        let mut spoke = ends.iter().map(|end| woken && end.any() == Some(true));
+        if spoke.next() == Some(true) {
             let _how_often = event.read();
         }
-        if by_peer { Woken::ByPeer } else { Woken::Otherwise }
+        let by_peer = peer.is_some() && spoke.next() == Some(true);
+        // What is told beside the peer is told again.
+        match ports.filter(|_| !by_peer && spoke.next() == Some(true)) {
+            _ if by_peer => Woken::ByPeer,
+            Some(ports) => {
+                ports.take();
+                Woken::ByPorts
+            }
+            None => Woken::Otherwise,
+        }
     }
 }
 
@@ -75,23 +95,45 @@ mod tests {
         let begun = Instant::now();
         alarm.ring();
         alarm.ring();
-        assert_eq!(alarm.sleep(Some(ours.as_fd()), LONG, SHORT), Woken::Otherwise);
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), None, LONG, SHORT), Woken::Otherwise);
         assert!(begun.elapsed() < LONG / 2);
-        assert_eq!(alarm.sleep(Some(ours.as_fd()), SHORT, SHORT), Woken::Otherwise, "rung twice is rung");
+        assert_eq!(
+            alarm.sleep(Some(ours.as_fd()), None, SHORT, SHORT),
+            Woken::Otherwise,
+            "rung twice is rung"
+        );
         assert!(begun.elapsed() >= SHORT);
         theirs.write_all(b"x").unwrap();
-        assert_eq!(alarm.sleep(Some(ours.as_fd()), LONG, SHORT), Woken::ByPeer);
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), None, LONG, SHORT), Woken::ByPeer);
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        assert_eq!(alarm.sleep(Some(ours.as_fd()), LONG, SHORT), Woken::ByPeer);
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), None, LONG, SHORT), Woken::ByPeer);
         assert!(begun.elapsed() < LONG / 2);
+    }
+
+    #[test]
+    fn it_wakes_for_a_key_that_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (alarm, changes) = (Alarm::new(), Changes::of(folder.path()).unwrap());
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let begun = Instant::now();
+        std::fs::write(folder.path().join("hidraw0"), "").unwrap();
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), Some(&changes), LONG, SHORT), Woken::ByPorts);
+        assert!(begun.elapsed() < LONG / 2);
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), Some(&changes), SHORT, SHORT), Woken::Otherwise);
+        std::fs::write(folder.path().join("hidraw1"), "").unwrap();
+        assert_eq!(alarm.sleep(None, Some(&changes), LONG, SHORT), Woken::ByPorts);
+        theirs.write_all(b"x").unwrap();
+        std::fs::write(folder.path().join("hidraw2"), "").unwrap();
+        assert_eq!(alarm.sleep(Some(ours.as_fd()), Some(&changes), LONG, SHORT), Woken::ByPeer);
+        assert_eq!(alarm.sleep(None, Some(&changes), LONG, SHORT), Woken::ByPorts, "it was not forgotten");
     }
 
     #[test]
     fn without_a_peer_or_an_alarm_it_sleeps_shortly() {
         let begun = Instant::now();
         for alarm in [Alarm::new(), Alarm(None)] {
-            assert_eq!(alarm.sleep(None, LONG, SHORT), Woken::Otherwise);
+            assert_eq!(alarm.sleep(None, None, LONG, SHORT), Woken::Otherwise);
         }
         assert!(begun.elapsed() >= SHORT * 2 && begun.elapsed() < LONG / 2);
     }

@@ -20,6 +20,7 @@ use oss2fa_ctap::yubikey::YubiKey;
 
 use super::alarm::{Alarm, Woken};
 use super::awaited::{Awaited, TouchAwaited};
+use super::changes::Changes;
 use super::ports::{Port, Ports};
 use super::turns::Turns;
 use super::{Interface, Plugged};
@@ -91,8 +92,14 @@ pub enum Sign {
 /// How often the one who waits is asked where it cannot be seen that they say something; and how often at most.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often it is looked what is plugged in: that costs more, and nobody plugs in a key and touches it sooner.
+/// How often it is looked what is plugged in, where nobody tells: nobody plugs in a key and touches it sooner.
 const LOOK_AT_PORTS: Duration = Duration::from_millis(500);
+
+/// How often it is looked all the same where the system tells.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+
+/// How long it takes until a key that came may be opened.
+const SETTLES: Duration = Duration::from_millis(200);
 
 /// How long a key that failed is left alone.
 const REST: Duration = Duration::from_secs(1);
@@ -169,7 +176,9 @@ impl Bus {
             over,
             keys: HashMap::new(),
             mark: None,
-            looked: None,
+            // Before the first look: what comes after it is told.
+            changes: self.ports.changes(),
+            look_at: None,
             numbers: 0,
         }
     }
@@ -253,7 +262,8 @@ pub struct Wait<'a, A> {
     over: Arc<Over>,
     keys: HashMap<PathBuf, Asked>,
     mark: Option<u64>,
-    looked: Option<Instant>,
+    changes: Option<Changes>,
+    look_at: Option<Instant>,
     numbers: u64,
 }
 
@@ -303,12 +313,26 @@ impl<A: Send + 'static> Wait<'_, A> {
                 }
                 Err(_) => {
                     // Whoever has said something that changes nothing is not listened to for a moment.
-                    let heard = peer.filter(|_| woken == Woken::Otherwise);
-                    woken = self.alarm.sleep(heard, left.min(LOOK_AT_PORTS), LOOK);
+                    let heard = peer.filter(|_| woken != Woken::ByPeer);
+                    let longest = left.min(self.until_next_look());
+                    woken = self.alarm.sleep(heard, self.changes.as_ref(), longest, LOOK);
+                    if woken == Woken::ByPorts {
+                        let settled = Instant::now() + SETTLES;
+                        self.look_at = self.look_at.map(|at| at.min(settled));
+                    }
                     Sign::Quiet
                 }
             };
         }
+    }
+
+    fn until_next_look(&self) -> Duration {
+        let again = self.keys.values().filter_map(|asked| match asked.state {
+            State::Again(at) => Some(at),
+            State::Asked(_) | State::Blinking(_) | State::Useless => None,
+        });
+        let next = again.chain(self.look_at).min();
+        next.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
     }
 
     fn any_blinks(&self) -> bool {
@@ -338,11 +362,10 @@ impl<A: Send + 'static> Wait<'_, A> {
         let now = Instant::now();
         let is_due = |asked: &Asked| matches!(asked.state, State::Again(at) if at <= now);
         let due = self.keys.values().any(is_due);
-        let fresh = |looked| now.saturating_duration_since(looked) < LOOK_AT_PORTS;
-        if !due && self.looked.is_some_and(fresh) {
+        if !due && self.look_at.is_some_and(|at| at > now) {
             return;
         }
-        self.looked = Some(now);
+        self.look_at = Some(now + if self.changes.is_some() { LOOK_ANYWAY } else { LOOK_AT_PORTS });
         let mark = self.bus.ports.mark();
         if self.mark == Some(mark) && !due {
             return;

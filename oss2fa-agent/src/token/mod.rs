@@ -5,6 +5,7 @@ mod awaited;
 pub mod bus;
 #[cfg(test)]
 mod bus_tests;
+mod changes;
 pub mod ports;
 #[cfg(test)]
 pub(crate) mod soft;

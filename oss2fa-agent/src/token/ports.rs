@@ -3,9 +3,11 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirEntryExt;
+use std::path::Path;
 
 use oss2fa_ctap::transport::{HidTransport, TransportError};
 
+pub use super::changes::Changes;
 use super::{Plugged, usb};
 
 /// A key that was opened.
@@ -13,8 +15,13 @@ pub type Port = Box<dyn HidTransport + Send>;
 
 /// Where keys are plugged in.
 pub trait Ports: Send + Sync {
-    /// Something else whenever a key came or went; asked twice a second while somebody waits.
+    /// Something else whenever a key came or went.
     fn mark(&self) -> u64;
+
+    /// Told of what may change that. Without it the mark is looked at twice a second while somebody waits.
+    fn changes(&self) -> Option<Changes> {
+        None
+    }
 
     /// The interfaces of the keys that are plugged in; none where they cannot be listed.
     fn plugged(&self) -> Vec<Plugged>;
@@ -33,6 +40,9 @@ pub struct Usb;
 /// A folder with an entry for each HID device; an entry that comes again has another inode.
 const DEVICES: &str = "/sys/class/hidraw";
 
+/// The folder of their files.
+const FILES: &str = "/dev";
+
 impl Ports for Usb {
     fn mark(&self) -> u64 {
         let mut entries: Vec<_> = fs::read_dir(DEVICES)
@@ -45,6 +55,10 @@ impl Ports for Usb {
         let mut hasher = DefaultHasher::new();
         entries.hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        Changes::of(Path::new(FILES))
     }
 
     fn plugged(&self) -> Vec<Plugged> {

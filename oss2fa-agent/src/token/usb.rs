@@ -13,7 +13,7 @@ use oss2fa_ctap::transport::{FEATURE, Feature, HidTransport, Pause, REPORT, Read
 use super::Plugged;
 
 /// For how long one look at a key lasts: after that, somebody is asked whether they still wait.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The keys that are plugged in, an entry for each interface, in the order of their files. Nothing is opened.
 ///
