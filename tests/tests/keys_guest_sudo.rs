@@ -140,7 +140,7 @@ fn with_a_pin(guest: Guest) -> Guest {
             &format!(
                 r#"pull_out first; make_key pin; plug_in pin; set_pin 4711
                    begin at_terminal gopher "$agent enroll fido2 --pin" '(8 {pin}' 4711
-                   touch_when_awaited pin; finish"#
+                   touch_when_awaited pin; touch_when_awaited pin; finish"#
             ),
         )
         .step(
@@ -311,7 +311,7 @@ fn keys_log_in_by_the_real_sudo() {
     shown(
         &ran,
         "gopher enrols a key with its PIN",
-        &["(8 tries left): ", "Touch it now.", "Done: device ", "status 0"],
+        &["Touch it now.", "(8 tries left): ", "Touch it now.", "Done: device ", "status 0"],
     );
     let pin = "a wrong PIN, the right one, and a touch";
     shown(

@@ -17,7 +17,7 @@ use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::{AgentMessage, Conversation, Echo, Login, ModuleMessage, Outcome, Start};
 use tempfile::TempDir;
 
-use super::connection::Connection;
+use super::connection::{Broken, Connection};
 use super::live::Live;
 use super::peer::Caller;
 use super::{admin, login};
@@ -108,6 +108,8 @@ impl Host {
                     Response::PinWanted { question } => {
                         said.push(question.as_str().to_owned());
                         let pin = SecretText::new(pins.next().unwrap().to_string());
+                        // Whoever was asked had the key in hand, and has it still.
+                        self.hub.touch();
                         theirs.send(&Request::Pin { pin }).unwrap();
                     }
                     ended => {
@@ -262,6 +264,7 @@ fn row_02_an_empty_pin_enrols_nothing_and_costs_no_try() {
     let host = host("");
     let key = SoftKey::new(Protocol::Ctap2, 1).with_pin("4711");
     host.hub.plug_in("one", &key);
+    key.touch();
     let (_, ended) = host.enroll_as(Caller::Root, key_of("ferris", KeyKind::Fido2), &[""]);
     assert!(matches!(ended, Response::Refused(_)), "{ended:?}");
     assert_eq!(key.inside().tries_left, 8);
@@ -432,6 +435,61 @@ fn a_key_with_three_tries_left_is_not_risked() {
     assert_eq!(key.inside().tries_left, 3);
     // Not even asked for.
     assert!(!host.login(&[""]).prompts.concat().contains("PIN"));
+}
+
+#[test]
+fn a_key_that_cannot_be_used_keeps_out_no_other_of_its_owner() {
+    let host = host("[policy]\nuser_verification = \"required\"\n");
+    let [worn, good] = [1, 2].map(|number| {
+        let key = SoftKey::new(Protocol::Ctap2, number).with_pin("4711");
+        host.hub.plug_in(&number.to_string(), &key);
+        key.touch();
+        host.enrolled(key_of("ferris", KeyKind::Fido2), &["4711"]);
+        host.hub.pull_out(&number.to_string());
+        key
+    });
+    worn.inside().tries_left = 3;
+    host.hub.plug_in("worn", &worn);
+    host.hub.plug_in("good", &good);
+    good.touch();
+    let ended = host.login(&["4711"]);
+    assert_eq!(
+        (ended.outcome, worn.inside().tries_left),
+        (Some(Outcome::Verified), 3),
+        "{:?}",
+        ended.prompts
+    );
+    host.hub.pull_out("good");
+    let ended = host.login(&[]);
+    assert!(ended.told.iter().any(|told| told.contains("3 tries are left")), "{:?}", ended.told);
+}
+
+#[test]
+fn nobody_is_asked_for_the_pin_of_a_key_that_they_do_not_touch() {
+    let host = host("[policy]\nuser_verification = \"required\"\n");
+    let key = SoftKey::new(Protocol::Ctap2, 1).with_pin("4711");
+    host.hub.plug_in("somebody else's", &key);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
+    thread::scope(|scope| {
+        let wanted = key_of("ferris", KeyKind::Fido2);
+        let serving = scope.spawn(|| admin::enroll_key(&host.live, &mut ours, Caller::User(UID), wanted));
+        let until = Instant::now() + Duration::from_millis(700);
+        loop {
+            match theirs.receive(until) {
+                Ok(Response::Step { .. }) => {}
+                Err(Broken::Late) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(key.inside().tries_left, 8);
+        assert_eq!(key.inside().blinking, 1);
+        key.touch();
+        let asked = theirs.receive::<Response>(Instant::now() + SOON);
+        assert!(matches!(asked, Ok(Response::PinWanted { .. })), "{asked:?}");
+        drop(theirs);
+        let _gone = serving.join().unwrap();
+    });
 }
 
 #[test]

@@ -106,6 +106,7 @@ impl Paused {
             open,
             pin_of,
             wait: None,
+            no_use: None,
             in_force,
         };
         let (session, effects) = session.step(event);
@@ -134,6 +135,7 @@ pub(super) fn begin(
         open: Open::default(),
         pin_of: None,
         wait: None,
+        no_use: None,
         in_force,
     };
     let (session, effects) = Session::start(login.script(&start));
@@ -219,6 +221,8 @@ struct Serving<'a> {
     pin_of: Option<PathBuf>,
     // What a prompt has begun, and a touch after it goes on with.
     wait: Option<Wait<'a, Found>>,
+    /// A key that is the user's and cannot be used, while others may be.
+    no_use: Option<Found>,
     in_force: InForce,
 }
 
@@ -268,7 +272,7 @@ impl<'a> Serving<'a> {
     fn perform(&mut self, effect: Effect<Evidence>) -> Result<Next, Broken> {
         if !matches!(effect, Effect::Touch { .. }) {
             // No key blinks for what goes on without it.
-            self.wait = None;
+            (self.wait, self.no_use) = (None, None);
         }
         match effect {
             Effect::LookUp => {

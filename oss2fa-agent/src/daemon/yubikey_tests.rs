@@ -244,6 +244,32 @@ fn a_slot_that_was_set_up_anew_is_told_and_a_code_is_taken() {
 }
 
 #[test]
+fn a_slot_that_was_set_up_anew_keeps_out_no_other_key_of_its_owner() {
+    let host = host("");
+    let yubikey = SoftYubikey::new(1).answering(7);
+    host.with_yubikey("ferris", &yubikey);
+    let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);
+    let _set_up_anew = yubikey.clone().answering(8);
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login(&[]));
+        while key.inside().blinking < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(200));
+        key.touch();
+        assert_eq!(login.join().unwrap().outcome, Some(Outcome::Verified));
+    });
+    assert!(host.newest().detail.starts_with("fido2"), "{:?}", host.newest());
+    // By itself it is told at once what is the matter with it.
+    host.hub.pull_out("ferris");
+    let begun = Instant::now();
+    let ended = host.login(&[]);
+    assert_eq!(ended.outcome, Some(Outcome::Refused));
+    assert!(ended.told.iter().any(|told| told.contains("set up anew")), "{:?}", ended.told);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_slot_that_does_not_answer_challenges_is_not_enrolled() {
     let host = host("");
     let key = SoftYubikey::new(1).answering(7).typing();

@@ -302,7 +302,10 @@ impl<A: Send + 'static> Wait<'_, A> {
                 return Reached::TimeUp;
             }
             sign = match self.hear.try_recv() {
-                Ok((_, Said::Result(Ok(answer)))) => return Reached::Answer(answer),
+                Ok((number, Said::Result(Ok(answer)))) => {
+                    self.has_answered(number);
+                    return Reached::Answer(answer);
+                }
                 Ok((number, Said::Result(Err(error)))) => {
                     self.failed(number, &error);
                     Sign::Quiet
@@ -333,6 +336,20 @@ impl<A: Send + 'static> Wait<'_, A> {
         });
         let next = again.chain(self.look_at).min();
         next.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    // Whoever does not take its answer for an end goes on with the others.
+    fn has_answered(&mut self, number: u64) {
+        if let Some(asked) = self.at_work(number) {
+            asked.state = State::Useless;
+        }
+    }
+
+    fn at_work(&mut self, number: u64) -> Option<&mut Asked> {
+        self.keys.values_mut().find(|asked| match asked.state {
+            State::Asked(its) | State::Blinking(its) => its == number,
+            State::Again(_) | State::Useless => false,
+        })
     }
 
     fn any_blinks(&self) -> bool {
@@ -430,12 +447,7 @@ impl<A: Send + 'static> Wait<'_, A> {
 
     fn failed(&mut self, number: u64, error: &KeyError) {
         let now = Instant::now();
-        let mut asked = self.keys.values_mut();
-        let its = |asked: &&mut Asked| match asked.state {
-            State::Asked(its) | State::Blinking(its) => its == number,
-            State::Again(_) | State::Useless => false,
-        };
-        let Some(asked) = asked.find(its) else { return };
+        let Some(asked) = self.at_work(number) else { return };
         asked.state = match error {
             KeyError::NoCredential | KeyError::Unsupported(_) => State::Useless,
             // The key itself waits for some half a minute only; whoever logs in may have longer.

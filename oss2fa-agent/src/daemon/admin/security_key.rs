@@ -367,6 +367,8 @@ impl Making {
             // A PIN is for the one key that wanted it.
             Some(_) => return Err(KeyError::NoCredential),
             None => {
+                // Nobody uses up the tries of a key that is not in their hand.
+                key.wait_for_touch(patience)?;
                 let left = key.pin_tries(patience)?.left;
                 return Ok(Found::PinWanted { key: plugged.clone(), left, first: true });
             }

@@ -1,7 +1,7 @@
 //! The part of a login that waits for security keys: beside a prompt that is open, or for the touch alone.
 
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -93,7 +93,9 @@ impl<'a> Serving<'a> {
             let told = text.is_none_or(|text| connection.send(&AgentMessage::Tell { text }).is_ok());
             if told && connection.is_open() { Go::On } else { Go::Cancel }
         };
-        ControlFlow::Break(match wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch) {
+        let line = line.as_ref().map(AsFd::as_fd);
+        let reached = useful(&mut wait, &mut self.no_use, deadline, without, line, &mut watch);
+        ControlFlow::Break(match reached {
             Reached::Answer(found) => match self.touched(found) {
                 Some(touched) => Event::Touched(touched),
                 None => return ControlFlow::Continue(()),
@@ -121,7 +123,8 @@ impl<'a> Serving<'a> {
                     Go::Cancel
                 }
             };
-            match wait.go_on(self.deadline, Without::Wait, line.as_ref().map(AsFd::as_fd), &mut watch) {
+            let line = line.as_ref().map(AsFd::as_fd);
+            match useful(&mut wait, &mut self.no_use, self.deadline, Without::Wait, line, &mut watch) {
                 Reached::Answer(found) => touched = self.touched(found),
                 Reached::Left => {
                     self.wait = Some(wait);
@@ -223,5 +226,29 @@ impl<'a> Serving<'a> {
             report: self.report(which),
         };
         self.by_store(account.name.as_str(), self.live.store.judge_touch(touch, self.in_force.config.locks))
+    }
+}
+
+/// One key that cannot be used keeps out no other: the wait goes on with those, and what is the matter with the one is the
+/// answer when none of them has a better one.
+fn useful(
+    wait: &mut Wait<'_, Found>,
+    no_use: &mut Option<Found>,
+    until: Instant,
+    mut without: Without,
+    line: Option<BorrowedFd<'_>>,
+    watch: &mut dyn FnMut(Sign) -> Go,
+) -> Reached<Found> {
+    loop {
+        if no_use.is_some() {
+            without = Without::End;
+        }
+        match wait.go_on(until, without, line, watch) {
+            Reached::Answer(found @ (Found::Unusable(_) | Found::WrongAnswer(_))) => *no_use = Some(found),
+            reached @ (Reached::NoKey | Reached::TimeUp) => {
+                return no_use.take().map_or(reached, Reached::Answer);
+            }
+            reached => return reached,
+        }
     }
 }

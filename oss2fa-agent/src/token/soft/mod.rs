@@ -62,6 +62,11 @@ impl Hub {
         keys.retain(|(path, _)| path.as_os_str() != name);
         self.0.changes.fetch_add(1, Ordering::SeqCst);
     }
+
+    /// Somebody touches the keys that are plugged in.
+    pub(crate) fn touch(&self) {
+        self.0.keys.lock().unwrap().iter().for_each(|(_, key)| key.touch());
+    }
 }
 
 impl Ports for Hub {
