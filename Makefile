@@ -54,7 +54,7 @@ test: ## everything that CI checks; installs what it needs; as root on Debian 12
 	$(call step,fuzz smoke,tests/fuzz/smoke.sh)
 
 .PHONY: test-keys
-test-keys: ## the part of it with security keys alone: a guest with a kernel of its own, some three minutes
+test-keys: ## enrolment and logins with security keys alone: one guest with a kernel of its own, some two minutes
 	$(call step,Debian packages,packaging/install-test-packages.sh test)
 	$(call step,peers from PyPI,tests/peers/install.sh)
 	$(call step,the programs,$(MAKE) --no-print-directory build)
@@ -68,10 +68,11 @@ run_tests = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast --lib --bins --examples --tests; fi
 
-# The guests run one after the other: see .config/nextest.toml.
+# What everybody does with a key. The guests that go further are in `make test`; they run one after the other: see
+# .config/nextest.toml.
 run_keys = if cargo nextest --version >/dev/null 2>&1; then \
-	cargo nextest run --locked -p oss2fa-tests -E 'binary(/^keys_guest/)' --no-fail-fast --success-output final; \
-	else cargo test --locked -p oss2fa-tests --test 'keys_guest*' -- --show-output; fi
+	cargo nextest run --locked -p oss2fa-tests -E 'binary(keys_guest)' --no-fail-fast --success-output final; \
+	else cargo test --locked -p oss2fa-tests --test keys_guest -- --show-output; fi
 
 .PHONY: bench
 bench: ## the promises about speed and size, against the peers; writes target/bench/results.json

@@ -3,7 +3,7 @@
 # at /run/share is the only way out; each step is a folder in it, with its script, and gets its output, its status
 # and its time.
 set -u
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
 here=$(dirname "$0")
 target=$(cd "$here/../../target" && pwd)
 

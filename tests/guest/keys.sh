@@ -2,9 +2,13 @@
 target=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../target" && pwd)
 SECRET=303132333435363738393a3b3c3d3e3f40414243
 
+# doze: a moment, without a program, whose start takes longer here than the moment.
+exec {nothing}<> <(:)
+doze() { read -rt 0.05 -u "$nothing" || true; }
+
 # wait_until COMMAND...: until it succeeds. The step's own time is the limit.
 wait_until() {
-    until "$@" >/dev/null 2>&1; do sleep 0.05; done
+    until "$@" >/dev/null 2>&1; do doze; done
 }
 
 # make_key NAME: a key of its own, not plugged in. The first has serial number 4200001, and so on.
@@ -22,7 +26,7 @@ make_key() {
     echo $! >"$folder/process"
     until grep -q ready "$folder/ready"; do
         kill -0 "$(cat "$folder/process")" || { cat "$folder/log" >&2; return 1; }
-        sleep 0.05
+        doze
     done
 }
 
@@ -46,7 +50,7 @@ plug_in() {
     had=$nodes
     usbip --tcp-port "$(cat "$folder/port")" attach -r 127.0.0.1 -b 1-1
     until [ "$nodes" = $((had + 2)) ]; do
-        sleep 0.05
+        doze
         _count_nodes
     done
     comm -13 <(echo "$before" | sort) <(_ports | sort) >"$folder/bus"
@@ -62,7 +66,7 @@ pull_out() {
     usbip detach -p "$(cat "$folder/bus")"
     kill -USR1 "$(cat "$folder/process")"
     until [ "$nodes" = $((had - 2)) ]; do
-        sleep 0.05
+        doze
         _count_nodes
     done
 }

@@ -183,7 +183,18 @@ impl GuestFiles {
         let mut command = Command::new("timeout");
         command.args(["-k", "5", &LONGEST.as_secs().to_string(), QEMU]);
         // Without KVM everywhere, so that it is the same everywhere.
-        command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", "2048", "-smp", "2"]);
+        command.args([
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "qemu64",
+            "-M",
+            "q35",
+            "-m",
+            "2048",
+            "-smp",
+            "2",
+        ]);
         command.args([
             "-nodefaults",
             "-no-user-config",

@@ -21,6 +21,7 @@ mod agent;
 mod built;
 mod command;
 mod guest;
+pub mod guest_login;
 mod guide;
 mod host;
 pub mod load;

@@ -31,7 +31,7 @@ fn the_readme_does_what_it_says() {
 #[test]
 fn the_guide_of_sshd_does_what_it_says() {
     let guide = Guide::read("docs/sshd.md");
-    // The key is made by `keys_guest_ssh.rs`, which has a security key to make it on.
+    // The key is made by `guest_ssh.rs`, which has a security key to make it on.
     assert!(guide.runs() >= 16 && guide.leaves_out() == 0, "{}", guide.runs());
     let host = Host::new().user("ferris").in_group("sudo").user("robot").start();
     let agent = host.sk_agent();

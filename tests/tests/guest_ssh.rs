@@ -1,5 +1,5 @@
 //! ssh with a key that lives on a security key, in a guest with a real kernel: OpenSSH makes the key on firmware that
-//! others wrote, sshd takes it, and our daemon counts its touch. `make test-keys` runs this beside `keys_guest`.
+//! others wrote, sshd takes it, and our daemon counts its touch.
 
 use oss2fa_tests::Guest;
 

@@ -1,19 +1,14 @@
 //! Security keys, in a guest with a real kernel: firmware that others wrote, plugged in over USB/IP.
 //!
 //! In one boot: programs of others vouch for the key (fido2-tools, pam_u2f in a real sudo, Yubico's), then it is
-//! our crate and our agent that speak to it, over hidraw. `make test-keys` runs this alone.
+//! our crate and our agent that speak to it, over hidraw.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a failure is a panic in tests, in their helpers too"
 )]
 
-use std::time::Duration;
-
 use oss2fa_tests::{Built, Guest, GuestRan};
-
-/// The promise: all of this within three minutes, on a machine that does nothing else.
-const PROMISED: Duration = Duration::from_mins(3);
 
 /// The known answer of HMAC-SHA1 for the key's secret (FIPS 198 example 2).
 const KNOWN_ANSWER: &str = "0922d3405faa3d194f82a45830737d5cc6c75d24";
@@ -238,9 +233,4 @@ fn keys_work_in_a_guest() {
     );
     waited(&ran, "the PIN, and no touch", 3.0);
     said(&ran, "a credential of before the PIN", &[present, "status 0"]);
-
-    // On a machine that does much else it takes longer, and the guest has its own limit for that.
-    if ran.took > PROMISED {
-        println!("slower than promised: {:?} instead of {PROMISED:?}", ran.took);
-    }
 }
