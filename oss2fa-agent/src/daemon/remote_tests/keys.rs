@@ -159,7 +159,9 @@ fn a_touch_here_is_judged_by_the_server() {
             "POST /integrations/clients/auth",
             "GET /integrations/security-keys",
             "POST /integrations/challenges",
-            "POST /integrations/challenges/109/complete"
+            "POST /integrations/challenges/109/complete",
+            // Of a host that does not have the key yet.
+            "GET /integrations/security-keys"
         ]
     );
     let asked = &server.asked()[1];

@@ -204,3 +204,97 @@ fn an_offline_code_stands_beside_the_key() {
     };
     assert_eq!(listed, RefusalCode::UnknownDevice, "a key of the server is changed there");
 }
+
+/// Something that has happened, for the other side to see.
+#[derive(Clone, Default)]
+struct Flag(Arc<std::sync::atomic::AtomicBool>);
+
+impl Flag {
+    fn raise(&self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.is_up() {
+            assert!(Instant::now() < until, "it did not happen");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_removed_while_its_owner_logs_in_is_not_kept_by_that_login() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let removed = Flag::default();
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        if asked.path == "/integrations/clients/verify" {
+            removed.raise();
+        }
+        if removed.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = asking(&server, "");
+    assert_eq!(host.login_by(here(), &["123456"]).outcome, Outcome::Verified);
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn what_the_courier_has_dropped_is_not_kept_again_by_a_login_that_began_before() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let (proving, removed, dropped) = (Flag::default(), Flag::default(), Flag::default());
+    let (is_proving, was_removed, was_dropped) = (proving.clone(), removed.clone(), dropped.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        if asked.path == "/integrations/clients/verify" {
+            is_proving.raise();
+            was_dropped.wait();
+        }
+        if was_removed.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = known(&page, &server, "");
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login_by(here(), &["123456"]));
+        proving.wait();
+        removed.raise();
+        round(&host);
+        assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+        dropped.raise();
+        assert_eq!(login.join().unwrap().outcome, Outcome::Verified);
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn a_list_that_is_under_way_while_another_says_less_is_asked_for_again() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let (listing, heard) = (Flag::default(), Flag::default());
+    let (is_listing, was_heard) = (listing.clone(), heard.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        // The first is that of the look-up, the second comes with the proof.
+        if asked.path.contains("security-keys") && before == 1 {
+            is_listing.raise();
+            was_heard.wait();
+            return with_key(asked, before);
+        }
+        if is_listing.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = asking(&server, "");
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login_by(here(), &["123456"]));
+        listing.wait();
+        // Another login of the same user, which is left, has heard that there is no key any more.
+        assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Refused);
+        heard.raise();
+        assert_eq!(login.join().unwrap().outcome, Outcome::Verified);
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
