@@ -228,6 +228,87 @@ impl Flag {
 }
 
 #[test]
+fn whom_the_server_denies_has_no_key_at_this_host_from_then_on() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], Vec::new(), "touch");
+    let denied = Flag::default();
+    let now_denied = denied.clone();
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        match now_denied.is_up() && asked.path.ends_with("/auth") {
+            true => Reaction::Answer(200, json!({"result": 4, "devices": []})),
+            false => usual(asked, before),
+        }
+    });
+    let host = known(&page, &server, "");
+    denied.raise();
+    // From elsewhere, too.
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused);
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+    assert!(host.events().contains(&"offline_revoked".to_owned()), "{:?}", host.events());
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
+}
+
+#[test]
+fn the_courier_keeps_no_key_that_no_login_has_kept() {
+    let (blue, red) = (Page::new(1, 9), Page::new(2, 10));
+    let both = judging(&[&blue, &red], Vec::new(), "touch");
+    let one = judging(&[&blue], Vec::new(), "touch");
+    let (enrolled, listing, dropped) = (Flag::default(), Flag::default(), Flag::default());
+    let (now_enrolled, is_listing, was_dropped) = (enrolled.clone(), listing.clone(), dropped.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
+        path if path.ends_with("/auth") && is_listing.is_up() => {
+            Reaction::Answer(200, json!({"result": 4, "devices": []}))
+        }
+        path if path.contains("security-keys") && now_enrolled.is_up() => {
+            let listed = both(asked, before);
+            if before > 2 {
+                is_listing.raise();
+                was_dropped.wait();
+            }
+            listed
+        }
+        _ => one(asked, before),
+    });
+    let host = known(&blue, &server, "");
+    enrolled.raise();
+    // A key that is new at the server.
+    round(&host);
+    assert_eq!(host.events().iter().filter(|event| *event == "key_kept").count(), 1, "{:?}", host.events());
+    // One that goes by a login while the courier hears that it is there.
+    assert!(!listing.is_up());
+    thread::scope(|scope| {
+        let courier = scope.spawn(|| round(&host));
+        listing.wait();
+        assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused);
+        assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+        dropped.raise();
+        courier.join().unwrap();
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn an_event_that_the_server_does_not_take_stops_no_revocation() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
+    let host = known(&page, &server, "");
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    let without = judging(&[], Vec::new(), "touch");
+    let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
+        "/integrations/host-events" => refused(400, "bad_request"),
+        _ => without(asked, before),
+    });
+    let asking = asking(&back, "");
+    assert!(courier::round(&host.live, &asking.live.in_force().server.unwrap()).is_err());
+    assert_eq!(host.waiting(), ["offline_touch"], "it is told again");
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "and the key is gone");
+}
+
+#[test]
 fn a_key_that_is_removed_while_its_owner_logs_in_is_not_kept_by_that_login() {
     let page = Page::new(1, 9);
     let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
