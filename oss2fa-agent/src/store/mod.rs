@@ -9,6 +9,7 @@ pub mod audit;
 pub mod challenge_response;
 pub mod device;
 mod error;
+mod joining;
 pub mod keys;
 pub mod lock;
 pub mod master_key;

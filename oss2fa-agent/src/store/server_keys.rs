@@ -13,6 +13,7 @@ use super::asked::{Question, Turn, Why};
 use super::audit::{AuditEntry, Context, Event, append};
 use super::device::{self, AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::Joining;
 use super::keys::Keys;
 use super::security_key::{self, Credential, NewKey, next_after};
 use super::{Store, outbox};
@@ -244,7 +245,8 @@ impl List<'_> {
             vouched: Vouched::Yes,
             event: Event::KeyKept,
         };
-        let id = security_key::place(self.connection, self.keys, self.random, self.account, &new, now)?;
+        let Self { connection, keys, random, account, .. } = *self;
+        let id = security_key::place(&Joining { connection, keys, random, account, now }, &new)?;
         self.connection
             .prepare_cached("UPDATE device SET offline = ?2 WHERE id = ?1")?
             .execute(params![id.0, listed.number])?;
