@@ -1,5 +1,7 @@
 //! Security keys of the server while it is away: by their public halves, which came here with a login before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::keys::{Page, decoded, here, judging};
 use super::*;
 use crate::token::soft::{Protocol, SoftKey};
@@ -10,6 +12,38 @@ fn known(page: &Arc<Page>, server: &Scripted, more: &str) -> Daemon {
     host.hub.plug_in("blue", &page.key);
     page.key.touch();
     assert_eq!(host.login_by(here(), &[""]).outcome, Outcome::Verified);
+    host
+}
+
+/// Something that has happened, for the other side to see.
+#[derive(Clone, Default)]
+struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.is_up() {
+            assert!(Instant::now() < until, "it did not happen");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// A host at which ferris got in by this key once more, without the server.
+fn touched_while_away(page: &Arc<Page>) -> Daemon {
+    let server = Scripted::start(Identity::Right, judging(&[page], Vec::new(), "touch"));
+    let host = known(page, &server, "");
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
     host
 }
 
@@ -48,16 +82,14 @@ fn a_key_lets_in_without_the_server_once_for_each_touch() {
 fn it_counts_with_the_proof_that_the_server_is_away_alone() {
     let page = Page::new(1, 9);
     let usual = judging(&[&page], Vec::new(), "touch");
-    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let now_broken = Arc::clone(&broken);
-    let server = Scripted::start(Identity::Right, move |asked, before| {
-        match now_broken.load(std::sync::atomic::Ordering::SeqCst) {
-            true => refused(500, "internal"),
-            false => usual(asked, before),
-        }
+    let broken = Flag::default();
+    let now_broken = broken.clone();
+    let server = Scripted::start(Identity::Right, move |asked, before| match now_broken.is_up() {
+        true => refused(500, "internal"),
+        false => usual(asked, before),
     });
     let host = known(&page, &server, "");
-    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    broken.raise();
     page.key.touch();
     assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
     assert_eq!(host.waiting(), Vec::<String>::new());
@@ -84,13 +116,13 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
         let with_key = judging(&[&page], others.clone(), "touch");
         let without = judging(&[], others.clone(), "touch");
         let nothing = others.is_empty();
-        let removed = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let now_removed = Arc::clone(&removed);
+        let removed = Flag::default();
+        let now_removed = removed.clone();
         let server = Scripted::start(Identity::Right, move |asked, before| {
             if asked.path == "/integrations/host-events" {
                 return Reaction::Answer(200, json!({"recorded": 1}));
             }
-            match now_removed.load(std::sync::atomic::Ordering::SeqCst) {
+            match now_removed.is_up() {
                 true if nothing && asked.path.ends_with("/auth") => {
                     Reaction::Answer(200, json!({"result": 1, "devices": []}))
                 }
@@ -101,7 +133,7 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
         let host = known(&page, &server, "");
         round(&host);
         assert_eq!(host.live.store.users_with_server_keys().unwrap(), ["ferris"], "it is listed");
-        removed.store(true, std::sync::atomic::Ordering::SeqCst);
+        removed.raise();
         match by_login {
             true => assert_ne!(host.login_by(here(), &["000000"]).outcome, Outcome::Verified),
             false => round(&host),
@@ -117,11 +149,7 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
 #[test]
 fn what_was_touched_meanwhile_is_told_with_what_the_key_has_signed() {
     let page = Page::new(1, 9);
-    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
-    let host = known(&page, &server, "");
-    server.stop();
-    page.key.touch();
-    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    let host = touched_while_away(&page);
     // It is back, and hears of it before it says what became of the keys.
     let without = judging(&[], Vec::new(), "touch");
     let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
@@ -205,28 +233,6 @@ fn an_offline_code_stands_beside_the_key() {
     assert_eq!(listed, RefusalCode::UnknownDevice, "a key of the server is changed there");
 }
 
-/// Something that has happened, for the other side to see.
-#[derive(Clone, Default)]
-struct Flag(Arc<std::sync::atomic::AtomicBool>);
-
-impl Flag {
-    fn raise(&self) {
-        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    fn is_up(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::SeqCst)
-    }
-
-    fn wait(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while !self.is_up() {
-            assert!(Instant::now() < until, "it did not happen");
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
 #[test]
 fn whom_the_server_denies_has_no_key_at_this_host_from_then_on() {
     let page = Page::new(1, 9);
@@ -292,11 +298,7 @@ fn the_courier_keeps_no_key_that_no_login_has_kept() {
 #[test]
 fn an_event_that_the_server_does_not_take_stops_no_revocation() {
     let page = Page::new(1, 9);
-    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
-    let host = known(&page, &server, "");
-    server.stop();
-    page.key.touch();
-    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    let host = touched_while_away(&page);
     let without = judging(&[], Vec::new(), "touch");
     let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
         "/integrations/host-events" => refused(400, "bad_request"),
