@@ -12,8 +12,9 @@ use crate::server::events::{HostEvent, MOST_EVENTS};
 use crate::server::offline::CredentialStatus;
 use crate::server::security_keys::ServerKey;
 use crate::server::{Fault, Server};
+use crate::store::asked::Why;
 use crate::store::outbox::Waiting;
-use crate::store::server_keys::ListedKey;
+use crate::store::server_keys::{Kept, ListedKey};
 use crate::store::without_server::Removed;
 use crate::store::{Context, StoreError};
 
@@ -22,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(180);
 
 /// How long to wait where that failed.
 const AGAIN: Duration = Duration::from_secs(20);
+
+/// How often it is asked which keys a user has, where others ask at the same time.
+const QUESTIONS: usize = 3;
 
 const STACK: usize = 512 * 1024;
 
@@ -63,14 +67,38 @@ pub(super) fn round(live: &Live, server: &Server) -> Result<(), Undone> {
 fn look_at_keys(live: &Live, server: &Server) -> Result<(), Undone> {
     for user in live.store.users_with_server_keys()? {
         let Ok(name) = UserName::from_directory(&user) else { continue };
-        // Taken before the server is asked: what is dropped meanwhile does not come back, and new ones come with a proof.
-        let known: Vec<_> =
-            live.store.account_view(&name)?.devices.iter().filter_map(|device| device.offline).collect();
+        let question = live.store.ask_for_keys(&name, Why::ToHear);
+        let known = live.store.account_view(&name)?.devices;
         let listed = server.security_keys(&user, soon(server)).map_err(Undone::Server)?;
         let context = Context { user, ..Context::of_agent(live.store.now()) };
-        let left = listed.into_iter().filter(|key| known.contains(&key.device)).filter_map(kept).collect();
-        live.store.keep_server_keys(context, name, left)?;
+        let listed = listed.into_iter().filter_map(kept).collect();
+        // New ones come with a proof.
+        live.store.hear_of_server_keys(context, &question, &known, listed)?;
     }
+    Ok(())
+}
+
+/// Keeps the keys of a user who has just proved here to be who they are: those that the server lists after that.
+pub(super) fn keep_keys(
+    live: &Live,
+    server: &Server,
+    context: &Context,
+    user: &UserName,
+    deadline: Instant,
+) -> Result<(), Undone> {
+    for _ in 0..QUESTIONS {
+        let question = live.store.ask_for_keys(user, Why::ByProof);
+        let listed = server.security_keys(user.as_str(), deadline).map_err(Undone::Server)?;
+        let listed = listed.into_iter().filter_map(kept).collect();
+        if live.store.keep_server_keys(context.clone(), question, listed)? == Kept::All {
+            return Ok(());
+        }
+    }
+    let user = user.as_str();
+    tracing::info!(
+        user,
+        "the security keys of a user are not kept yet: others asked for them at the same time"
+    );
     Ok(())
 }
 

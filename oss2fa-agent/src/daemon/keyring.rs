@@ -27,6 +27,7 @@ use crate::store::{self, Answer, Device};
 use crate::token::Plugged;
 use crate::token::bus::{Work, Works};
 use crate::token::ports::Port;
+use crate::token::wanted::Wanted;
 
 /// What a key that is plugged in has to say.
 pub(super) enum Found {
@@ -159,7 +160,7 @@ impl Keyring {
         if groups.is_empty() {
             return Works { fido: None, yubikey };
         }
-        let fido: Work<Found> = Arc::new(move |key, plugged, patience| {
+        let fido: Work<Found> = Arc::new(move |key, plugged, wanted| {
             for group in &groups {
                 let asked = Asked {
                     group,
@@ -169,7 +170,7 @@ impl Keyring {
                     prompts,
                     random: random.as_ref(),
                 };
-                match asked.ask(key, patience) {
+                match asked.ask(key, wanted) {
                     Err(KeyError::NoCredential) => {}
                     other => return other,
                 }
@@ -190,23 +191,23 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn ask(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Found, KeyError> {
+    fn ask(&self, key: &mut Key<Port>, wanted: &mut Wanted<'_>) -> Result<Found, KeyError> {
         let Group { rp, credentials, .. } = self.group;
         let ids: Vec<Vec<u8>> = credentials.iter().map(|credential| credential.id.clone()).collect();
-        let proof = match self.proof(key, &ids, patience)? {
+        let proof = match self.proof(key, &ids, &mut wanted.patience())? {
             Ok(proof) => proof,
-            Err(wanted) => return Ok(wanted),
+            Err(before) => return Ok(before),
         };
         let answered = match self.judge {
             Judge::Host => {
                 let login = Login::fresh(rp.clone(), self.group.verification, self.random)?;
-                self.ask_here(login, key, &ids, proof, patience)
+                self.ask_here(login, key, &ids, proof, &mut wanted.patience())
             }
             Judge::HostForServer => {
                 let login = Login::fresh_at_host(rp.clone(), self.group.verification, self.random)?;
-                self.ask_here(login, key, &ids, proof, patience)
+                self.ask_here(login, key, &ids, proof, &mut wanted.patience())
             }
-            Judge::Server(relay) => self.ask_for(relay, key, &ids, proof, patience),
+            Judge::Server(relay) => self.ask_for(relay, key, &ids, proof, wanted),
         };
         match answered {
             Err(KeyError::WrongPin { left }) if left > TRIES_KEPT => {

@@ -221,8 +221,8 @@ struct Serving<'a> {
     pin_of: Option<PathBuf>,
     // What a prompt has begun, and a touch after it goes on with.
     wait: Option<Wait<'a, Found>>,
-    /// A key that is the user's and cannot be used, while others may be.
-    no_use: Option<Found>,
+    /// What is the matter with a key that is plugged in, while others may be of use.
+    no_use: Option<DisplayText>,
     in_force: InForce,
 }
 

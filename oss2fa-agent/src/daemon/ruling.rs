@@ -16,6 +16,7 @@ use crate::policy::{self, Enrolled, Facts, Rules, SkipReason, address_of, family
 use crate::server::decide::{Decision, RemoteDevice};
 use crate::server::security_keys::ServerKey;
 use crate::server::{Binding, Fault, Server, Unreachable};
+use crate::store::asked::{Question, Why};
 use crate::store::{AccountView, Context, Device, StoreError};
 
 /// What the look-up found; a login keeps it to its end.
@@ -128,13 +129,15 @@ impl LookUp<'_> {
         if !self.caller.may_act_for(account.uid) {
             return Ok(None);
         }
+        // Begun before the store is looked at, which may be told of other keys while the server is asked.
+        let question = self.live.store.ask_for_keys(&account.name, Why::ToHear);
         let view = self.live.store.account_view(&account.name).map_err(|error| Reason::local(&error))?;
         let rules = self.in_force.config.policy.rules(&self.login.service);
         let facts = self.facts(&account, &view, rules)?;
         let ruling = match (rules.exemption(&facts), &self.in_force.server) {
             (Some(reason), _) => Ruling::Pass(Bypass::Policy(reason)),
             (None, Some(server)) if !is_verified_here(server, &view) => {
-                self.by_server(server, &account, &view, &facts)?
+                self.by_server(server, &account, &view, &facts, &question)?
             }
             (None, None) if self.in_force.config.server.is_some() => {
                 return Err(Reason::local(&"the server's thread is not there"));
@@ -181,20 +184,23 @@ impl LookUp<'_> {
         account: &Account,
         view: &AccountView,
         facts: &Facts,
+        question: &Question,
     ) -> Result<Ruling, Reason> {
         let binding = self.binding(server, account);
         let policy = &self.in_force.config.policy;
         let rules = policy.rules(&self.login.service);
         let asked = |binding, devices, keys| Asked { server: Arc::clone(server), binding, devices, keys };
         let decision = server.decide(&binding, self.deadline);
-        if let Ok(Decision::Enroll) = decision {
-            self.drop_gone(account, view, Some(&[]))?;
-        }
+        let keys = match &decision {
+            Ok(Decision::Challenge(devices)) => self.keys_at(server, &binding.username, devices, view),
+            // Who may not pass now, or has nothing there, does not pass without the server either.
+            Ok(Decision::Enroll | Decision::Deny) => Some(Vec::new()),
+            Ok(Decision::Allow) | Err(_) => None,
+        };
+        self.hear_of_keys(account, view, question, keys.as_deref())?;
         match decision {
             Ok(Decision::Challenge(devices)) => {
                 self.remember_enrolled(account, view)?;
-                let keys = self.keys_at(server, &binding.username, &devices, view);
-                self.drop_gone(account, view, keys.as_deref())?;
                 // Whoever is elsewhere has no key in this host.
                 let keys = keys.filter(|_| is_local(self.login));
                 Ok(Ruling::Ask(asked(binding, devices, keys)))
@@ -207,11 +213,7 @@ impl LookUp<'_> {
                 policy::Decision::NotEnrolled | policy::Decision::MustProve => Ruling::NotEnrolled,
             }),
             Ok(Decision::Allow) => Ok(Ruling::Pass(Bypass::Server)),
-            Ok(Decision::Deny) => {
-                // Who may not pass now does not pass without the server either.
-                self.drop_gone(account, view, Some(&[]))?;
-                Ok(Ruling::Denied)
-            }
+            Ok(Decision::Deny) => Ok(Ruling::Denied),
             Err(Fault::Unreachable(proof)) => self.without_server(server, view, proof),
             Err(fault @ Fault::NoAnswer { .. }) => Err(Reason::of(&fault)),
         }
@@ -240,28 +242,22 @@ impl LookUp<'_> {
             .ok()
     }
 
-    // A key that the server does not list any more counts at this host no longer, whatever becomes of this login.
-    fn drop_gone(
+    // A key that the server does not list any more counts at this host no longer, whatever becomes of this login. New ones
+    // come with a proof, not before.
+    fn hear_of_keys(
         &self,
         account: &Account,
         view: &AccountView,
+        question: &Question,
         listed: Option<&[ServerKey]>,
     ) -> Result<(), Reason> {
         let Some(listed) = listed else { return Ok(()) };
-        let is_listed = |device: &&Device| listed.iter().any(|key| Some(key.device) == device.offline);
-        let (left, gone): (Vec<&Device>, Vec<&Device>) =
-            view.devices.iter().filter(|device| device.is_of_server()).partition(is_listed);
-        if gone.is_empty() {
-            return Ok(());
-        }
-        // New ones come with a proof, not before.
-        let known = |key: &&ServerKey| left.iter().any(|device| device.offline == Some(key.device));
-        let kept = listed.iter().filter(known).cloned().filter_map(courier::kept).collect();
+        let listed = listed.iter().cloned().filter_map(courier::kept).collect();
         let context =
             Context { user: account.name.as_str().to_owned(), ..Context::of_agent(self.live.store.now()) };
         self.live
             .store
-            .keep_server_keys(context, account.name.clone(), kept)
+            .hear_of_server_keys(context, question, &view.devices, listed)
             .map_err(|error| Reason::local(&error))
     }
 

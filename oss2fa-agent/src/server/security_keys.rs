@@ -3,7 +3,7 @@
 //! The server makes the challenge and judges the answer; this host finds the key and asks it. In the forms of Web
 //! Authentication (Level 3, sections 5.5 and 5.1), as a browser has them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
 use oss2fa_core::factor::fido::HOSTS;
@@ -16,6 +16,8 @@ use oss2fa_ctap::verify::{ClientData, RelayedLogin, RelayedRegistration, RpId, U
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::enrollment::not_done;
 use super::judge::{Judged, Proven, refusal};
@@ -25,6 +27,9 @@ use crate::store::Credential;
 /// What is to be done where the server does not let hosts use keys.
 pub(super) const NOT_AT_HOSTS: &str = "the server's policy offers no security keys to hosts: its administrator sets \
      fido.rp_id, and names \"oss2fa:host\" in fido.origins";
+
+/// What is left of a challenge's time for its answer to get to the server.
+const JUDGED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Most keys of one user that are looked at.
 const MOST: usize = 64;
@@ -51,6 +56,16 @@ pub struct KeyChallenge {
     pub pk: i64,
     /// What the key is to sign.
     pub login: RelayedLogin,
+    /// Until when a key may be asked: while there is time for the server to judge its answer.
+    pub until: Instant,
+}
+
+impl KeyChallenge {
+    /// Whether no key is to be asked for it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
 }
 
 /// What came of asking for one.
@@ -119,6 +134,8 @@ enum Asks {
 #[derive(Deserialize)]
 struct Opened {
     pk: i64,
+    created_at: String,
+    expires_at: String,
     public_details: Option<Options<RequestOptions>>,
 }
 
@@ -187,17 +204,18 @@ impl Server {
     /// # Errors
     /// A [`Fault`].
     pub fn open_key(&self, login: &Binding, device: i64, deadline: Instant) -> Result<KeyOpening, Fault> {
+        let asked = Instant::now();
         let answer = self.ask(self.challenge_on(login, device)?, deadline)?;
         if refusal(&answer).is_some() {
             return Ok(KeyOpening::Refused);
         }
-        let Opened { pk, public_details } = answer.body(201)?;
+        let Opened { pk, created_at, expires_at, public_details } = answer.body(201)?;
         let options = public_details.ok_or_else(|| strange("a challenge without its options"))?.public_key;
         let relayed = rp_id(&options.rp_id)
             .zip(bytes(&options.challenge))
             .and_then(|(rp, challenge)| RelayedLogin::new(rp, &challenge).ok());
-        match relayed {
-            Some(login) => Ok(KeyOpening::Open(KeyChallenge { pk, login })),
+        match relayed.zip(for_the_key(&created_at, &expires_at)) {
+            Some((login, time)) => Ok(KeyOpening::Open(KeyChallenge { pk, login, until: asked + time })),
             None => {
                 self.cancel(pk);
                 Err(strange("a challenge that no key could answer"))
@@ -375,6 +393,13 @@ fn waiting(pk: i64, options: CreationOptions, wish: UserVerification) -> Option<
             _ => Conveyance::None,
         },
     })
+}
+
+// Both are times of the server's clock, which need not be right here; what lies between them is.
+fn for_the_key(created_at: &str, expires_at: &str) -> Option<Duration> {
+    let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    let lives = Duration::try_from(time(expires_at)? - time(created_at)?).ok()?;
+    (!lives.is_zero()).then(|| lives - JUDGED_WITHIN.min(lives / 2))
 }
 
 fn rp_id(id: &str) -> Option<RpId> {

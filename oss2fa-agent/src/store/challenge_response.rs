@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::attempt::{Admitted, Verdict};
 use super::audit::{AuditEntry, Context, Event, append};
-use super::device::{self, AccountId, Device, Vouched, mark_enrolled};
+use super::device::{AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::{Joining, Newcomer};
 use super::keys::Keys;
 use super::lock::{Locks, OpenKinds};
 use super::outbox::{self, Report};
-use super::security_key::{KeyAdded, may_join};
-use crate::admin::DeviceStatus;
+use super::security_key::KeyAdded;
 use crate::config::LockLimits;
 use crate::outside::Random;
 use crate::source::Source;
@@ -103,16 +103,8 @@ impl Store {
         user: UserName,
         new: NewYubikey,
     ) -> Result<KeyAdded, StoreError> {
-        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer.run(move |connection, events| {
-            let account = device::account_for(connection, &user)?;
-            let added = add(connection, &keys, random.as_ref(), account, &new, context.now)?;
-            if let KeyAdded::Added(id) = added {
-                let detail = format!("{KIND} device={id}");
-                append(connection, &keys, events, &context, Event::Confirmed, &detail)?;
-            }
-            Ok(added)
-        })
+        let words = |id| format!("{KIND} device={id}");
+        self.join(context, user, Event::Confirmed, move |account| add(account, &new), words)
     }
 
     /// Judges an exchange; the next challenge is durable before the verdict is known.
@@ -181,46 +173,22 @@ fn replace(
     Ok(Admitted::by_update(rows, device))
 }
 
-fn add(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    new: &NewYubikey,
-    now: u64,
-) -> Result<KeyAdded, StoreError> {
+fn add(joining: &Joining<'_>, new: &NewYubikey) -> Result<KeyAdded, StoreError> {
     // A key may be of several accounts: each has challenges of its own.
-    let named = |serial: u32| keys.device_fingerprint(KIND, format!("{serial} {}", number(new.kept.slot)));
+    let named =
+        |serial: u32| joining.keys.device_fingerprint(KIND, format!("{serial} {}", number(new.kept.slot)));
     let fingerprint = new.kept.serial.map(named);
-    if let Some(fingerprint) = &fingerprint
-        && let Some(there) = device::holder_of(connection, account, fingerprint)?
-    {
-        return Ok(KeyAdded::AlreadyThere(there));
-    }
-    if let Some(refused) = may_join(connection, account, new.vouched, now)? {
+    if let Some(refused) = joining.refusal(fingerprint.as_ref(), new.vouched)? {
         return Ok(refused);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO device (account, name, kind, status, vouched, fingerprint, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            account.0,
-            new.name.as_str(),
-            KIND.as_str(),
-            DeviceStatus::Active.as_str(),
-            new.vouched == Vouched::Yes,
-            fingerprint.as_ref().map(<[u8; 32]>::as_slice),
-            now.cast_signed()
-        ])?;
-    let id = DeviceId(connection.last_insert_rowid());
-    let sealed = keys.seal(&spelled(&new.kept)?, &associated(id, account), random)?;
-    connection
-        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-        .execute(params![id.0, sealed])?;
-    mark_enrolled(connection, account, now)?;
-    Ok(KeyAdded::Added(id))
+    let newcomer = Newcomer {
+        kind: KIND,
+        name: &new.name,
+        vouched: new.vouched,
+        fingerprint: fingerprint.as_ref(),
+        next_position: 0,
+    };
+    joining.admit(&newcomer, &spelled(&new.kept)?, |id| associated(id, joining.account))
 }
 
 impl Device {

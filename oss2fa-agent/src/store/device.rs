@@ -410,20 +410,44 @@ pub fn add(
             new.parameters.algorithm.as_str(),
             new.parameters.digits.value(),
             new.parameters.period.value(),
-            i64::try_from(floor).map_err(|_| StoreError::Corrupt("a position beyond every counter"))?,
+            stored_position(floor)?,
             now.cast_signed(),
             new.drift,
             new.offline
         ])?;
     let id = DeviceId(connection.last_insert_rowid());
-    let sealed = keys.seal(new.secret, &associated(id, account, new.kind, new.parameters), random)?;
-    connection
-        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-        .execute(params![id.0, sealed])?;
+    seal(connection, keys, random, id, new.secret, &associated(id, account, new.kind, new.parameters))?;
     if new.status == DeviceStatus::Active {
         mark_enrolled(connection, account, now)?;
     }
     Ok(id)
+}
+
+/// Seals something into the row of a device, which `associated` names.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub(super) fn seal(
+    connection: &Connection,
+    keys: &Keys,
+    random: &dyn Random,
+    id: DeviceId,
+    plain: &SecretBytes,
+    associated: &[u8],
+) -> Result<(), StoreError> {
+    let sealed = keys.seal(plain, associated, random)?;
+    connection
+        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
+        .execute(params![id.0, sealed])?;
+    Ok(())
+}
+
+/// A position as the database has it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for one that it cannot have.
+pub(super) fn stored_position(position: u64) -> Result<i64, StoreError> {
+    i64::try_from(position).map_err(|_| StoreError::Corrupt("a position beyond every counter"))
 }
 
 /// Writes down that the account has been enrolled; this stays.

@@ -3,11 +3,13 @@
 //! Methods are verbs of the domain, each atomic. Where a verb decides, the row count of one
 //! conditional update is the verdict ([`attempt`]).
 
+pub mod asked;
 pub mod attempt;
 pub mod audit;
 pub mod challenge_response;
 pub mod device;
 mod error;
+mod joining;
 pub mod keys;
 pub mod lock;
 pub mod master_key;
@@ -45,6 +47,7 @@ pub use verbs::{AccountView, Enrollment};
 
 use crate::config::{Config, StoreConfig};
 use crate::outside::{Clock, Random};
+use asked::Asked;
 use keys::Keys;
 use master_key::Found;
 use readers::Readers;
@@ -57,6 +60,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     readers: Readers,
     writer: Writer,
+    asked: Arc<Asked>,
 }
 
 impl Store {
@@ -79,6 +83,7 @@ impl Store {
             clock,
             readers: Readers::of(&config.path),
             writer: Writer::new(connection, sink),
+            asked: Arc::default(),
         })
     }
 

@@ -4,8 +4,6 @@
 //! has not the master key, cannot put a key of their own in the place of somebody else's. The signature counter
 //! stands in `next_position`: the lowest that may still be accepted, 0 for a key that does not count.
 
-use std::sync::Arc;
-
 use data_encoding::HEXLOWER;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretBytes;
@@ -13,16 +11,16 @@ use oss2fa_core::verdict::FactorKind;
 use oss2fa_ctap::auth_data::{Aaguid, MAX_CREDENTIAL_ID};
 use oss2fa_ctap::cose::PublicKey;
 use oss2fa_ctap::verify::{self, Enrolled, RpId, UserVerification};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::audit::{Context, Event, append};
-use super::device::{self, AccountId, Device, Vouched, mark_enrolled};
+use super::audit::{Context, Event};
+use super::device::{self, AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::{Joining, Newcomer};
 use super::keys::Keys;
-use super::verbs::has_room;
-use crate::admin::{DeviceStatus, Imported, KeyAlgorithm};
+use crate::admin::{Imported, KeyAlgorithm};
 use crate::outside::Random;
 
 /// A credential of a security key.
@@ -117,16 +115,9 @@ impl Store {
     /// # Errors
     /// A [`StoreError`].
     pub fn add_key(&self, context: Context, user: UserName, new: NewKey) -> Result<KeyAdded, StoreError> {
-        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer.run(move |connection, events| {
-            let account = device::account_for(connection, &user)?;
-            let added = add(connection, &keys, random.as_ref(), account, &new, context.now)?;
-            if let KeyAdded::Added(id) = added {
-                let detail = format!("{} device={id}", new.kind);
-                append(connection, &keys, events, &context, new.event, &detail)?;
-            }
-            Ok(added)
-        })
+        let kind = new.kind;
+        let words = move |id| format!("{kind} device={id}");
+        self.join(context, user, new.event, move |account| add(account, &new), words)
     }
 }
 
@@ -134,19 +125,12 @@ impl Store {
 ///
 /// # Errors
 /// Those of SQLite and of the random source.
-pub(super) fn add(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    new: &NewKey,
-    now: u64,
-) -> Result<KeyAdded, StoreError> {
-    if let Some(refused) = refusal(connection, keys, account, new, now)? {
+pub(super) fn add(joining: &Joining<'_>, new: &NewKey) -> Result<KeyAdded, StoreError> {
+    if let Some(refused) = refusal(joining, new)? {
         return Ok(refused);
     }
-    let id = place(connection, keys, random, account, new, now)?;
-    mark_enrolled(connection, account, now)?;
+    let id = place(joining, new)?;
+    device::mark_enrolled(joining.connection, joining.account, joining.now)?;
     Ok(KeyAdded::Added(id))
 }
 
@@ -154,17 +138,22 @@ pub(super) fn add(
 ///
 /// # Errors
 /// Those of SQLite and of the random source.
-pub(super) fn place(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    new: &NewKey,
-    now: u64,
-) -> Result<DeviceId, StoreError> {
-    let id = insert(connection, keys, account, new, now)?;
-    seal(connection, keys, random, (id, account, new.kind), &new.credential)?;
-    Ok(id)
+pub(super) fn place(joining: &Joining<'_>, new: &NewKey) -> Result<DeviceId, StoreError> {
+    let fingerprint = joining.keys.credential_fingerprint(new.credential.rp.as_str(), &new.credential.id);
+    // Where the credential was here before, its counter goes on from there.
+    let before: Option<i64> = joining
+        .connection
+        .prepare_cached("SELECT max(next_position) FROM device WHERE fingerprint = ?1")?
+        .query_row([fingerprint.as_slice()], |row| row.get(0))?;
+    let newcomer = Newcomer {
+        kind: new.kind,
+        name: &new.name,
+        vouched: new.vouched,
+        fingerprint: Some(&fingerprint),
+        next_position: before.unwrap_or(0).max(next_after(new.sign_count)).cast_unsigned(),
+    };
+    let plain = SecretBytes::new(spelled(&new.credential)?);
+    joining.place(&newcomer, &plain, |id| associated(id, joining.account, new.kind))
 }
 
 /// Puts a credential into the row of a key.
@@ -179,11 +168,7 @@ pub(super) fn seal(
     credential: &Credential,
 ) -> Result<(), StoreError> {
     let plain = SecretBytes::new(spelled(credential)?);
-    let sealed = keys.seal(&plain, &associated(id, account, kind), random)?;
-    connection
-        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-        .execute(params![id.0, sealed])?;
-    Ok(())
+    device::seal(connection, keys, random, id, &plain, &associated(id, account, kind))
 }
 
 /// A key that another system knows, where what it says of it can be one.
@@ -257,15 +242,10 @@ pub(super) fn next_after(sign_count: u32) -> i64 {
     if sign_count == 0 { 0 } else { i64::from(sign_count) + 1 }
 }
 
-fn refusal(
-    connection: &Connection,
-    keys: &Keys,
-    account: AccountId,
-    new: &NewKey,
-    now: u64,
-) -> Result<Option<KeyAdded>, StoreError> {
+fn refusal(joining: &Joining<'_>, new: &NewKey) -> Result<Option<KeyAdded>, StoreError> {
+    let Joining { connection, keys, account, .. } = joining;
     let fingerprint = keys.credential_fingerprint(new.credential.rp.as_str(), &new.credential.id);
-    if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
+    if let Some(there) = device::holder_of(connection, *account, &fingerprint)? {
         return Ok(Some(KeyAdded::AlreadyThere(there)));
     }
     // WebAuthn section 7.1 step 22.
@@ -277,52 +257,7 @@ fn refusal(
     if elsewhere {
         return Ok(Some(KeyAdded::OfAnother));
     }
-    may_join(connection, account, new.vouched, now)
-}
-
-/// Why an account may have no more device, or none that nobody vouches for.
-pub(super) fn may_join(
-    connection: &Connection,
-    account: AccountId,
-    vouched: Vouched,
-    now: u64,
-) -> Result<Option<KeyAdded>, StoreError> {
-    if !has_room(connection, account, now)? {
-        return Ok(Some(KeyAdded::TooMany));
-    }
-    let others = device::devices(connection, account)?;
-    if vouched == Vouched::No && others.iter().any(Device::is_usable_here) {
-        return Ok(Some(KeyAdded::NotVouched));
-    }
-    Ok(None)
-}
-
-fn insert(
-    connection: &Connection,
-    keys: &Keys,
-    account: AccountId,
-    new: &NewKey,
-    now: u64,
-) -> Result<DeviceId, StoreError> {
-    let fingerprint = keys.credential_fingerprint(new.credential.rp.as_str(), &new.credential.id);
-    // Where the credential was here before, its counter goes on from there.
-    connection
-        .prepare_cached(
-            "INSERT INTO device (account, name, kind, status, vouched, fingerprint, next_position, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6,
-                     max(?7, coalesce((SELECT max(next_position) FROM device WHERE fingerprint = ?6), 0)), ?8)",
-        )?
-        .execute(params![
-            account.0,
-            new.name.as_str(),
-            new.kind.as_str(),
-            DeviceStatus::Active.as_str(),
-            new.vouched == Vouched::Yes,
-            fingerprint.as_slice(),
-            next_after(new.sign_count),
-            now.cast_signed()
-        ])?;
-    Ok(DeviceId(connection.last_insert_rowid()))
+    joining.refusal(Some(&fingerprint), new.vouched)
 }
 
 fn associated(id: DeviceId, account: AccountId, kind: FactorKind) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Security keys that a server keeps: their public halves, for the time when it cannot be reached.
 //!
 //! Each is a device with the server's number for it in `offline`; it counts only with the proof that no server can be
-//! reached. What the server does not list any more goes at the next contact.
+//! reached. What the server does not list any more goes at the next contact, and comes by none that may be older.
 
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::verdict::FactorKind;
 use rusqlite::{Connection, params};
 
-use super::audit::{Context, Event, append};
+use super::asked::{Question, Turn, Why};
+use super::audit::{AuditEntry, Context, Event, append};
 use super::device::{self, AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::Joining;
 use super::keys::Keys;
 use super::security_key::{self, Credential, NewKey, next_after};
 use super::{Store, outbox};
@@ -40,43 +42,82 @@ impl Device {
     }
 }
 
+/// What came of keeping the keys that the server lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// They are those of the list.
+    All,
+    /// Another list was taken since the question for this one: none was added. The server can be asked again.
+    Overtaken,
+}
+
+/// How much of a list is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Believed {
+    /// All of it.
+    All,
+    /// What it says of keys that are kept already.
+    OfKnown,
+    /// What is not in it, or is not there as it was: a newer list may have said otherwise of the rest.
+    Gone,
+}
+
 impl Store {
-    /// Makes the user's keys of the server be those of `listed`: new ones come, counters rise, others go.
+    /// Begins to ask the server for the keys of a user; before that is asked, and before the store is.
+    #[must_use]
+    pub fn ask_for_keys(&self, user: &UserName, why: Why) -> Question {
+        self.asked.ask(user, why)
+    }
+
+    /// Makes the user's keys of the server be those of `listed`: new ones come, counters rise, others go. For a question that
+    /// came after a proof.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub fn keep_server_keys(
         &self,
         context: Context,
-        user: UserName,
+        question: Question,
+        listed: Vec<ListedKey>,
+    ) -> Result<Kept, StoreError> {
+        let (keys, random, place) = (Arc::clone(&self.keys), Arc::clone(&self.random), question.place());
+        let kept = self.writer.run(move |connection, events| {
+            let account = device::account_for(connection, &place.user)?;
+            let list = List { connection, keys: &keys, random: random.as_ref(), account, listed: &listed };
+            let turn = place.take();
+            let believed = if turn == Turn::First { Believed::All } else { Believed::Gone };
+            list.apply(&context, events, believed)?;
+            Ok(if turn == Turn::First { Kept::All } else { Kept::Overtaken })
+        });
+        // Durable by now: whoever takes an answer from here on sees what was added.
+        drop(question);
+        kept
+    }
+
+    /// What `listed` does not have is gone, and what it has changes where it is known; nothing comes. `known` are the user's
+    /// devices as they were after the question was begun.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub fn hear_of_server_keys(
+        &self,
+        context: Context,
+        question: &Question,
+        known: &[Device],
         listed: Vec<ListedKey>,
     ) -> Result<(), StoreError> {
+        let place = question.place();
+        let turn = place.take();
+        // Most users have none, and nobody writes for them.
+        if turn == Turn::First && !known.iter().any(Device::is_of_server) {
+            return Ok(());
+        }
+        let believed = if turn == Turn::First { Believed::OfKnown } else { Believed::Gone };
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
         self.writer.run(move |connection, events| {
-            let account = device::account_for(connection, &user)?;
-            let mut said = Vec::new();
-            for there in of_server(connection, account)? {
-                let same = listed.iter().any(|listed| is_same(&there, listed, &keys));
-                if !same && device::remove(connection, account, there.id)? {
-                    said.push((Event::OfflineRevoked, there.kind, there.id, there.offline));
-                }
-            }
-            let kept = of_server(connection, account)?;
-            for listed in &listed {
-                match kept.iter().find(|kept| kept.offline == Some(listed.number)) {
-                    Some(kept) => update(connection, &keys, random.as_ref(), kept, listed)?,
-                    None => {
-                        let id = add(connection, &keys, random.as_ref(), account, listed, context.now)?;
-                        said.push((Event::KeyKept, listed.kind, id, Some(listed.number)));
-                    }
-                }
-            }
-            for (event, kind, id, number) in said {
-                let number = number.unwrap_or_default();
-                let detail = format!("{kind} device={id} at the server device={number}");
-                append(connection, &keys, events, &context, event, &detail)?;
-            }
-            Ok(())
+            let Some((account, _)) = device::account(connection, &place.user)? else { return Ok(()) };
+            let list = List { connection, keys: &keys, random: random.as_ref(), account, listed: &listed };
+            list.apply(&context, events, believed)
         })
     }
 
@@ -131,50 +172,89 @@ fn is_same(there: &Device, listed: &ListedKey, keys: &Keys) -> bool {
         })
 }
 
-// Its name, and what a login must ask of it, are the server's to say. What was counted here while that was away may be
-// more than it has heard of.
-fn update(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    kept: &Device,
-    listed: &ListedKey,
-) -> Result<(), StoreError> {
-    if kept.credential(keys)?.is_none_or(|known| known != listed.credential) {
-        let row = (kept.id, kept.account, kept.kind);
-        security_key::seal(connection, keys, random, row, &listed.credential)?;
-    }
-    if kept.name != listed.name {
-        connection
-            .prepare_cached("UPDATE device SET name = ?2 WHERE id = ?1")?
-            .execute(params![kept.id.0, listed.name.as_str()])?;
-    }
-    connection
-        .prepare_cached("UPDATE device SET next_position = ?2 WHERE id = ?1 AND next_position < ?2")?
-        .execute(params![kept.id.0, next_after(listed.sign_count)])?;
-    Ok(())
+/// A list that is being taken, in the transaction of that.
+struct List<'a> {
+    connection: &'a Connection,
+    keys: &'a Keys,
+    random: &'a dyn Random,
+    account: AccountId,
+    listed: &'a [ListedKey],
 }
 
-fn add(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    listed: &ListedKey,
-    now: u64,
-) -> Result<DeviceId, StoreError> {
-    let new = NewKey {
-        kind: listed.kind,
-        name: listed.name.clone(),
-        credential: listed.credential.clone(),
-        sign_count: listed.sign_count,
-        // The server does.
-        vouched: Vouched::Yes,
-        event: Event::KeyKept,
-    };
-    let id = security_key::place(connection, keys, random, account, &new, now)?;
-    connection
-        .prepare_cached("UPDATE device SET offline = ?2 WHERE id = ?1")?
-        .execute(params![id.0, listed.number])?;
-    Ok(id)
+impl List<'_> {
+    fn apply(
+        &self,
+        context: &Context,
+        events: &mut Vec<AuditEntry>,
+        believed: Believed,
+    ) -> Result<(), StoreError> {
+        let mut said = Vec::new();
+        for there in of_server(self.connection, self.account)? {
+            let stays = self.listed.iter().any(|listed| {
+                is_same(&there, listed, self.keys)
+                    && (believed != Believed::Gone || asks_the_same(&there, listed, self.keys))
+            });
+            if !stays && device::remove(self.connection, self.account, there.id)? {
+                said.push((Event::OfflineRevoked, there.kind, there.id, there.offline));
+            }
+        }
+        let kept = of_server(self.connection, self.account)?;
+        for listed in self.listed {
+            match kept.iter().find(|kept| kept.offline == Some(listed.number)) {
+                Some(kept) if believed != Believed::Gone => self.update(kept, listed)?,
+                None if believed == Believed::All => {
+                    let id = self.add(listed, context.now)?;
+                    said.push((Event::KeyKept, listed.kind, id, Some(listed.number)));
+                }
+                Some(_) | None => {}
+            }
+        }
+        for (event, kind, id, number) in said {
+            let number = number.unwrap_or_default();
+            let detail = format!("{kind} device={id} at the server device={number}");
+            append(self.connection, self.keys, events, context, event, &detail)?;
+        }
+        Ok(())
+    }
+
+    // Its name, and what a login must ask of it, are the server's to say. What was counted here while that was away may be
+    // more than it has heard of.
+    fn update(&self, kept: &Device, listed: &ListedKey) -> Result<(), StoreError> {
+        if kept.credential(self.keys)?.is_none_or(|known| known != listed.credential) {
+            let row = (kept.id, kept.account, kept.kind);
+            security_key::seal(self.connection, self.keys, self.random, row, &listed.credential)?;
+        }
+        if kept.name != listed.name {
+            self.connection
+                .prepare_cached("UPDATE device SET name = ?2 WHERE id = ?1")?
+                .execute(params![kept.id.0, listed.name.as_str()])?;
+        }
+        self.connection
+            .prepare_cached("UPDATE device SET next_position = ?2 WHERE id = ?1 AND next_position < ?2")?
+            .execute(params![kept.id.0, next_after(listed.sign_count)])?;
+        Ok(())
+    }
+
+    fn add(&self, listed: &ListedKey, now: u64) -> Result<DeviceId, StoreError> {
+        let new = NewKey {
+            kind: listed.kind,
+            name: listed.name.clone(),
+            credential: listed.credential.clone(),
+            sign_count: listed.sign_count,
+            // The server does.
+            vouched: Vouched::Yes,
+            event: Event::KeyKept,
+        };
+        let Self { connection, keys, random, account, .. } = *self;
+        let id = security_key::place(&Joining { connection, keys, random, account, now }, &new)?;
+        self.connection
+            .prepare_cached("UPDATE device SET offline = ?2 WHERE id = ?1")?
+            .execute(params![id.0, listed.number])?;
+        Ok(id)
+    }
+}
+
+fn asks_the_same(there: &Device, listed: &ListedKey, keys: &Keys) -> bool {
+    let known = there.credential(keys).ok().flatten();
+    known.is_some_and(|known| known.verification == listed.credential.verification)
 }

@@ -4,23 +4,18 @@
 //! put a key of their own in the place of somebody else's. One key may be several people's: root's, and that of who
 //! becomes root.
 
-use std::sync::Arc;
-
 use oss2fa_core::factor::ssh_sk::SkKey;
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_core::verdict::FactorKind;
-use rusqlite::{Connection, params};
 
 use super::Store;
-use super::audit::{Context, Event, append};
-use super::device::{self, AccountId, Device, Vouched, mark_enrolled};
+use super::audit::{Context, Event};
+use super::device::{AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::{Joining, Newcomer};
 use super::keys::Keys;
 use super::security_key::KeyAdded;
-use super::verbs::has_room;
-use crate::admin::DeviceStatus;
-use crate::outside::Random;
 
 /// A key to be added.
 #[derive(Debug)]
@@ -44,60 +39,26 @@ impl Store {
         user: UserName,
         new: NewSshKey,
     ) -> Result<KeyAdded, StoreError> {
-        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer.run(move |connection, events| {
-            let account = device::account_for(connection, &user)?;
-            let added = add(connection, &keys, random.as_ref(), account, &new, context.now)?;
-            if let KeyAdded::Added(id) = added {
-                let detail = format!("{} device={id} {}", FactorKind::SshSk, new.key.fingerprint());
-                append(connection, &keys, events, &context, Event::Confirmed, &detail)?;
-            }
-            Ok(added)
-        })
+        let fingerprint = new.key.fingerprint();
+        let words = move |id| format!("{} device={id} {fingerprint}", FactorKind::SshSk);
+        self.join(context, user, Event::Confirmed, move |account| add(account, &new), words)
     }
 }
 
-fn add(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    new: &NewSshKey,
-    now: u64,
-) -> Result<KeyAdded, StoreError> {
-    let fingerprint = keys.ssh_key_fingerprint(new.key.blob());
-    if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
-        return Ok(KeyAdded::AlreadyThere(there));
+fn add(joining: &Joining<'_>, new: &NewSshKey) -> Result<KeyAdded, StoreError> {
+    let fingerprint = joining.keys.ssh_key_fingerprint(new.key.blob());
+    if let Some(refused) = joining.refusal(Some(&fingerprint), new.vouched)? {
+        return Ok(refused);
     }
-    if !has_room(connection, account, now)? {
-        return Ok(KeyAdded::TooMany);
-    }
-    let others = device::devices(connection, account)?;
-    if new.vouched == Vouched::No && others.iter().any(Device::is_usable_here) {
-        return Ok(KeyAdded::NotVouched);
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO device (account, name, kind, status, vouched, fingerprint, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            account.0,
-            new.name.as_str(),
-            FactorKind::SshSk.as_str(),
-            DeviceStatus::Active.as_str(),
-            new.vouched == Vouched::Yes,
-            fingerprint.as_slice(),
-            now.cast_signed()
-        ])?;
-    let id = DeviceId(connection.last_insert_rowid());
+    let newcomer = Newcomer {
+        kind: FactorKind::SshSk,
+        name: &new.name,
+        vouched: new.vouched,
+        fingerprint: Some(&fingerprint),
+        next_position: 0,
+    };
     let plain = SecretBytes::new(new.key.to_line().into_bytes());
-    let sealed = keys.seal(&plain, &associated(id, account), random)?;
-    connection
-        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-        .execute(params![id.0, sealed])?;
-    mark_enrolled(connection, account, now)?;
-    Ok(KeyAdded::Added(id))
+    joining.admit(&newcomer, &plain, |id| associated(id, joining.account))
 }
 
 impl Device {

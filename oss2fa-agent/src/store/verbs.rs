@@ -19,6 +19,7 @@ use super::attempt::{Attempt, Verdict, judge};
 use super::audit::{Context, Event, append};
 use super::device::{self, AccountId, Device, NewDevice, Vouched};
 use super::error::StoreError;
+use super::joining::Joining;
 use super::security_key::{self, KeyAdded};
 use super::{Store, lock, recovery, yubico_otp};
 use crate::admin::{DeviceStatus, ImportResult, Imported, OtpKind};
@@ -201,6 +202,8 @@ impl Store {
         let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
         self.writer.run(move |connection, events| {
             let account = device::account_for(connection, &user)?;
+            let joining =
+                Joining { connection, keys: &keys, random: random.as_ref(), account, now: context.now };
             let result = match what {
                 Imported::Otp { kind, secret, parameters, next_position, drift } => {
                     let Some(secret) = base32(&secret) else {
@@ -239,7 +242,7 @@ impl Store {
                             "this is no credential of a security key".to_owned(),
                         ));
                     };
-                    match security_key::add(connection, &keys, random.as_ref(), account, &new, context.now)? {
+                    match security_key::add(&joining, &new)? {
                         KeyAdded::Added(device) => device,
                         KeyAdded::AlreadyThere(there) => return Ok(ImportResult::AlreadyThere(there)),
                         refused => return Ok(ImportResult::Refused(refused.words().to_owned())),
@@ -249,7 +252,7 @@ impl Store {
                     let Some(new) = yubico_otp::imported(&name, &what) else {
                         return Ok(ImportResult::Refused("this is no public id of a YubiKey".to_owned()));
                     };
-                    match yubico_otp::add(connection, &keys, random.as_ref(), account, &new, context.now)? {
+                    match yubico_otp::add(&joining, &new)? {
                         KeyAdded::Added(device) => device,
                         KeyAdded::AlreadyThere(there) => return Ok(ImportResult::AlreadyThere(there)),
                         refused => return Ok(ImportResult::Refused(refused.words().to_owned())),

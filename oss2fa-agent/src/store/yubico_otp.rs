@@ -3,24 +3,21 @@
 //! The counters in a password stand in `next_position` as one number. Several accounts may have one key: what one of
 //! them has spent is spent for all of them (`attempt.rs`).
 
-use std::sync::Arc;
-
 use data_encoding::HEXLOWER;
 use oss2fa_core::factor::yubico_otp::{PublicId, TypedOtp, Yubikey};
 use oss2fa_core::ids::{DeviceId, DeviceName, UserName};
 use oss2fa_core::secret::{SecretBytes, SecretText};
 use oss2fa_core::verdict::{FactorKind, Verified};
-use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::audit::{Context, Event, append};
-use super::device::{self, AccountId, Device, Vouched, mark_enrolled};
+use super::audit::{Context, Event};
+use super::device::{AccountId, Device, Vouched};
 use super::error::StoreError;
+use super::joining::{Joining, Newcomer};
 use super::keys::Keys;
-use super::security_key::{KeyAdded, may_join};
-use crate::admin::{DeviceStatus, Imported};
-use crate::outside::Random;
+use super::security_key::KeyAdded;
+use crate::admin::Imported;
 
 const KIND: FactorKind = FactorKind::YubicoOtp;
 
@@ -91,15 +88,8 @@ impl Store {
         user: UserName,
         new: NewTypist,
     ) -> Result<KeyAdded, StoreError> {
-        let (keys, random) = (Arc::clone(&self.keys), Arc::clone(&self.random));
-        self.writer.run(move |connection, events| {
-            let account = device::account_for(connection, &user)?;
-            let added = add(connection, &keys, random.as_ref(), account, &new, context.now)?;
-            if let KeyAdded::Added(id) = added {
-                append(connection, &keys, events, &context, new.event, &format!("{KIND} device={id}"))?;
-            }
-            Ok(added)
-        })
+        let words = |id| format!("{KIND} device={id}");
+        self.join(context, user, new.event, move |account| add(account, &new), words)
     }
 }
 
@@ -107,23 +97,14 @@ impl Store {
 ///
 /// # Errors
 /// Those of SQLite and of the random source.
-pub(super) fn add(
-    connection: &Connection,
-    keys: &Keys,
-    random: &dyn Random,
-    account: AccountId,
-    new: &NewTypist,
-    now: u64,
-) -> Result<KeyAdded, StoreError> {
-    let fingerprint = fingerprint(keys, &new.typist);
-    if let Some(there) = device::holder_of(connection, account, &fingerprint)? {
-        return Ok(KeyAdded::AlreadyThere(there));
-    }
-    if let Some(refused) = may_join(connection, account, new.vouched, now)? {
+pub(super) fn add(joining: &Joining<'_>, new: &NewTypist) -> Result<KeyAdded, StoreError> {
+    let fingerprint = fingerprint(joining.keys, &new.typist);
+    if let Some(refused) = joining.refusal(Some(&fingerprint), new.vouched)? {
         return Ok(refused);
     }
     // Of a key that is nobody's any more the counters may have begun anew, with new secrets in it.
-    let floor: Option<i64> = connection
+    let floor: Option<i64> = joining
+        .connection
         .prepare_cached(
             "SELECT max(next_position) FROM device WHERE fingerprint = ?1 AND status <> 'removed'",
         )?
@@ -134,29 +115,14 @@ pub(super) fn add(
         Some(typed) => typed + 1,
         None => floor,
     };
-    connection
-        .prepare_cached(
-            "INSERT INTO device (account, name, kind, status, vouched, fingerprint, next_position, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            account.0,
-            new.name.as_str(),
-            KIND.as_str(),
-            DeviceStatus::Active.as_str(),
-            new.vouched == Vouched::Yes,
-            fingerprint.as_slice(),
-            i64::try_from(next_position)
-                .map_err(|_| StoreError::Corrupt("a position beyond every counter"))?,
-            now.cast_signed()
-        ])?;
-    let id = DeviceId(connection.last_insert_rowid());
-    let sealed = keys.seal(&spelled(&new.typist)?, &associated(id, account), random)?;
-    connection
-        .prepare_cached("UPDATE device SET sealed = ?2 WHERE id = ?1")?
-        .execute(params![id.0, sealed])?;
-    mark_enrolled(connection, account, now)?;
-    Ok(KeyAdded::Added(id))
+    let newcomer = Newcomer {
+        kind: KIND,
+        name: &new.name,
+        vouched: new.vouched,
+        fingerprint: Some(&fingerprint),
+        next_position,
+    };
+    joining.admit(&newcomer, &spelled(&new.typist)?, |id| associated(id, joining.account))
 }
 
 // What shows that two rows are of one key. The public id alone is on no secret: whoever typed it beside secrets of their

@@ -23,11 +23,12 @@ use super::awaited::{Awaited, TouchAwaited};
 use super::changes::Changes;
 use super::ports::{Port, Ports};
 use super::turns::Turns;
+use super::wanted::Wanted;
 use super::{Interface, Plugged};
 
 /// What is done with each key. Its first `Ok` is the answer; by an error the key says that it has none.
 pub type Work<A> =
-    Arc<dyn Fn(&mut Key<Port>, &Plugged, &mut Patience<'_>) -> Result<A, KeyError> + Send + Sync>;
+    Arc<dyn Fn(&mut Key<Port>, &Plugged, &mut Wanted<'_>) -> Result<A, KeyError> + Send + Sync>;
 
 /// The same with the challenge-response of each YubiKey.
 pub type YubikeyWork<A> =
@@ -426,15 +427,15 @@ impl<A: Send + 'static> Wait<'_, A> {
                 }
                 over.go()
             };
-            let mut patience = Patience::until(deadline, &mut watch);
+            let mut wanted = Wanted::until(deadline, &mut watch);
             let result = ports.open(&key).map_err(KeyError::from).and_then(|port| {
                 match (key.interface, &works.fido, &works.yubikey) {
                     (Interface::Fido, Some(work), _) => {
-                        let mut opened = Key::open(port, random.as_ref(), &mut patience)?;
-                        work(&mut opened, &key, &mut patience)
+                        let mut opened = Key::open(port, random.as_ref(), &mut wanted.patience())?;
+                        work(&mut opened, &key, &mut wanted)
                     }
                     (Interface::YubikeyOtp, _, Some(work)) => {
-                        work(&mut YubiKey::new(port), &key, &mut patience)
+                        work(&mut YubiKey::new(port), &key, &mut wanted.patience())
                     }
                     (Interface::Fido | Interface::YubikeyOtp, ..) => Err(KeyError::NoCredential),
                 }

@@ -35,7 +35,7 @@ fn world() -> World {
 
 /// Waits for a touch, and says at which key.
 fn touched() -> Work<PathBuf> {
-    Arc::new(|key, plugged, patience| key.wait_for_touch(patience).map(|()| plugged.path.clone()))
+    Arc::new(|key, plugged, wanted| key.wait_for_touch(&mut wanted.patience()).map(|()| plugged.path.clone()))
 }
 
 fn until(condition: impl Fn() -> bool) {
@@ -287,12 +287,12 @@ fn an_exchange_that_python_fido2_has_written_is_played_through_the_bus() {
     let script = include_str!("../../../oss2fa-ctap/tests/data/stories/login_with_ctap2");
     let folder = TempDir::new().unwrap();
     let bus = Bus::new(Arc::new(Scripted(script)), Arc::new(Counting), folder.path().join("touch"));
-    let work: Work<u32> = Arc::new(|key, _, patience| {
+    let work: Work<u32> = Arc::new(|key, _, wanted| {
         use oss2fa_ctap::key::Proof;
         use oss2fa_ctap::verify::{Login, RpId, UserVerification};
         let login = Login::fresh(RpId::new("oss2fa.test").unwrap(), UserVerification::NotAsked, &Counting)?;
         let ids = [b"credential of corro".to_vec(), b"credential of ferris".to_vec()];
-        let answer = key.assert(&login, &ids, Proof::Touch, &Counting, patience)?;
+        let answer = key.assert(&login, &ids, Proof::Touch, &Counting, &mut wanted.patience())?;
         Ok(u32::from_be_bytes(answer.auth_data[33..37].try_into().unwrap()))
     });
     let reached = bus.reach(&work, Instant::now() + SOON, Without::End, None, &mut |_| Go::On);

@@ -11,6 +11,7 @@ pub mod ports;
 pub(crate) mod soft;
 mod turns;
 pub mod usb;
+pub mod wanted;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! Public halves of keys of a server: what is kept, what goes, and what a counter is worth.
 
-use oss2fa_agent::store::server_keys::ListedKey;
+use oss2fa_agent::store::asked::{Question, Why};
+use oss2fa_agent::store::server_keys::{Kept, ListedKey};
 use oss2fa_agent::store::{Credential, Device, Store};
 use oss2fa_core::ids::DeviceName;
 use oss2fa_core::verdict::FactorKind;
@@ -33,7 +34,12 @@ fn key(number: i64, id: u8, sign_count: u32) -> ListedKey {
 }
 
 fn keep(store: &Store, who: &str, keys: &[ListedKey]) {
-    store.keep_server_keys(context(store, who), user(who), keys.to_vec()).unwrap();
+    let question = store.ask_for_keys(&user(who), Why::ByProof);
+    assert_eq!(store.keep_server_keys(context(store, who), question, keys.to_vec()).unwrap(), Kept::All);
+}
+
+fn hear(store: &Store, question: &Question, known: &[Device], keys: &[ListedKey]) {
+    store.hear_of_server_keys(context(store, "ferris"), question, known, keys.to_vec()).unwrap();
 }
 
 fn kept(store: &Store, who: &str) -> Vec<Device> {
@@ -85,4 +91,65 @@ fn a_key_that_comes_back_goes_on_counting_and_another_takes_its_number() {
     keep(&store, "ferris", &[key(9, 2, 0)]);
     assert_ne!(kept(&store, "ferris")[0].id, before);
     assert_eq!(counters(&store, "ferris"), [0]);
+}
+
+#[test]
+fn what_is_only_heard_adds_nothing() {
+    let world = World::new();
+    let store = world.open();
+    keep(&store, "ferris", &[key(9, 1, 0)]);
+    let question = store.ask_for_keys(&user("ferris"), Why::ToHear);
+    let mut changed = key(9, 1, 6);
+    changed.credential.verification = UserVerification::Required;
+    hear(&store, &question, &kept(&store, "ferris"), &[changed, key(10, 2, 0)]);
+    assert_eq!(counters(&store, "ferris"), [6], "what is known is brought up to date");
+    let asks = kept(&store, "ferris")[0].credential(store.keys()).unwrap().unwrap().verification;
+    assert_eq!(asks, UserVerification::Required);
+}
+
+#[test]
+fn a_list_adds_nothing_once_another_was_taken_since_its_question() {
+    let world = World::new();
+    let store = world.open();
+    let nobody_knows = kept(&store, "ferris");
+    let by_proof = store.ask_for_keys(&user("ferris"), Why::ByProof);
+    // The server lists the key, which is then removed there; somebody else hears of that first.
+    let hearing = store.ask_for_keys(&user("ferris"), Why::ToHear);
+    hear(&store, &hearing, &nobody_knows, &[]);
+    let came = store.keep_server_keys(context(&store, "ferris"), by_proof, vec![key(9, 1, 0)]).unwrap();
+    assert_eq!(came, Kept::Overtaken);
+    assert!(kept(&store, "ferris").is_empty());
+    // Asked again, it comes.
+    keep(&store, "ferris", &[key(9, 1, 0)]);
+    assert_eq!(kept(&store, "ferris").len(), 1);
+}
+
+#[test]
+fn what_was_added_after_the_look_of_whoever_hears_that_it_is_gone_goes_again() {
+    let world = World::new();
+    let store = world.open();
+    let nobody_knows = kept(&store, "ferris");
+    let hearing = store.ask_for_keys(&user("ferris"), Why::ToHear);
+    keep(&store, "ferris", &[key(9, 1, 0)]);
+    hear(&store, &hearing, &nobody_knows, &[]);
+    assert!(kept(&store, "ferris").is_empty());
+}
+
+#[test]
+fn a_list_that_may_be_old_makes_no_key_easier_to_use() {
+    let world = World::new();
+    let store = world.open();
+    keep(&store, "ferris", &[key(9, 1, 0), key(10, 2, 0)]);
+    let old = store.ask_for_keys(&user("ferris"), Why::ToHear);
+    let new = store.ask_for_keys(&user("ferris"), Why::ToHear);
+    let mut stricter = key(9, 1, 0);
+    stricter.credential.verification = UserVerification::Required;
+    hear(&store, &new, &kept(&store, "ferris"), &[stricter, key(10, 2, 0)]);
+    hear(&store, &old, &kept(&store, "ferris"), &[key(9, 1, 0), key(10, 2, 0)]);
+    let left = kept(&store, "ferris");
+    assert_eq!(
+        left.iter().map(|device| device.offline).collect::<Vec<_>>(),
+        [Some(10)],
+        "it comes by a proof"
+    );
 }

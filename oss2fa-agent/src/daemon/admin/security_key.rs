@@ -155,7 +155,8 @@ impl Desk<'_> {
 
     fn reach(&self, connection: &mut Connection, making: &Arc<Making>) -> Result<Found, Ended> {
         let of_work = Arc::clone(making);
-        let work: Work<Found> = Arc::new(move |key, plugged, patience| of_work.ask(key, plugged, patience));
+        let work: Work<Found> =
+            Arc::new(move |key, plugged, wanted| of_work.ask(key, plugged, &mut wanted.patience()));
         let (line, deadline, mut broken) = (connection.line(), Instant::now() + PATIENCE, None);
         let mut watch = |sign| {
             let noted = making.noted.lock().unwrap_or_else(PoisonError::into_inner).pop();

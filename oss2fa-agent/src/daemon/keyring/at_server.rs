@@ -11,7 +11,6 @@ use oss2fa_core::wire;
 use oss2fa_ctap::auth_data::AuthenticatorData;
 use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::{Key, Proof};
-use oss2fa_ctap::transport::Patience;
 use oss2fa_ctap::verify::{Credential, UserVerification};
 use serde_json::Value;
 
@@ -22,6 +21,7 @@ use crate::server::security_keys::{KeyChallenge, KeyOpening, ServerKey, assertio
 use crate::server::{Binding, Server};
 use crate::store::Device;
 use crate::token::ports::Port;
+use crate::token::wanted::Wanted;
 
 /// What a key has signed for a challenge of the server.
 pub(in crate::daemon) struct Signed {
@@ -44,11 +44,14 @@ impl Relay {
         Self { server, binding, deadline, open: Mutex::default() }
     }
 
-    // One that waits already is gone on with: a key gives up sooner than whoever logs in.
+    // One that waits already is gone on with, as long as the server takes its answer: a key gives up sooner than whoever
+    // logs in, and whoever logs in may have longer than a challenge.
     fn open(&self, device: DeviceId) -> Option<KeyChallenge> {
         let waiting = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&device);
-        if waiting.is_some() {
-            return waiting;
+        match waiting {
+            Some(challenge) if !challenge.is_over() => return Some(challenge),
+            Some(over) => self.server.cancel(over.pk),
+            None => {}
         }
         match self.server.open_key(&self.binding, device.0, self.deadline) {
             Ok(KeyOpening::Open(challenge)) => Some(challenge),
@@ -131,10 +134,12 @@ impl Asked<'_> {
         key: &mut Key<Port>,
         ids: &[Vec<u8>],
         proof: Proof<'_>,
-        patience: &mut Patience<'_>,
+        wanted: &mut Wanted<'_>,
     ) -> Result<Found, KeyError> {
         // Found out first, so that nothing is opened at the server for a foreign key.
-        let Some(id) = key.find(&self.group.rp, ids, patience)? else { return Err(KeyError::NoCredential) };
+        let Some(id) = key.find(&self.group.rp, ids, &mut wanted.patience())? else {
+            return Err(KeyError::NoCredential);
+        };
         let device = self.group.credentials.iter().find(|known| known.id == id).map(|known| known.device);
         let Some(device) = device else { return Err(KeyError::NoCredential) };
         let Some(challenge) = relay.open(device) else { return Err(KeyError::NoCredential) };
@@ -142,7 +147,9 @@ impl Asked<'_> {
             relay.keep(device, challenge);
             return Err(KeyError::NoCredential);
         }
-        let asserted = key.assert_for_server(&challenge.login, &[id], proof, self.random, patience);
+        let asserted = wanted.before(challenge.until, |patience| {
+            key.assert_for_server(&challenge.login, &[id], proof, self.random, patience)
+        });
         let assertion = match asserted {
             Ok(assertion) => assertion,
             Err(error) => {

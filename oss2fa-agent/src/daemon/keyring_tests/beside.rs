@@ -194,6 +194,72 @@ fn a_cloned_key_refuses_the_login_whatever_is_typed_beside_it() {
 }
 
 #[test]
+fn a_device_that_poses_as_the_key_is_refused_and_the_code_beside_it_is_not() {
+    for conversation in BOTH {
+        let host = host("");
+        let key = host.with_both();
+        let forged = key.forged();
+        host.hub.plug_in("forged", &forged);
+        host.at_prompt("sudo", conversation, |open| {
+            forged.touch();
+            until(|| host.newest().event == "refused");
+            assert_eq!(done(&open.type_line("755224")), Some(Outcome::Verified));
+        });
+        let refused = host.heard.0.lock().unwrap().iter().filter(|entry| entry.event == "refused").count();
+        assert_eq!(refused, 1, "it was asked once");
+        assert!(host.newest().detail.starts_with("hotp device="), "{}", host.newest().detail);
+    }
+}
+
+#[test]
+fn a_device_that_poses_as_the_key_keeps_out_neither_that_nor_one_that_comes_later() {
+    let host = host("");
+    let key = host.with_both();
+    host.hub.pull_out("ferris");
+    let forged = key.forged();
+    host.hub.plug_in("forged", &forged);
+    host.at_prompt("sudo", Conversation::Messages, |open| {
+        forged.touch();
+        until(|| host.newest().event == "refused");
+        key.touch();
+        host.hub.plug_in("elsewhere", &key);
+        until(|| host.newest().event == "accepted");
+        assert_eq!(done(&open.type_line("")), Some(Outcome::Verified));
+    });
+    // Enter without a touch: its owner hears of it, and is asked for a code.
+    host.hub.pull_out("elsewhere");
+    forged.touch();
+    let ended = host.login(&["", "755224"]);
+    assert_eq!(ended.outcome, Some(Outcome::Verified));
+    assert!(
+        ended.told.iter().any(|told| told.contains("calls itself your security key")),
+        "{:?}",
+        ended.told
+    );
+}
+
+#[test]
+fn a_device_that_poses_as_the_key_of_who_has_no_codes_is_refused_by_itself_and_not_beside_that() {
+    let host = host("");
+    let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);
+    let forged = key.forged();
+    host.hub.plug_in("forged", &forged);
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login(&[]));
+        forged.touch();
+        until(|| host.newest().event == "refused");
+        assert!(host.newest().detail.starts_with("fido2 device="), "{}", host.newest().detail);
+        key.touch();
+        assert_eq!(login.join().unwrap().outcome, Some(Outcome::Verified));
+    });
+    host.hub.pull_out("ferris");
+    forged.touch();
+    let begun = Instant::now();
+    assert_eq!(host.login(&[]).outcome, Some(Outcome::Refused));
+    assert!(begun.elapsed() < Duration::from_secs(4), "it waited");
+}
+
+#[test]
 fn no_pin_is_asked_for_where_prompts_are_relabelled_and_enter_changes_nothing_about_it() {
     let host = host("");
     let key = SoftKey::new(Protocol::Ctap2, 1).with_pin("4711");

@@ -1,14 +1,15 @@
 //! The part of a login that waits for security keys: beside a prompt that is open, or for the touch alone.
 
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{Codes, Event, Judgement, Touched};
-use oss2fa_core::wire::{AgentMessage, DisplayText};
+use oss2fa_core::wire::{AgentMessage, DisplayText, ModuleMessage};
 use oss2fa_ctap::transport::Go;
+use oss2fa_ctap::verify::Refusal;
 use oss2fa_ctap::yubikey::Proven;
 
 use super::{Evidence, Serving, answered};
@@ -26,8 +27,21 @@ const TOUCH_AGAIN: &str = "Touch it once more: that is for its next login.";
 const WRONG_ANSWER: &str = "Your YubiKey gives another answer than the one expected: its slot was set up anew, or has \
 answered elsewhere. It has to be removed here and enrolled again.";
 
+const FORGED: &str = "A device that is plugged in calls itself your security key, and does not answer as that does: pull \
+it out.";
+
 /// How often a login has a challenge answered that another one was faster with.
 const EXCHANGES: usize = 3;
+
+/// What the answer of a key comes to.
+enum Come {
+    /// This.
+    To(Touched<Evidence>),
+    /// It was right, and too late to count: another login was faster with the same challenge.
+    Late,
+    /// Nothing; the key that gave it is asked no more, and this is the matter with it.
+    NoUse(DisplayText),
+}
 
 impl<'a> Serving<'a> {
     pub(super) fn keyring(&self, case: &Case) -> Option<Keyring> {
@@ -65,9 +79,8 @@ impl<'a> Serving<'a> {
         codes: Codes,
         pin: Option<SecretText>,
     ) -> ControlFlow<Event<Evidence>> {
-        let nothing = Event::Touched(Touched::Nothing);
         let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else {
-            return ControlFlow::Break(nothing);
+            return ControlFlow::Break(Event::Touched(Touched::Nothing));
         };
         let (deadline, without) = match codes {
             Codes::Beside => {
@@ -82,28 +95,38 @@ impl<'a> Serving<'a> {
             (_, pin) => self.begin(keyring, pin),
         };
         let line = self.connection.line();
-        let connection = &mut *self.connection;
         let mut again = words.as_ref().map(|_| DisplayText::new(TOUCH_AGAIN));
-        let mut watch = |sign| {
-            let text = match sign {
-                Sign::Touch => words.take(),
-                Sign::TouchAgain => again.take(),
-                Sign::Quiet => None,
+        loop {
+            let without = if self.no_use.is_some() { Without::End } else { without };
+            let connection = &mut *self.connection;
+            let mut watch = |sign| {
+                let text = match sign {
+                    Sign::Touch => words.take(),
+                    Sign::TouchAgain => again.take(),
+                    Sign::Quiet => None,
+                };
+                let told = text.is_none_or(|text| connection.send(&AgentMessage::Tell { text }).is_ok());
+                if told && connection.is_open() { Go::On } else { Go::Cancel }
             };
-            let told = text.is_none_or(|text| connection.send(&AgentMessage::Tell { text }).is_ok());
-            if told && connection.is_open() { Go::On } else { Go::Cancel }
-        };
-        let line = line.as_ref().map(AsFd::as_fd);
-        let reached = useful(&mut wait, &mut self.no_use, deadline, without, line, &mut watch);
-        ControlFlow::Break(match reached {
-            Reached::Answer(found) => match self.touched(found) {
-                Some(touched) => Event::Touched(touched),
-                None => return ControlFlow::Continue(()),
-            },
-            Reached::TimeUp if deadline == self.deadline => Event::Expired,
-            Reached::NoKey | Reached::TimeUp => nothing,
-            Reached::Left => Event::HungUp,
-        })
+            let reached = wait.go_on(deadline, without, line.as_ref().map(AsFd::as_fd), &mut watch);
+            return ControlFlow::Break(match (reached, self.no_use.take()) {
+                (Reached::Answer(found), no_use) => match self.come(found) {
+                    Come::To(touched) => Event::Touched(touched),
+                    Come::Late => {
+                        self.no_use = no_use;
+                        return ControlFlow::Continue(());
+                    }
+                    Come::NoUse(why) => {
+                        self.no_use = no_use.or(Some(why));
+                        continue;
+                    }
+                },
+                (Reached::Left, _) => Event::HungUp,
+                (Reached::NoKey | Reached::TimeUp, Some(why)) => Event::Touched(Touched::Unusable(why)),
+                (Reached::TimeUp, None) if deadline == self.deadline => Event::Expired,
+                (Reached::NoKey | Reached::TimeUp, None) => Event::Touched(Touched::Nothing),
+            });
+        }
     }
 
     /// The keys are asked until the prompt that is open is answered. A touch is judged there and then: held back, its
@@ -112,39 +135,53 @@ impl<'a> Serving<'a> {
         let mut answer = None;
         let mut touched = None;
         for left in (0..EXCHANGES).rev() {
-            let Some(keyring) = self.case.as_ref().and_then(|case| self.keyring(case)) else { break };
-            let mut wait = self.begin(keyring, None);
-            let line = self.connection.line();
+            match self.touch_meanwhile(&mut answer) {
+                Some(Come::To(judged)) => touched = Some(judged),
+                Some(Come::Late) => {
+                    touched = match self.look_again() {
+                        Err(_) => Some(Touched::Judged(Judgement::Unavailable)),
+                        Ok(()) if left == 0 => Some(self.outrun()),
+                        Ok(()) => continue,
+                    };
+                }
+                Some(Come::NoUse(_)) | None => {}
+            }
+            break;
+        }
+        let answer = answer.unwrap_or_else(|| self.connection.receive(self.deadline));
+        answered(answer, |text| Event::AnsweredBeside { text, touched })
+    }
+
+    // `None` where the prompt was answered first, or nothing comes of the keys. As long as the prompt is open, a key may
+    // still be plugged in, whatever is the matter with another one.
+    fn touch_meanwhile(&mut self, answer: &mut Option<Result<ModuleMessage, Broken>>) -> Option<Come> {
+        let keyring = self.case.as_ref().and_then(|case| self.keyring(case))?;
+        let mut wait = self.begin(keyring, None);
+        let line = self.connection.line();
+        loop {
             let connection = &mut *self.connection;
             let mut watch = |_| match connection.receive_if_there().transpose() {
                 None => Go::On,
                 Some(come) => {
-                    answer = Some(come);
+                    *answer = Some(come);
                     Go::Cancel
                 }
             };
             let line = line.as_ref().map(AsFd::as_fd);
-            match useful(&mut wait, &mut self.no_use, self.deadline, Without::Wait, line, &mut watch) {
-                Reached::Answer(found) => touched = self.touched(found),
+            match wait.go_on(self.deadline, Without::Wait, line, &mut watch) {
+                Reached::Answer(found) => match self.come(found) {
+                    Come::NoUse(why) => {
+                        self.no_use.get_or_insert(why);
+                    }
+                    come => return Some(come),
+                },
                 Reached::Left => {
                     self.wait = Some(wait);
-                    break;
+                    return None;
                 }
-                Reached::NoKey | Reached::TimeUp => break,
-            }
-            if touched.is_none() {
-                touched = match self.look_again() {
-                    Err(_) => Some(Touched::Judged(Judgement::Unavailable)),
-                    Ok(()) if left == 0 => Some(self.outrun()),
-                    Ok(()) => None,
-                };
-            }
-            if touched.is_some() {
-                break;
+                Reached::NoKey | Reached::TimeUp => return None,
             }
         }
-        let answer = answer.unwrap_or_else(|| self.connection.receive(self.deadline));
-        answered(answer, |text| Event::AnsweredBeside { text, touched })
     }
 
     fn begin(&self, keyring: Keyring, pin: Option<(PathBuf, SecretText)>) -> Wait<'a, Found> {
@@ -152,23 +189,35 @@ impl<'a> Serving<'a> {
         self.live.bus.begin(&works, self.deadline)
     }
 
-    // `None` where the right answer came too late to count: another login was faster with the same challenge.
-    fn touched(&mut self, found: Found) -> Option<Touched<Evidence>> {
-        Some(match found {
-            Found::Answered(answer) => Touched::Judged(self.judge_touch(answer)),
-            Found::Signed(signed) => Touched::Judged(self.judge_signed(&signed)),
+    // One key that is of no use keeps out no other: the wait goes on with those, and what is the matter with the one is
+    // the answer when none of them has a better one.
+    fn come(&mut self, found: Found) -> Come {
+        match found {
+            Found::Answered(answer) => {
+                let is_forged = is_forged(&answer);
+                match self.judge_touch(answer) {
+                    Judgement::Refused | Judgement::Locked if is_forged => {
+                        Come::NoUse(DisplayText::new(FORGED))
+                    }
+                    judged => Come::To(Touched::Judged(judged)),
+                }
+            }
+            Found::Signed(signed) => Come::To(Touched::Judged(self.judge_signed(&signed))),
             Found::PinWanted(path, pin) => {
                 self.pin_of = Some(path);
-                Touched::PinWanted(pin)
+                Come::To(Touched::PinWanted(pin))
             }
-            Found::Unusable(why) => Touched::Unusable(DisplayText::new(&why.to_string())),
-            Found::Proven(found) => Touched::Judged(self.judge_exchange(*found)?),
+            Found::Unusable(why) => Come::NoUse(DisplayText::new(&why.to_string())),
+            Found::Proven(found) => match self.judge_exchange(*found) {
+                Some(judged) => Come::To(Touched::Judged(judged)),
+                None => Come::Late,
+            },
             Found::WrongAnswer(device) => {
                 let detail = format!("yubikey_hmac device={device}: another answer than the one expected");
                 self.note(store::Event::Refused, detail);
-                Touched::Unusable(DisplayText::new(WRONG_ANSWER))
+                Come::NoUse(DisplayText::new(WRONG_ANSWER))
             }
-        })
+        }
     }
 
     fn look_again(&mut self) -> Result<(), StoreError> {
@@ -183,7 +232,7 @@ impl<'a> Serving<'a> {
         Touched::Judged(Judgement::Refused)
     }
 
-    // `None` as above.
+    // `None` where it came too late to count.
     fn judge_exchange(&self, (before, proven): (Outstanding, Proven)) -> Option<Judgement<Evidence>> {
         let Some(Case { account: Some(account), devices, ruling: Ruling::Prove }) = &self.case else {
             return Some(Judgement::Unavailable);
@@ -229,26 +278,11 @@ impl<'a> Serving<'a> {
     }
 }
 
-/// One key that cannot be used keeps out no other: the wait goes on with those, and what is the matter with the one is the
-/// answer when none of them has a better one.
-fn useful(
-    wait: &mut Wait<'_, Found>,
-    no_use: &mut Option<Found>,
-    until: Instant,
-    mut without: Without,
-    line: Option<BorrowedFd<'_>>,
-    watch: &mut dyn FnMut(Sign) -> Go,
-) -> Reached<Found> {
-    loop {
-        if no_use.is_some() {
-            without = Without::End;
-        }
-        match wait.go_on(until, without, line, watch) {
-            Reached::Answer(found @ (Found::Unusable(_) | Found::WrongAnswer(_))) => *no_use = Some(found),
-            reached @ (Reached::NoKey | Reached::TimeUp) => {
-                return no_use.take().map_or(reached, Reached::Answer);
-            }
-            reached => return reached,
-        }
+// Anybody can build a device that says it is somebody's key. What a counter says was signed: that is the key itself, or a
+// copy of it, and no login goes on beside that.
+fn is_forged(answer: &Answer) -> bool {
+    match &answer.verified {
+        Ok(_) | Err(Refusal::Cloned { .. }) => false,
+        Err(_) => true,
     }
 }

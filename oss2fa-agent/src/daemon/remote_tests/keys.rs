@@ -96,7 +96,7 @@ pub(super) fn judging(
             let options = json!({"publicKey": {
                 "challenge": BASE64URL_NOPAD.encode(&challenge(device)), "rpId": "example.org", "timeout": 60000,
             }});
-            return Reaction::Answer(201, json!({"pk": 100 + device, "public_details": options}));
+            return opened(100 + device, 300, options);
         }
         for page in &pages {
             if path == format!("/integrations/challenges/{}/complete", 100 + page.device) {
@@ -111,6 +111,17 @@ pub(super) fn judging(
             _ => well(asked),
         }
     }
+}
+
+/// A challenge that lives this many seconds, by a clock that is wrong.
+fn opened(pk: i64, seconds: u64, options: Value) -> Reaction {
+    let until = format!("2019-02-03T04:{:02}:{:02}.000250Z", 5 + seconds / 60, seconds % 60);
+    Reaction::Answer(
+        201,
+        json!({
+            "pk": pk, "created_at": "2019-02-03T04:05:00.000250Z", "expires_at": until, "public_details": options,
+        }),
+    )
 }
 
 /// Somebody who sits here.
@@ -148,7 +159,9 @@ fn a_touch_here_is_judged_by_the_server() {
             "POST /integrations/clients/auth",
             "GET /integrations/security-keys",
             "POST /integrations/challenges",
-            "POST /integrations/challenges/109/complete"
+            "POST /integrations/challenges/109/complete",
+            // Of a host that does not have the key yet.
+            "GET /integrations/security-keys"
         ]
     );
     let asked = &server.asked()[1];
@@ -228,6 +241,55 @@ fn whoever_leaves_gives_the_challenge_up_and_the_next_is_served() {
     given_up(&server, 109);
     page.key.touch();
     assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+}
+
+#[test]
+fn a_challenge_that_is_over_before_the_touch_makes_room_for_a_new_one() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], Vec::new(), "touch");
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        if asked.path == "/integrations/challenges" && before == 0 {
+            let options = json!({"publicKey": {
+                "challenge": BASE64URL_NOPAD.encode(&challenge(77)), "rpId": "example.org", "timeout": 60000,
+            }});
+            return opened(99, 1, options);
+        }
+        usual(asked, before)
+    });
+    let host = asking(&server, "");
+    host.hub.plug_in("blue", &page.key);
+    let key = page.key.clone();
+    let toucher = thread::spawn(move || {
+        while key.inside().blinking < 2 {
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(key.inside().cancelled, 1, "it was told to stop");
+        key.touch();
+    });
+    let ended = host.login_by(here(), &[]);
+    toucher.join().unwrap();
+    assert_eq!(ended.outcome, Outcome::Verified, "{ended:?}");
+    given_up(&server, 99);
+    assert_eq!(server.asked_for("/integrations/challenges").len(), 2, "no more than are needed");
+    assert_eq!(server.asked_for("/integrations/challenges/109/complete").len(), 1);
+}
+
+#[test]
+fn no_key_is_asked_for_a_challenge_that_is_over_when_it_comes() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let server = Scripted::start(Identity::Right, move |asked, before| match usual(asked, before) {
+        Reaction::Answer(201, Value::Object(mut body)) => {
+            body["expires_at"] = body["created_at"].clone();
+            Reaction::Answer(201, Value::Object(body))
+        }
+        other => other,
+    });
+    let host = asking(&server, "");
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &["123456"]).outcome, Outcome::Verified, "by the code");
+    assert_eq!(page.key.inside().answered_at, None);
 }
 
 #[test]

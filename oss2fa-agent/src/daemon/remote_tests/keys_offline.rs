@@ -1,5 +1,7 @@
 //! Security keys of the server while it is away: by their public halves, which came here with a login before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::keys::{Page, decoded, here, judging};
 use super::*;
 use crate::token::soft::{Protocol, SoftKey};
@@ -10,6 +12,38 @@ fn known(page: &Arc<Page>, server: &Scripted, more: &str) -> Daemon {
     host.hub.plug_in("blue", &page.key);
     page.key.touch();
     assert_eq!(host.login_by(here(), &[""]).outcome, Outcome::Verified);
+    host
+}
+
+/// Something that has happened, for the other side to see.
+#[derive(Clone, Default)]
+struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.is_up() {
+            assert!(Instant::now() < until, "it did not happen");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// A host at which ferris got in by this key once more, without the server.
+fn touched_while_away(page: &Arc<Page>) -> Daemon {
+    let server = Scripted::start(Identity::Right, judging(&[page], Vec::new(), "touch"));
+    let host = known(page, &server, "");
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
     host
 }
 
@@ -48,16 +82,14 @@ fn a_key_lets_in_without_the_server_once_for_each_touch() {
 fn it_counts_with_the_proof_that_the_server_is_away_alone() {
     let page = Page::new(1, 9);
     let usual = judging(&[&page], Vec::new(), "touch");
-    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let now_broken = Arc::clone(&broken);
-    let server = Scripted::start(Identity::Right, move |asked, before| {
-        match now_broken.load(std::sync::atomic::Ordering::SeqCst) {
-            true => refused(500, "internal"),
-            false => usual(asked, before),
-        }
+    let broken = Flag::default();
+    let now_broken = broken.clone();
+    let server = Scripted::start(Identity::Right, move |asked, before| match now_broken.is_up() {
+        true => refused(500, "internal"),
+        false => usual(asked, before),
     });
     let host = known(&page, &server, "");
-    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    broken.raise();
     page.key.touch();
     assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
     assert_eq!(host.waiting(), Vec::<String>::new());
@@ -84,13 +116,13 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
         let with_key = judging(&[&page], others.clone(), "touch");
         let without = judging(&[], others.clone(), "touch");
         let nothing = others.is_empty();
-        let removed = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let now_removed = Arc::clone(&removed);
+        let removed = Flag::default();
+        let now_removed = removed.clone();
         let server = Scripted::start(Identity::Right, move |asked, before| {
             if asked.path == "/integrations/host-events" {
                 return Reaction::Answer(200, json!({"recorded": 1}));
             }
-            match now_removed.load(std::sync::atomic::Ordering::SeqCst) {
+            match now_removed.is_up() {
                 true if nothing && asked.path.ends_with("/auth") => {
                     Reaction::Answer(200, json!({"result": 1, "devices": []}))
                 }
@@ -101,7 +133,7 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
         let host = known(&page, &server, "");
         round(&host);
         assert_eq!(host.live.store.users_with_server_keys().unwrap(), ["ferris"], "it is listed");
-        removed.store(true, std::sync::atomic::Ordering::SeqCst);
+        removed.raise();
         match by_login {
             true => assert_ne!(host.login_by(here(), &["000000"]).outcome, Outcome::Verified),
             false => round(&host),
@@ -117,11 +149,7 @@ fn what_the_server_has_removed_is_gone_at_the_next_contact() {
 #[test]
 fn what_was_touched_meanwhile_is_told_with_what_the_key_has_signed() {
     let page = Page::new(1, 9);
-    let server = Scripted::start(Identity::Right, judging(&[&page], Vec::new(), "touch"));
-    let host = known(&page, &server, "");
-    server.stop();
-    page.key.touch();
-    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Verified);
+    let host = touched_while_away(&page);
     // It is back, and hears of it before it says what became of the keys.
     let without = judging(&[], Vec::new(), "touch");
     let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
@@ -203,4 +231,153 @@ fn an_offline_code_stands_beside_the_key() {
         other => panic!("{other:?}"),
     };
     assert_eq!(listed, RefusalCode::UnknownDevice, "a key of the server is changed there");
+}
+
+#[test]
+fn whom_the_server_denies_has_no_key_at_this_host_from_then_on() {
+    let page = Page::new(1, 9);
+    let usual = judging(&[&page], Vec::new(), "touch");
+    let denied = Flag::default();
+    let now_denied = denied.clone();
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        match now_denied.is_up() && asked.path.ends_with("/auth") {
+            true => Reaction::Answer(200, json!({"result": 4, "devices": []})),
+            false => usual(asked, before),
+        }
+    });
+    let host = known(&page, &server, "");
+    denied.raise();
+    // From elsewhere, too.
+    assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused);
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+    assert!(host.events().contains(&"offline_revoked".to_owned()), "{:?}", host.events());
+    server.stop();
+    page.key.touch();
+    assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Unavailable);
+}
+
+#[test]
+fn the_courier_keeps_no_key_that_no_login_has_kept() {
+    let (blue, red) = (Page::new(1, 9), Page::new(2, 10));
+    let both = judging(&[&blue, &red], Vec::new(), "touch");
+    let one = judging(&[&blue], Vec::new(), "touch");
+    let (enrolled, listing, dropped) = (Flag::default(), Flag::default(), Flag::default());
+    let (now_enrolled, is_listing, was_dropped) = (enrolled.clone(), listing.clone(), dropped.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
+        path if path.ends_with("/auth") && is_listing.is_up() => {
+            Reaction::Answer(200, json!({"result": 4, "devices": []}))
+        }
+        path if path.contains("security-keys") && now_enrolled.is_up() => {
+            let listed = both(asked, before);
+            if before > 2 {
+                is_listing.raise();
+                was_dropped.wait();
+            }
+            listed
+        }
+        _ => one(asked, before),
+    });
+    let host = known(&blue, &server, "");
+    enrolled.raise();
+    // A key that is new at the server.
+    round(&host);
+    assert_eq!(host.events().iter().filter(|event| *event == "key_kept").count(), 1, "{:?}", host.events());
+    // One that goes by a login while the courier hears that it is there.
+    assert!(!listing.is_up());
+    thread::scope(|scope| {
+        let courier = scope.spawn(|| round(&host));
+        listing.wait();
+        assert_eq!(host.login(&["123456"]).outcome, Outcome::Refused);
+        assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+        dropped.raise();
+        courier.join().unwrap();
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn an_event_that_the_server_does_not_take_stops_no_revocation() {
+    let page = Page::new(1, 9);
+    let host = touched_while_away(&page);
+    let without = judging(&[], Vec::new(), "touch");
+    let back = Scripted::start(Identity::Right, move |asked, before| match asked.path.as_str() {
+        "/integrations/host-events" => refused(400, "bad_request"),
+        _ => without(asked, before),
+    });
+    let asking = asking(&back, "");
+    assert!(courier::round(&host.live, &asking.live.in_force().server.unwrap()).is_err());
+    assert_eq!(host.waiting(), ["offline_touch"], "it is told again");
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "and the key is gone");
+}
+
+#[test]
+fn a_key_that_is_removed_while_its_owner_logs_in_is_not_kept_by_that_login() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let removed = Flag::default();
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        if asked.path == "/integrations/clients/verify" {
+            removed.raise();
+        }
+        if removed.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = asking(&server, "");
+    assert_eq!(host.login_by(here(), &["123456"]).outcome, Outcome::Verified);
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn what_the_courier_has_dropped_is_not_kept_again_by_a_login_that_began_before() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let (proving, removed, dropped) = (Flag::default(), Flag::default(), Flag::default());
+    let (is_proving, was_removed, was_dropped) = (proving.clone(), removed.clone(), dropped.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        if asked.path == "/integrations/clients/verify" {
+            is_proving.raise();
+            was_dropped.wait();
+        }
+        if was_removed.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = known(&page, &server, "");
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login_by(here(), &["123456"]));
+        proving.wait();
+        removed.raise();
+        round(&host);
+        assert!(host.live.store.users_with_server_keys().unwrap().is_empty());
+        dropped.raise();
+        assert_eq!(login.join().unwrap().outcome, Outcome::Verified);
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
+}
+
+#[test]
+fn a_list_that_is_under_way_while_another_says_less_is_asked_for_again() {
+    let page = Page::new(1, 9);
+    let with_key = judging(&[&page], vec![device(7, "TOTP", None)], "touch");
+    let without = judging(&[], vec![device(7, "TOTP", None)], "touch");
+    let (listing, heard) = (Flag::default(), Flag::default());
+    let (is_listing, was_heard) = (listing.clone(), heard.clone());
+    let server = Scripted::start(Identity::Right, move |asked, before| {
+        // The first is that of the look-up, the second comes with the proof.
+        if asked.path.contains("security-keys") && before == 1 {
+            is_listing.raise();
+            was_heard.wait();
+            return with_key(asked, before);
+        }
+        if is_listing.is_up() { without(asked, before) } else { with_key(asked, before) }
+    });
+    let host = asking(&server, "");
+    thread::scope(|scope| {
+        let login = scope.spawn(|| host.login_by(here(), &["123456"]));
+        listing.wait();
+        // Another login of the same user, which is left, has heard that there is no key any more.
+        assert_eq!(host.login_by(here(), &[]).outcome, Outcome::Refused);
+        heard.raise();
+        assert_eq!(login.join().unwrap().outcome, Outcome::Verified);
+    });
+    assert!(host.live.store.users_with_server_keys().unwrap().is_empty(), "{:?}", host.events());
 }

@@ -94,6 +94,14 @@ impl SoftKey {
         self
     }
 
+    /// Another device, which calls itself this key and cannot sign as it does.
+    pub(crate) fn forged(&self) -> Self {
+        let own = self.inside();
+        let forged = Self::new(own.protocol, own.seed.wrapping_add(100));
+        forged.inside().credentials = own.credentials.clone();
+        forged
+    }
+
     /// The next request that waits for a touch, or will, has it.
     pub(crate) fn touch(&self) {
         self.inside().touched = true;

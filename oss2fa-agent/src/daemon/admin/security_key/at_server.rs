@@ -12,9 +12,9 @@ use super::super::{Desk, Response};
 use super::{Ended, Making, Order, residence, verification};
 use crate::admin::{KeyEnrollment, KeyKind, RefusalCode};
 use crate::daemon::connection::Connection;
-use crate::daemon::courier;
+use crate::daemon::courier::{self, Undone};
+use crate::server::Server;
 use crate::server::security_keys::{KeyBegun, KeyMade, KeyWaiting, attestation_token};
-use crate::server::{Fault, Server};
 use crate::store::Event;
 
 impl Desk<'_> {
@@ -70,10 +70,11 @@ impl Desk<'_> {
 
     // They count at this host from now on, also while the server is away.
     fn keep_keys_of(&self, server: &Server, subject: &Subject) -> Result<(), Ended> {
-        let name = subject.account.name.clone();
-        let keys = server.security_keys(name.as_str(), soon(server)).map_err(|fault: Fault| away(&fault))?;
-        let keys = keys.into_iter().filter_map(courier::kept).collect();
-        let kept = self.live.store.keep_server_keys(self.context(&name), name, keys);
-        Ok(kept.map_err(|error| unavailable(&error))?)
+        let name = &subject.account.name;
+        let kept = courier::keep_keys(self.live, server, &self.context(name), name, soon(server));
+        Ok(kept.map_err(|undone| match undone {
+            Undone::Server(fault) => away(&fault),
+            Undone::Store(error) => unavailable(&error),
+        })?)
     }
 }
