@@ -43,6 +43,8 @@ pub(super) enum Found {
     Proven(Box<(Outstanding, Proven)>),
     /// A YubiKey that is known by its number gave another answer than the one that was expected of this device.
     WrongAnswer(DeviceId),
+    /// A device says that it is this one, which a server keeps, and has not signed as that does.
+    Forged(DeviceId),
 }
 
 /// The keys of a user that count at a login.

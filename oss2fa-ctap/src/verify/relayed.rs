@@ -8,8 +8,9 @@ use std::fmt;
 use oss2fa_core::factor::fido::HOSTS;
 
 use super::client_data::{ClientData, Purpose};
-use super::{RpId, UserVerification};
-use crate::cose::Algorithm;
+use super::{Refusal, RpId, UserVerification};
+use crate::cose::{Algorithm, PublicKey};
+use crate::ctap2::get_assertion::Assertion;
 
 /// Bytes of a challenge: at least as many as cannot be guessed (WebAuthn section 13.4.3).
 const CHALLENGE: std::ops::RangeInclusive<usize> = 16..=128;
@@ -61,6 +62,16 @@ impl RelayedLogin {
     #[must_use]
     pub fn client_data(&self) -> &ClientData {
         &self.client_data
+    }
+
+    /// Whether the key that is known has signed this answer (WebAuthn section 7.2, steps 19 and 20). The server asks that
+    /// again, and all else; here it keeps the answers of devices from it that only call themselves the key.
+    ///
+    /// # Errors
+    /// [`Refusal::Signature`].
+    pub fn is_signed_by(&self, known: &PublicKey, assertion: &Assertion) -> Result<(), Refusal> {
+        let signed = [assertion.auth_data.as_slice(), self.client_data.hash()].concat();
+        known.verify(&signed, &assertion.signature).map_err(|_| Refusal::Signature)
     }
 }
 

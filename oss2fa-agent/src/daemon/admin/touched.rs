@@ -85,7 +85,7 @@ impl Desk<'_> {
                 }
                 Found::Unusable(why) => return Err(bad_request(&why).into()),
                 // Challenge-response is for logins alone, and nothing asks for it here.
-                Found::Proven(_) | Found::WrongAnswer(_) => {
+                Found::Proven(_) | Found::WrongAnswer(_) | Found::Forged(_) => {
                     return Err(bad_request(&"challenge-response proves no change").into());
                 }
                 Found::PinWanted(path, pin) => {

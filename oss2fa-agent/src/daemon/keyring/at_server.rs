@@ -140,8 +140,9 @@ impl Asked<'_> {
         let Some(id) = key.find(&self.group.rp, ids, &mut wanted.patience())? else {
             return Err(KeyError::NoCredential);
         };
-        let device = self.group.credentials.iter().find(|known| known.id == id).map(|known| known.device);
-        let Some(device) = device else { return Err(KeyError::NoCredential) };
+        let known = self.group.credentials.iter().find(|known| known.id == id);
+        let Some(known) = known else { return Err(KeyError::NoCredential) };
+        let device = known.device;
         let Some(challenge) = relay.open(device) else { return Err(KeyError::NoCredential) };
         if *challenge.login.rp() != self.group.rp {
             relay.keep(device, challenge);
@@ -157,6 +158,10 @@ impl Asked<'_> {
                 return Err(error);
             }
         };
+        if challenge.login.is_signed_by(&known.public_key, &assertion).is_err() {
+            relay.keep(device, challenge);
+            return Ok(Found::Forged(device));
+        }
         // What this host's policy wants, the server may not ask for.
         let verified = AuthenticatorData::parse(&assertion.auth_data).map(|data| data.flags.user_verified());
         if self.group.verification == UserVerification::Required && verified != Ok(true) {

@@ -217,6 +217,13 @@ impl<'a> Serving<'a> {
                 self.note(store::Event::Refused, detail);
                 Come::NoUse(DisplayText::new(WRONG_ANSWER))
             }
+            Found::Forged(device) => {
+                self.note(
+                    store::Event::Refused,
+                    format!("device={device} at the server: {}", Refusal::Signature),
+                );
+                Come::NoUse(DisplayText::new(FORGED))
+            }
         }
     }
 

@@ -293,6 +293,28 @@ fn no_key_is_asked_for_a_challenge_that_is_over_when_it_comes() {
 }
 
 #[test]
+fn a_device_that_poses_as_the_key_of_a_user_of_the_server_keeps_out_no_code() {
+    let page = Page::new(1, 9);
+    let server = Scripted::start(Identity::Right, judging(&[&page], vec![device(7, "TOTP", None)], "touch"));
+    let host = asking(&server, "");
+    let forged = page.key.forged();
+    host.hub.plug_in("forged", &forged);
+    forged.touch();
+    let ended = host.login_by(here(), &["", "123456"]);
+    assert_eq!(ended.outcome, Outcome::Verified, "{ended:?}");
+    assert!(ended.told.iter().any(|told| told.contains("calls itself your security key")), "{ended:?}");
+    assert_eq!(host.events()[..2], ["refused", "accepted"]);
+    assert!(server.asked_for("/integrations/challenges/109/complete").is_empty());
+    given_up(&server, 109);
+    // Nor the key itself, once it comes.
+    host.hub.plug_in("blue", &page.key);
+    page.key.touch();
+    forged.touch();
+    assert_eq!(host.login_by(here(), &[""]).outcome, Outcome::Verified);
+    assert_eq!(server.asked_for("/integrations/challenges/109/complete").len(), 1);
+}
+
+#[test]
 fn what_the_server_refuses_is_refused() {
     let page = Page::new(1, 9);
     for (at, answer) in [
