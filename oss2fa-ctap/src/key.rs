@@ -335,11 +335,13 @@ impl<T: HidTransport> Key<T> {
         random: &dyn Random,
         patience: &mut Patience<'_>,
     ) -> Result<Attestation, KeyError> {
+        // Whoever finds a key is not told what is on it, where it can keep that to itself.
+        let hidden = (residence == Residence::Resident).then_some(Protection::OptionalWithList);
         let wanted = Wanted {
             rp: registration.rp(),
             challenge: registration.client_data().hash(),
             algorithms: &registration.policy().algorithms,
-            protection: registration.policy().protection,
+            protection: registration.policy().protection.max(hidden),
         };
         self.make(wanted, owner, exclude, residence, proof, random, patience)
     }

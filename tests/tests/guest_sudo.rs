@@ -43,12 +43,23 @@ fn used_up(guest: Guest) -> Guest {
     let pin = "tries left): ";
     guest
         .step(
-            "wrong PINs until the key wants to be plugged in again",
+            "gopher enrols a credential that stays on the key, as fido2-token sees with its PIN",
             &format!(
                 r#"pull_out first; make_key pin; plug_in pin; set_pin 4711
-                   begin at_terminal gopher "$agent enroll fido2 --pin" '(8 {pin}' 4711
+                   begin at_terminal gopher "$agent enroll fido2 --pin --resident" '(8 {pin}' 4711
                    touch_when_awaited pin; touch_when_awaited pin; finish
-                   log_in gopher '{ENTER}' '' '(8 {pin}' 1111 '(7 {pin}' 2222 '(6 {pin}' 3333 'Press Enter: ' ''"#
+                   expect -c "
+                       set timeout 30
+                       spawn fido2-token -L -k oss2fa:host $(fido_node)
+                       expect -re {{PIN.*: }} {{ send 4711\r }}
+                       expect eof" | tr -d '\r'
+                   begin log_in gopher '{ENTER}' '' '(8 {pin}' 4711; touch_when_awaited pin; finish"#
+            ),
+        )
+        .step(
+            "wrong PINs until the key wants to be plugged in again",
+            &format!(
+                r#"log_in gopher '{ENTER}' '' '(8 {pin}' 1111 '(7 {pin}' 2222 '(6 {pin}' 3333 'Press Enter: ' ''"#
             ),
         )
         .step(
@@ -127,6 +138,9 @@ fn what_else_the_owner_of_a_key_may_do() {
     ran.showed(removed, &["Device 2 of ferris is removed.", "1   fido2"]);
     let both = "Touch your security key and press Enter, or type a code.\nVerification code: ";
     ran.showed("ferris has codes as well, and the key is touched beside the prompt", &[both, IN[0], IN[1]]);
+
+    let stays = "gopher enrols a credential that stays on the key, as fido2-token sees with its PIN";
+    ran.showed(stays, &["Done: device ", "status 0", "gopher", "es256 uvopt+id", IN[0], IN[1]]);
 
     let again = "pull the security key out and plug it in again";
     ran.refused(

@@ -504,6 +504,17 @@ fn a_touch_is_too_little_where_policy_wants_the_user_verified() {
 }
 
 #[test]
+fn one_service_may_want_the_user_verified_and_another_one_not() {
+    let host = host("[policy.service.sudo]\nuser_verification = \"required\"\n");
+    let key = host.with_key("ferris", Protocol::U2f, KeyKind::U2f);
+    for (service, outcome) in [("sudo", Outcome::Refused), ("su", Outcome::Verified)] {
+        key.touch();
+        let ended = host.login_to(service, Conversation::Messages, &[]);
+        assert_eq!(ended.outcome, Some(outcome), "{service}");
+    }
+}
+
+#[test]
 fn whoever_logs_in_from_elsewhere_is_asked_for_a_code() {
     let host = host("");
     let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);

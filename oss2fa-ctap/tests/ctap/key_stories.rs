@@ -89,7 +89,8 @@ fn ferris() -> Credential {
 fn enrolled_by_pin(script: &str, initial: &[u8]) -> (Enrolled, Vec<Meanwhile>) {
     let secret = hex("0000000000000000000000000000000000000000000000000123456789abcdef");
     let random = Fixed::bytes(&[&[0, 1, 2, 3, 4, 5, 6, 7], secret.as_slice(), initial].concat());
-    let registration = registration(UserVerification::Required, Some(Protection::OptionalWithList));
+    // That it stays on the key is reason enough to ask for its protection.
+    let registration = registration(UserVerification::Required, None);
     let pin = SecretText::new("1234 Größe".to_owned());
     let (answer, seen) = watched(script, None, |replay, patience| {
         let mut key = Key::open(replay, &random, patience)?;
