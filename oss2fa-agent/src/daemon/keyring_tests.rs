@@ -505,9 +505,12 @@ fn a_touch_is_too_little_where_policy_wants_the_user_verified() {
 
 #[test]
 fn one_service_may_want_the_user_verified_and_another_one_not() {
-    let host = host("[policy.service.sudo]\nuser_verification = \"required\"\n");
+    let rules = [("su", "touch"), ("sudo", "required")];
+    let rules =
+        rules.map(|(name, what)| format!("[policy.service.{name}]\nuser_verification = \"{what}\"\n"));
+    let host = host(&rules.concat());
     let key = host.with_key("ferris", Protocol::U2f, KeyKind::U2f);
-    for (service, outcome) in [("sudo", Outcome::Refused), ("su", Outcome::Verified)] {
+    for (service, outcome) in [("su", Outcome::Verified), ("sudo", Outcome::Refused)] {
         key.touch();
         let ended = host.login_to(service, Conversation::Messages, &[]);
         assert_eq!(ended.outcome, Some(outcome), "{service}");
