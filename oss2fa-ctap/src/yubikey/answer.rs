@@ -1,4 +1,4 @@
-//! Challenges, and the answer that a store has expected.
+//! Challenges (HMAC-SHA1: RFC 2104; lengths: `CFGFLAG_HMAC_LT64` of `ykdef.h`), and the answer that a store has expected.
 
 use std::fmt;
 

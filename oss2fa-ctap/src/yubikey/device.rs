@@ -1,4 +1,5 @@
-//! One YubiKey: asking it through feature reports, and waiting for its touch.
+//! One YubiKey: asking it through feature reports, and waiting for its touch (the status report is `status_st` of `ykdef.h`;
+//! the slots' commands are those of Yubico's .NET SDK user's manual, OTP application, "Challenge-response").
 
 use std::time::Duration;
 

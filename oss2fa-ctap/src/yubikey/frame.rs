@@ -1,4 +1,5 @@
-//! Frames of the OTP interface: requests of 70 bytes and replies, in parts of one feature report each.
+//! Frames of the OTP interface: requests of 70 bytes and replies, in parts of one feature report each (`ykdef.h` of
+//! yubikey-personalization: `frame_st`, and the flags of a report's last byte, `SLOT_WRITE_FLAG` and `RESP_PENDING_FLAG`).
 
 use zeroize::Zeroizing;
 

@@ -12,8 +12,11 @@ use crate::transport::{HidTransport, Patience};
 /// A YubiKey gave the answer that was expected, and what is to be asked next: made by [`YubiKey::prove`] and by
 /// nothing else. It counts once the store has put the second in the place of what was asked.
 ///
-/// ```compile_fail
-/// let forged = oss2fa_ctap::yubikey::Proven { answered: todo!(), next: todo!(), expected: todo!() };
+/// ```compile_fail,E0451
+/// # use {oss2fa_core::secret::SecretBytes, oss2fa_ctap::yubikey::{Answered, Challenge, Proven}};
+/// fn forged(answered: Answered, next: Challenge, expected: SecretBytes) -> Proven {
+///     Proven { answered, next, expected }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Proven {
