@@ -1,9 +1,10 @@
 //! Requests to the server: its router over a store of its own, asked as anybody.
 //!
 //! The first byte chooses the operation, the second who asks, the third a header. Then come the value of that
-//! header and the query, each with its length in a byte in front; the rest is the body. The last number is no
-//! operation of the documentation: behind it stands what [`validation`] takes.
+//! header and the query, each with its length in a byte in front; the rest is the body. The last two numbers are no
+//! operations of the documentation: behind them stands what [`validation`] and [`security_key`] take.
 
+mod security_key;
 mod validation;
 mod world;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use world::world;
 
 const VALIDATION: u8 = 255;
+const SECURITY_KEY: u8 = 254;
 
 const HEADERS: [&str; 8] = [
     "accept",
@@ -32,14 +34,19 @@ const HEADERS: [&str; 8] = [
 /// # Panics
 /// Where a property does not hold.
 pub fn target(data: &[u8]) {
-    if let [VALIDATION, rest @ ..] = data {
-        return validation::target(rest);
+    match data {
+        [VALIDATION, rest @ ..] => validation::target(rest),
+        [SECURITY_KEY, rest @ ..] => security_key::target(rest),
+        [operation, who, header, rest @ ..] => ask([*operation, *who, *header], rest),
+        _ => {}
     }
-    let [operation, who, header, rest @ ..] = data else { return };
+}
+
+fn ask([operation, who, header]: [u8; 3], rest: &[u8]) {
     let (value, rest) = counted(rest);
     let (query, body) = counted(rest);
     let world = world();
-    let (method, path) = &world.operations[usize::from(*operation) % world.operations.len()];
+    let (method, path) = &world.operations[usize::from(operation) % world.operations.len()];
     let is_owner = who % 4 == 3;
     // The owner would remove what the others are asked about.
     let path = path.replace("{pk}", if is_owner { "999999" } else { "1" }).replace("{device_pk}", "1");
@@ -53,7 +60,7 @@ pub fn target(data: &[u8]) {
         _ => request.header("X-Admin-Token", &world.owner),
     };
     if let Ok(value) = HeaderValue::from_bytes(value) {
-        request = request.header(HEADERS[usize::from(*header) % HEADERS.len()], value);
+        request = request.header(HEADERS[usize::from(header) % HEADERS.len()], value);
     }
     let (status, headers, body) =
         world.answer(request.body(Body::from(Bytes::copy_from_slice(body))).unwrap());

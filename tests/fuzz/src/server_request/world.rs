@@ -20,6 +20,7 @@ use oss2fa_server::service::credential::Credentials;
 use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::administrators::{CreateAdministrator, Role};
 use oss2fa_server::store::verbs::yubico_clients::{CreateYubicoClient, CreatedYubicoClient};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
@@ -36,6 +37,9 @@ address_per_second = 1000000
 address_burst = 1000000
 refused_per_minute = 100000
 ";
+
+/// Where the browsers are that use security keys.
+pub(super) const ORIGIN: &str = "https://oss2fa.test";
 
 /// What a client of the validation protocol signs with.
 const API_KEY: [u8; 20] = [3; 20];
@@ -108,8 +112,14 @@ pub(super) fn world() -> &'static World {
             let app = oss2fa_server::serve::app(&config, Arc::new(store), Arc::new(System), random).unwrap();
             (router(app), first, made.id.0)
         });
+        let path = format!("/tenants/integrations/{}/policy", first.integration.pk);
+        let policy = json!({"fido": {"rp_id": "oss2fa.test", "origins": [ORIGIN]}});
         let (token, owner) = (first.credentials.token.expose().to_owned(), owner.token.expose().to_owned());
         let api = (api, ApiKey::new(SecretBytes::new(API_KEY.to_vec())).unwrap());
-        World { router, runtime, operations: operations(), token, owner, api, _folder: folder }
+        let world = World { router, runtime, operations: operations(), token, owner, api, _folder: folder };
+        let request = Request::put(path).header("X-Admin-Token", &world.owner);
+        let (status, ..) = world.answer(request.body(Body::from(policy.to_string())).unwrap());
+        assert_eq!(status, StatusCode::OK, "the policy");
+        world
     })
 }
