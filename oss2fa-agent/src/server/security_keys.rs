@@ -112,6 +112,17 @@ pub enum KeyMade {
     Refused,
 }
 
+/// The keys in a list of the server, as far as this host could use them.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Vec<Listed>")]
+pub struct KeyList(pub Vec<ServerKey>);
+
+impl From<Vec<Listed>> for KeyList {
+    fn from(listed: Vec<Listed>) -> Self {
+        Self(listed.into_iter().take(MOST).filter_map(key).collect())
+    }
+}
+
 #[derive(Deserialize)]
 struct Listed {
     device: i64,
@@ -131,18 +142,39 @@ enum Asks {
     User,
 }
 
+/// A challenge as the server shows it.
 #[derive(Deserialize)]
-struct Opened {
+pub struct Opened {
     pk: i64,
     created_at: String,
     expires_at: String,
     public_details: Option<Options<RequestOptions>>,
 }
 
+impl Opened {
+    /// What of it is put to a key, where its question went out at `asked`; `None` where no key could answer it.
+    #[must_use]
+    pub fn challenge(self, asked: Instant) -> Option<KeyChallenge> {
+        let options = self.public_details?.public_key;
+        let login = RelayedLogin::new(rp_id(&options.rp_id)?, &bytes(&options.challenge)?).ok()?;
+        let until = asked.checked_add(for_the_key(&self.created_at, &self.expires_at)?)?;
+        Some(KeyChallenge { pk: self.pk, login, until })
+    }
+}
+
+/// An enrolment as the server shows it, with a kind of key chosen.
 #[derive(Deserialize)]
-struct Prepared {
+pub struct Prepared {
     pk: i64,
     public_details: Option<Options<CreationOptions>>,
+}
+
+impl Prepared {
+    /// What of it is put to a key, with this wish where the server has none; `None` where no key could follow it.
+    #[must_use]
+    pub fn waiting(self, wish: UserVerification) -> Option<KeyWaiting> {
+        waiting(self.pk, self.public_details?.public_key, wish)
+    }
 }
 
 #[derive(Deserialize)]
@@ -195,8 +227,7 @@ impl Server {
     pub fn security_keys(&self, username: &str, deadline: Instant) -> Result<Vec<ServerKey>, Fault> {
         let name = utf8_percent_encode(username, NON_ALPHANUMERIC);
         let question = Question::get(format!("/integrations/security-keys?username={name}"));
-        let listed: Vec<Listed> = self.ask(question, deadline)?.body(200)?;
-        Ok(listed.into_iter().take(MOST).filter_map(key).collect())
+        self.ask(question, deadline)?.body(200).map(|KeyList(keys)| keys)
     }
 
     /// Opens a challenge on a key.
@@ -209,13 +240,10 @@ impl Server {
         if refusal(&answer).is_some() {
             return Ok(KeyOpening::Refused);
         }
-        let Opened { pk, created_at, expires_at, public_details } = answer.body(201)?;
-        let options = public_details.ok_or_else(|| strange("a challenge without its options"))?.public_key;
-        let relayed = rp_id(&options.rp_id)
-            .zip(bytes(&options.challenge))
-            .and_then(|(rp, challenge)| RelayedLogin::new(rp, &challenge).ok());
-        match relayed.zip(for_the_key(&created_at, &expires_at)) {
-            Some((login, time)) => Ok(KeyOpening::Open(KeyChallenge { pk, login, until: asked + time })),
+        let opened: Opened = answer.body(201)?;
+        let pk = opened.pk;
+        match opened.challenge(asked) {
+            Some(challenge) => Ok(KeyOpening::Open(challenge)),
             None => {
                 self.cancel(pk);
                 Err(strange("a challenge that no key could answer"))
@@ -266,9 +294,9 @@ impl Server {
         if let Some(why) = not_done(answer.status(), answer.error_code()) {
             return Ok(KeyBegun::Refused(why));
         }
-        let Prepared { pk, public_details } = answer.body(200)?;
-        let options = public_details.ok_or_else(|| strange("an enrolment without its options"))?.public_key;
-        waiting(pk, options, wish)
+        let prepared: Prepared = answer.body(200)?;
+        prepared
+            .waiting(wish)
             .map(|waiting| KeyBegun::Waiting(Box::new(waiting)))
             .ok_or_else(|| strange("an enrolment that no key could follow"))
     }

@@ -97,15 +97,20 @@ impl Validation {
     pub async fn answer(&self, client: &ApiClient, from: IpAddr, request: &Parameters) -> Answer {
         let at = self.service.clock.now();
         let (status, touch) = match self.judge(client, from, request, at).await {
-            Ok((status, touch)) => (status, touch),
-            Err(error) => {
-                tracing::error!(code = "store", %error, "the store failed");
-                (Status::BackendError, None)
-            }
+            Ok(judged) => judged,
+            Err(error) => return self.failed(&error),
         };
-        metrics::counter!("oss2fa_validations_total", "status" => status.as_str()).increment(1);
+        count(status);
         let wanted = request.get("timestamp").is_some_and(|wanted| wanted == "1");
         Answer { status, touch: touch.filter(|_| wanted), at }
+    }
+
+    /// Answers where the store failed: nothing was accepted. The log alone says what it was.
+    pub fn failed(&self, error: &StoreError) -> Answer {
+        tracing::error!(code = "store", %error, "the store failed");
+        let status = Status::BackendError;
+        count(status);
+        Answer { status, touch: None, at: self.service.clock.now() }
     }
 
     async fn judge(
@@ -148,4 +153,8 @@ impl Validation {
             Validated::Refused => (Status::BadOtp, None),
         })
     }
+}
+
+fn count(status: Status) {
+    metrics::counter!("oss2fa_validations_total", "status" => status.as_str()).increment(1);
 }

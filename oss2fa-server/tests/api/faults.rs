@@ -1,10 +1,15 @@
 //! What fails in the middle of a check is a refusal: no error lets anybody pass, and none spends a code.
 
+use oss2fa_core::secret::SecretBytes;
+use oss2fa_server::ids::{IntegrationId, TenantId};
+use oss2fa_server::outside::Timestamp;
+use oss2fa_server::store::verbs::Doer;
+use oss2fa_server::store::verbs::yubico_clients::{CreateYubicoClient, CreatedYubicoClient};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, world};
-use crate::world::{Answer, World};
+use crate::world::{Answer, BEGIN, Credential, World};
 
 /// How a table fails.
 #[derive(Debug, Clone, Copy)]
@@ -137,4 +142,47 @@ async fn row_46_a_table_that_fails_lets_nobody_pass_unasked_and_unwritten() {
         }
     }
     assert!(refused >= 10, "only {refused} faults were met at all");
+}
+
+/// A client of the validation protocol, of the first tenant's integration.
+async fn yubico_client(world: &World, f: &Fixture) -> i64 {
+    let doer = Doer {
+        tenant: TenantId(f.a.tenant),
+        integration: None,
+        actor: "cli".to_owned(),
+        source: String::new(),
+        whereabouts: Default::default(),
+        now: Timestamp(BEGIN),
+    };
+    let (name, key) = ("login".to_owned(), SecretBytes::new(vec![3; 20]));
+    let create = CreateYubicoClient { doer, integration: IntegrationId(f.a.integration), name, key };
+    match world.store.write(create).await.unwrap() {
+        CreatedYubicoClient::New(made) => made.id.0,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_looked_up_is_answered_in_the_words_of_its_protocol() {
+    for table in ["yubico_client", "integration"] {
+        let (world, f) = world().await;
+        let id = yubico_client(&world, &f).await;
+        let path =
+            format!("/wsapi/2.0/verify?id={id}&nonce=aef3a7835277a28da831&otp=vvcccccccccb&h=bm9uZQ==");
+        let ask = async || world.ask(&Credential::Nothing, "GET", &path, &Value::Null).await;
+        let store = database(&world);
+        Fault::Gone.begin(&store, table);
+        let failed = ask().await;
+        Fault::Gone.end(&store, table);
+        assert_eq!(
+            (failed.status.as_u16(), &failed.headers["content-type"]),
+            (200, &"text/plain".parse().unwrap())
+        );
+        let lines: Vec<&str> = failed.text.lines().filter(|line| !line.starts_with("t=")).collect();
+        let expected = ["otp=vvcccccccccb", "nonce=aef3a7835277a28da831", "status=BACKEND_ERROR", ""];
+        assert_eq!(lines, expected, "{table}");
+        // It was not remembered as nobody.
+        let healthy = ask().await;
+        assert!(healthy.text.contains("status=BAD_SIGNATURE"), "{table}: {healthy:?}");
+    }
 }

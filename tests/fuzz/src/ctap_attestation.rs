@@ -3,7 +3,7 @@
 use oss2fa_core::random::{NoRandomness, Random};
 use oss2fa_ctap::cose::Algorithm;
 use oss2fa_ctap::ctap2::get_assertion::FirstAssertion;
-use oss2fa_ctap::ctap2::make_credential::Attestation;
+use oss2fa_ctap::ctap2::make_credential::{Attestation, Protection};
 use oss2fa_ctap::verify::{
     Aaguids, Anchor, AttestationPolicy, Attested, Demand, Login, Registration, RegistrationPolicy, RpId,
     UserVerification,
@@ -20,7 +20,8 @@ impl Random for Counting {
     }
 }
 
-/// The first byte chooses the demand, or that the rest is an assertion of somebody who has no credential.
+/// The first byte chooses the demand, or that the rest is an assertion of somebody who has no credential; by 4 and 8,
+/// how the credential is to be protected.
 ///
 /// # Panics
 /// Where something is believed that nobody has signed.
@@ -39,10 +40,16 @@ pub fn target(data: &[u8]) {
             return;
         }
     };
+    let protection = match kind / 4 % 4 {
+        0 => None,
+        1 => Some(Protection::Optional),
+        2 => Some(Protection::OptionalWithList),
+        _ => Some(Protection::Required),
+    };
     let policy = RegistrationPolicy {
         verification: UserVerification::NotAsked,
         algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
-        protection: None,
+        protection,
         attestation: AttestationPolicy { demand, models: Aaguids::Any },
     };
     let Ok(answer) = Attestation::parse(bytes) else { return };
@@ -51,5 +58,7 @@ pub fn target(data: &[u8]) {
         // No anchor is among the bytes of an answer.
         assert_ne!(*enrolled.attested(), Attested::ByAnchor);
         assert!(!enrolled.id().is_empty());
+        let told = enrolled.protection().unwrap_or(Protection::Optional);
+        assert!(protection.is_none_or(|asked| told >= asked), "{told:?} is less than was asked");
     }
 }

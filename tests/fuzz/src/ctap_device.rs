@@ -1,14 +1,20 @@
 //! A hostile device on the other end: whatever it sends, and when, each exchange ends.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use oss2fa_core::random::{NoRandomness, Random};
 use oss2fa_core::secret::SecretText;
+use oss2fa_ctap::cose::Algorithm;
+use oss2fa_ctap::ctap2::make_credential::{Protection, Residence};
 use oss2fa_ctap::hid::{Assembler, ChannelId, MAX_MESSAGE};
-use oss2fa_ctap::key::{Key, Proof};
+use oss2fa_ctap::key::{Key, Owner, Proof};
 use oss2fa_ctap::transport::{Feature, Go, HidTransport, Patience, Pause, Read, Report, TransportError};
-use oss2fa_ctap::verify::{Login, RpId, UserVerification};
+use oss2fa_ctap::verify::{
+    Aaguids, AttestationPolicy, Attested, Demand, Login, Registration, RegistrationPolicy, RpId,
+    UserVerification,
+};
 use oss2fa_ctap::yubikey::{Challenge, ResponseAssembler, Slot, TouchWait, YubiKey};
 
 /// A host that is asked more often than this goes in circles.
@@ -66,7 +72,23 @@ impl Random for Counting {
     }
 }
 
-/// The first byte chooses the exchange; the rest are reports, each with its length before it.
+/// What is drawn twice is not the same.
+#[derive(Default)]
+struct Different(AtomicU8);
+
+impl Random for Different {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        Counting.fill(bytes)?;
+        if let Some(first) = bytes.first_mut() {
+            *first = self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The first byte chooses the exchange; the rest are reports, each with its length before it. Of its bits 4 makes it a
+/// key of U2F, 8 an enrolment in place of a login; with 16 the user has credentials already, and with 32 the key is first asked
+/// how often its PIN may be wrong.
 ///
 /// # Panics
 /// Where an exchange does not end.
@@ -75,7 +97,7 @@ pub fn target(data: &[u8]) {
     let mut watch = |_| Go::On;
     let patience = &mut Patience::until(Instant::now(), &mut watch);
     if kind % 4 == 3 {
-        otp(bytes, patience);
+        otp(*kind, bytes, patience);
         return;
     }
     let mut hostile = Hostile { reports: reports(bytes), features: VecDeque::new(), steps: 0 };
@@ -89,9 +111,15 @@ pub fn target(data: &[u8]) {
     let version = if kind & 4 == 0 { 5 } else { 0 };
     hostile.reports.push_front(opening(version));
     let Ok(mut key) = Key::open(hostile, &Counting, patience) else { return };
-    let login =
-        Login::fresh(RpId::new("oss2fa.test").unwrap(), UserVerification::NotAsked, &Counting).unwrap();
-    let ids = [vec![1; 20], vec![2; 64]];
+    if kind & 32 != 0 {
+        drop(key.pin_tries(patience));
+    }
+    if kind & 8 != 0 {
+        enrolment(*kind, &mut key, patience);
+        return;
+    }
+    let login = Login::fresh(rp(), UserVerification::NotAsked, &Counting).unwrap();
+    let ids = ids();
     match kind % 4 {
         0 => {
             if let Ok(assertion) = key.assert(&login, &ids, Proof::Touch, &Counting, patience) {
@@ -106,6 +134,39 @@ pub fn target(data: &[u8]) {
             drop(key.wait_for_touch(patience));
             drop(key.assert_resident(&login, Proof::BuiltIn, &Counting, patience));
         }
+    }
+}
+
+fn rp() -> RpId {
+    RpId::new("oss2fa.test").unwrap()
+}
+
+fn ids() -> [Vec<u8>; 2] {
+    [vec![1; 20], vec![2; 64]]
+}
+
+fn enrolment(kind: u8, key: &mut Key<Hostile>, patience: &mut Patience<'_>) {
+    let policy = RegistrationPolicy {
+        verification: UserVerification::NotAsked,
+        algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
+        // Keys of U2F know nothing of it.
+        protection: (kind & 4 == 0).then_some(Protection::OptionalWithList),
+        attestation: AttestationPolicy { demand: Demand::Nothing, models: Aaguids::Any },
+    };
+    let registration = Registration::fresh(rp(), policy, &Counting).unwrap();
+    let pin = SecretText::new("123456".to_owned());
+    let (proof, residence) = match kind % 4 {
+        0 => (Proof::Touch, Residence::ById),
+        1 => (Proof::Pin(&pin), Residence::ById),
+        _ => (Proof::BuiltIn, Residence::Resident),
+    };
+    let owner = Owner { id: &[7; 32], name: "ferris" };
+    let known = if kind & 16 == 0 { Vec::new() } else { ids().to_vec() };
+    let made = key.register(&registration, owner, &known, residence, proof, &Counting, patience);
+    let Ok(answer) = made else { return };
+    if let Ok(enrolled) = registration.verify(&answer) {
+        // No anchor was given.
+        assert_ne!(*enrolled.attested(), Attested::ByAnchor);
     }
 }
 
@@ -131,7 +192,7 @@ fn reports(mut bytes: &[u8]) -> VecDeque<Report> {
     reports
 }
 
-fn otp(bytes: &[u8], patience: &mut Patience<'_>) {
+fn otp(kind: u8, bytes: &[u8], patience: &mut Patience<'_>) {
     let features: VecDeque<Feature> = bytes.chunks_exact(8).map(|part| part.try_into().unwrap()).collect();
     let mut assembler = ResponseAssembler::default();
     for part in &features {
@@ -142,6 +203,12 @@ fn otp(bytes: &[u8], patience: &mut Patience<'_>) {
     }
     let mut key = YubiKey::new(Hostile { reports: VecDeque::new(), features, steps: 0 });
     drop(key.state());
+    if kind & 8 != 0 {
+        if let Ok((asked, answer)) = key.enrol(Slot::Two, &Different::default(), patience) {
+            assert_eq!((asked.as_bytes()[0], answer.expose().len()), (1, 20));
+        }
+        return;
+    }
     let challenge = Challenge::fresh(&Counting).unwrap();
     if let Ok(answer) = key.answer(Slot::Two, &challenge, TouchWait::Wait, patience) {
         assert_eq!(answer.expose().len(), 20);

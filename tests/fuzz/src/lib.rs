@@ -12,6 +12,7 @@ pub mod display_text;
 pub mod import;
 pub mod otpauth;
 pub mod server_config;
+pub mod server_keys;
 pub mod server_request;
 pub mod server_values;
 pub mod ssh_sk;

@@ -38,9 +38,14 @@ pub async fn verify(
     let Some(id) = request.get("id") else {
         return Ok(written(&refusal(Status::MissingParameter), &request, None));
     };
-    let Some(client) = app.validation.client(id).await? else {
-        app.limiter.of_refused(address)?;
-        return Ok(written(&refusal(Status::NoSuchClient), &request, None));
+    let client = match app.validation.client(id).await {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            app.limiter.of_refused(address)?;
+            return Ok(written(&refusal(Status::NoSuchClient), &request, None));
+        }
+        // Whose key would sign it is what could not be read.
+        Err(error) => return Ok(written(&app.validation.failed(&error), &request, None)),
     };
     if let Some(Extension(seen)) = seen {
         seen.asked_by(client.integration.pk);
