@@ -56,6 +56,8 @@ pub enum Touched<E> {
     Nothing,
     /// The key that is there wants its PIN first.
     PinWanted(Pin),
+    /// The key that is there has not recognised its user, and may once more: so its owner is told.
+    Again(DisplayText),
     /// The key that is there cannot be used now: why, in words for its owner.
     Unusable(DisplayText),
 }
@@ -67,6 +69,8 @@ pub enum Pin {
     TriesLeft(u8),
     /// It was wrong, and so many tries are left.
     Wrong(u8),
+    /// The key no longer recognises its user by itself, and so many tries of its PIN are left.
+    Instead(u8),
 }
 
 /// The devices that a user can choose from, each a few words: "TOTP", "e-mail to j***@example.org".

@@ -51,6 +51,8 @@ fn touched(text: &str) -> Touched<u32> {
         "nothing" => Touched::Nothing,
         "pin_wanted" => Touched::PinWanted(Pin::TriesLeft(8)),
         "pin_wrong" => Touched::PinWanted(Pin::Wrong(7)),
+        "pin_instead" => Touched::PinWanted(Pin::Instead(8)),
+        "again" => Touched::Again(DisplayText::new("[again]")),
         "unusable" => Touched::Unusable(DisplayText::new("[why]")),
         "refused" => Touched::Judged(Judgement::Refused),
         "locked" => Touched::Judged(Judgement::Locked),
@@ -193,7 +195,7 @@ fn enrolling() {
 
 #[test]
 fn touching() {
-    run(include_str!("cases/touching.toml"), 25);
+    run(include_str!("cases/touching.toml"), 30);
 }
 
 #[test]
@@ -201,7 +203,7 @@ fn touching_or_choosing() {
     run(include_str!("cases/beside.toml"), 6);
 }
 
-const EVENTS: [&str; 40] = [
+const EVENTS: [&str; 42] = [
     "found may_touch_or_choose",
     "found may_touch_offline",
     "shown 42",
@@ -209,6 +211,8 @@ const EVENTS: [&str; 40] = [
     "found must_touch",
     "touched nothing",
     "touched pin_wanted",
+    "touched again",
+    "beside again/",
     "touched unusable",
     "touched refused",
     "touched admitted 42",

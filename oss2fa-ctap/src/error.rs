@@ -68,7 +68,10 @@ pub enum KeyError {
     /// A PIN must have 4 to 63 bytes.
     PinLength,
     /// The finger was not recognised, or whatever else the key looks at.
-    NotRecognised,
+    NotRecognised {
+        /// How many tries are left, where the key tells.
+        left: Option<u8>,
+    },
     /// It no longer looks at fingers: the PIN is the way on.
     RecognitionBlocked,
     /// A YubiKey answers different challenges alike: whoever has seen one answer has all of them.
@@ -97,6 +100,10 @@ impl fmt::Display for KeyError {
                      itself: unlock it with its maker's program, and come back"
                 );
             }
+            Self::NotRecognised { left: Some(left) } => {
+                return write!(f, "the security key did not recognise you, {left} tries left");
+            }
+            Self::NotRecognised { left: None } => "the security key did not recognise you",
             Self::TimedOut => "the security key did not answer in time",
             Self::Cancelled => "cancelled",
             Self::OutOfStep => "the security key is busy with an earlier request: plug it in again",
@@ -108,8 +115,10 @@ impl fmt::Display for KeyError {
             Self::PinBlocked => "the security key is locked: it has to be reset, which erases it",
             Self::NoPin => "the security key has no PIN: set one with its maker's program",
             Self::PinLength => "a PIN has 4 to 63 bytes",
-            Self::NotRecognised => "the security key did not recognise you",
-            Self::RecognitionBlocked => "the security key did not recognise you too often: use its PIN",
+            Self::RecognitionBlocked => {
+                "the security key did not recognise you too often, and looks no more: its PIN unlocks it, \
+                 where that is asked for or in its maker's program"
+            }
             Self::SameAnswer => {
                 "the YubiKey answers every challenge alike: its firmware is broken, use another one"
             }

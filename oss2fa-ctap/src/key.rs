@@ -12,6 +12,7 @@ use crate::ctap2::make_credential::{
     Attestation, MakeCredential, Protection, Residence, Verification, make_credential,
 };
 use crate::ctap2::selection;
+use crate::ctap2::status::Status;
 use crate::error::KeyError;
 use crate::hid::{Capabilities, Channel};
 use crate::transport::{HidTransport, Patience};
@@ -74,6 +75,15 @@ impl Verified {
             Self::Not => Verification::None,
             Self::ByToken(token) => Verification::Token(token),
             Self::InStep => Verification::BuiltIn,
+        }
+    }
+
+    // A key that was to verify in the same step, and is blocked, says that it wants a token (CTAP 2.1 sections 6.1.2
+    // and 6.2.2).
+    fn explain(&self, error: KeyError) -> KeyError {
+        match (self, error) {
+            (Self::InStep, KeyError::Status(Status::TOKEN_REQUIRED)) => KeyError::RecognitionBlocked,
+            (Self::Not | Self::ByToken(_) | Self::InStep, error) => error,
         }
     }
 }
@@ -291,7 +301,8 @@ impl<T: HidTransport> Key<T> {
             presence: Presence::Touch,
             verification: verified.for_request(),
         };
-        Ok(get_assertion(&mut self.channel, &asked, patience)?.assertion)
+        let answer = get_assertion(&mut self.channel, &asked, patience);
+        answer.map(|first| first.assertion).map_err(|error| verified.explain(error))
     }
 
     /// Answers the challenge of `login` with each resident credential for its rp id; which of them is the
@@ -317,7 +328,7 @@ impl<T: HidTransport> Key<T> {
             presence: Presence::Touch,
             verification: verified.for_request(),
         };
-        all_assertions(&mut self.channel, &asked, patience)
+        all_assertions(&mut self.channel, &asked, patience).map_err(|error| verified.explain(error))
     }
 
     /// Makes a credential as `registration` asks, waiting for the touch, unless one of `exclude` is on the key.
@@ -412,7 +423,7 @@ impl<T: HidTransport> Key<T> {
             protection: protection.filter(|_| knows_protection),
             verification: verified.for_request(),
         };
-        make_credential(&mut self.channel, &what, patience)
+        make_credential(&mut self.channel, &what, patience).map_err(|error| verified.explain(error))
     }
 
     fn prove(

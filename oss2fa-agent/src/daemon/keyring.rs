@@ -10,7 +10,7 @@ use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
 use oss2fa_core::session::{Codes, Pin};
 use oss2fa_core::verdict::FactorKind;
-use oss2fa_core::wire;
+use oss2fa_core::wire::{self, DisplayText};
 use oss2fa_ctap::ctap2::client_pin::TRIES_KEPT;
 use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::{Key, Method, Proof};
@@ -21,6 +21,7 @@ use oss2fa_ctap::yubikey::Proven;
 pub(super) use self::at_server::{Relay, Signed, is_key};
 use super::challenges::Challenges;
 use super::live::Live;
+use super::recognition::{Misses, Next};
 use crate::policy::{Prompts, Rules, family};
 use crate::store::challenge_response::Outstanding;
 use crate::store::{self, Answer, Device};
@@ -37,6 +38,8 @@ pub(super) enum Found {
     Signed(Signed),
     /// The key at this path wants a PIN first.
     PinWanted(PathBuf, Pin),
+    /// It has not recognised its user, and may once more, when they have heard this.
+    Again(DisplayText),
     /// It is the user's, and cannot be used now.
     Unusable(KeyError),
     /// A YubiKey gave the answer that was expected, and one for the next time.
@@ -155,6 +158,7 @@ impl Keyring {
         self,
         pin: Option<(PathBuf, SecretText)>,
         prompts: Prompts,
+        misses: &Misses,
         random: Arc<dyn Random>,
     ) -> Works<Found> {
         let Self { groups, judge, challenges, .. } = self;
@@ -162,6 +166,7 @@ impl Keyring {
         if groups.is_empty() {
             return Works { fido: None, yubikey };
         }
+        let misses = misses.clone();
         let fido: Work<Found> = Arc::new(move |key, plugged, wanted| {
             for group in &groups {
                 let asked = Asked {
@@ -170,6 +175,7 @@ impl Keyring {
                     plugged,
                     pin: pin.as_ref(),
                     prompts,
+                    misses: &misses,
                     random: random.as_ref(),
                 };
                 match asked.ask(key, wanted) {
@@ -189,6 +195,7 @@ struct Asked<'a> {
     plugged: &'a Plugged,
     pin: Option<&'a (PathBuf, SecretText)>,
     prompts: Prompts,
+    misses: &'a Misses,
     random: &'a dyn Random,
 }
 
@@ -216,6 +223,13 @@ impl Asked<'_> {
                 Ok(Found::PinWanted(self.plugged.path.clone(), Pin::Wrong(left)))
             }
             Err(KeyError::WrongPin { left }) => Ok(Found::Unusable(KeyError::FewPinTries { left })),
+            Err(missed @ KeyError::NotRecognised { left }) => {
+                match self.misses.after(&self.plugged.path, left) {
+                    Next::Again(words) => Ok(Found::Again(words)),
+                    Next::Enough => self.instead(key, missed, &mut wanted.patience()),
+                }
+            }
+            Err(blocked @ KeyError::RecognitionBlocked) => self.instead(key, blocked, &mut wanted.patience()),
             Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
             other => other,
         }
@@ -252,28 +266,50 @@ impl Asked<'_> {
         if self.group.verification == UserVerification::NotAsked && !always {
             return Ok(Ok(Proof::Touch));
         }
-        let methods = key.methods();
-        if methods.contains(&Method::BuiltIn) {
-            return Ok(Ok(Proof::BuiltIn));
+        if let Some((path, pin)) = self.pin
+            && *path == self.plugged.path
+        {
+            return Ok(Ok(Proof::Pin(pin)));
         }
-        match self.pin {
-            Some((path, pin)) if *path == self.plugged.path => return Ok(Ok(Proof::Pin(pin))),
-            // A PIN is for the one key that wanted it.
-            Some(_) => return Err(KeyError::NoCredential),
-            None => {}
-        }
-        // A foreign key is not asked for its PIN, and none is typed where it would not be known for one.
-        let asks = self.prompts == Prompts::AsTheyAre && methods.contains(&Method::Pin);
-        if !asks || key.find(&self.group.rp, ids, patience)?.is_none() {
+        let looks = key.methods().contains(&Method::BuiltIn) && self.misses.may_look(&self.plugged.path);
+        // A foreign key looks at nobody, and is not asked for its PIN.
+        if !(looks || self.may_ask_pin(key)) || key.find(&self.group.rp, ids, patience)?.is_none() {
             return Err(KeyError::NoCredential);
         }
+        if looks {
+            return Ok(Ok(Proof::BuiltIn));
+        }
+        self.pin_wanted(key, Pin::TriesLeft, patience).map(Err)
+    }
+
+    // None is typed where it would not be known for one; and a PIN is for the one key that wanted it.
+    fn may_ask_pin(&self, key: &Key<Port>) -> bool {
+        self.pin.is_none() && self.prompts == Prompts::AsTheyAre && key.methods().contains(&Method::Pin)
+    }
+
+    fn pin_wanted(
+        &self,
+        key: &mut Key<Port>,
+        words: fn(u8) -> Pin,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
         match key.pin_tries(patience) {
-            Ok(tries) => {
-                let wanted = Found::PinWanted(self.plugged.path.clone(), Pin::TriesLeft(tries.left));
-                Ok(Err(wanted))
-            }
-            Err(error) if is_for_its_owner(&error) => Ok(Err(Found::Unusable(error))),
+            Ok(tries) => Ok(Found::PinWanted(self.plugged.path.clone(), words(tries.left))),
+            Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
             Err(error) => Err(error),
+        }
+    }
+
+    // A key of the user's that looks no more: its PIN is the way on, where it has one and may be asked for it.
+    fn instead(
+        &self,
+        key: &mut Key<Port>,
+        why: KeyError,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
+        match self.may_ask_pin(key) {
+            true => self.pin_wanted(key, Pin::Instead, patience),
+            false => Ok(Found::Unusable(why)),
         }
     }
 }
@@ -286,6 +322,7 @@ pub(super) fn is_for_its_owner(error: &KeyError) -> bool {
             | KeyError::PlugInAgain
             | KeyError::PinBlocked
             | KeyError::PinLength
+            | KeyError::NotRecognised { .. }
             | KeyError::RecognitionBlocked
     )
 }

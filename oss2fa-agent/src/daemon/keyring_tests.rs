@@ -3,6 +3,7 @@
 mod attestation;
 mod beside;
 mod changes;
+mod fingers;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -30,7 +31,7 @@ use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
 use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
-use crate::token::soft::{Hub, Protocol, SoftKey};
+use crate::token::soft::{Finger, Hub, Protocol, SoftKey};
 
 pub(super) const UID: u32 = 1000;
 pub(super) const SOON: Duration = Duration::from_secs(20);

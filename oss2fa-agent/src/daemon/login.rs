@@ -21,6 +21,7 @@ use super::keyring::{Found, Keyring};
 use super::live::{InForce, Live};
 use super::peer::Caller;
 use super::proof::{Elsewhere, NotHeld, Which, hold};
+use super::recognition::Misses;
 use super::ruling::{Bypass, Case, LookUp, NotFoundOut, Ruling};
 use crate::policy::Messages;
 use crate::server::Proven;
@@ -71,6 +72,7 @@ pub(super) struct Paused {
     case: Option<Case>,
     open: Open,
     pin_of: Option<PathBuf>,
+    misses: Misses,
     in_force: InForce,
 }
 
@@ -92,7 +94,7 @@ impl Paused {
     }
 
     fn go_on(self, live: &Live, connection: &mut Connection, event: Event<Evidence>) -> Result<Turn, Broken> {
-        let Self { session, caller, source, login, deadline, case, open, pin_of, in_force } = self;
+        let Self { session, caller, source, login, deadline, case, open, pin_of, misses, in_force } = self;
         let login = Serving {
             live,
             connection,
@@ -105,6 +107,7 @@ impl Paused {
             case,
             open,
             pin_of,
+            misses,
             wait: None,
             no_use: None,
             in_force,
@@ -134,6 +137,7 @@ pub(super) fn begin(
         case: None,
         open: Open::default(),
         pin_of: None,
+        misses: Misses::default(),
         wait: None,
         no_use: None,
         in_force,
@@ -219,6 +223,7 @@ struct Serving<'a> {
     case: Option<Case>,
     open: Open,
     pin_of: Option<PathBuf>,
+    misses: Misses,
     // What a prompt has begun, and a touch after it goes on with.
     wait: Option<Wait<'a, Found>>,
     /// What is the matter with a key that is plugged in, while others may be of use.
@@ -246,8 +251,8 @@ impl<'a> Serving<'a> {
     }
 
     fn paused(self, session: Session) -> Paused {
-        let Self { caller, source, login, deadline, case, open, pin_of, in_force, .. } = self;
-        Paused { session, caller, source, login, deadline, case, open, pin_of, in_force }
+        let Self { caller, source, login, deadline, case, open, pin_of, misses, in_force, .. } = self;
+        Paused { session, caller, source, login, deadline, case, open, pin_of, misses, in_force }
     }
 
     fn script(&self, start: &Start) -> Script {

@@ -19,6 +19,7 @@ mod login;
 mod peer;
 mod prompts;
 mod proof;
+mod recognition;
 #[cfg(test)]
 mod remote_tests;
 mod ruling;

@@ -11,6 +11,7 @@ const TOUCH: &str = "Touch your security key.";
 const TOUCH_OR_WAIT: &str = "Touch your security key, or wait to be asked for a code.";
 const PLUG_IN: &str = "Have your security key plugged in.";
 const TOUCH_OR_CODE: &str = "Touch your security key and press Enter, or type a code.";
+const NOT_NOW: &str = "The security key does not recognise you now.";
 const ENTER: &str = "Press Enter: ";
 const TOUCH_AND_ENTER: &str = "Touch your security key, and press Enter: ";
 
@@ -51,7 +52,7 @@ impl Session {
         let is_code = codes == Codes::Beside && !is_empty(&text);
         match touched {
             Some(Touched::Judged(Judgement::Locked) | Touched::PinWanted(_) | Touched::Unusable(_))
-            | Some(Touched::Nothing)
+            | Some(Touched::Nothing | Touched::Again(_))
             | None
                 if is_code =>
             {
@@ -73,6 +74,7 @@ impl Session {
                 let prompt = DisplayText::new(&pin.prompt());
                 self.wait(State::AskingPin { waits, codes }, Effect::Ask(Echo::Off, prompt))
             }
+            Touched::Again(why) => self.again(&why, waits, codes),
             Touched::Unusable(why) => self.unusable(&why, codes),
             Touched::Judged(Judgement::Locked) => self.after_keys(0, codes),
             Touched::Nothing => self.after_keys(waits, codes),
@@ -99,6 +101,19 @@ impl Session {
         self.wait(state, Effect::Ask(echo, prompt))
     }
 
+    // Whoever can type a code may do so now.
+    fn again<E>(&mut self, why: &DisplayText, waits: u8, codes: Codes) -> Vec<Effect<E>> {
+        if self.script.conversation == Conversation::PromptsOnly {
+            return self.prompt_or_touch(waits, codes, Some(why));
+        }
+        let mut effects = vec![Effect::Tell(why.clone())];
+        effects.extend(match codes {
+            Codes::Beside => self.ask_or_touch(waits, codes),
+            Codes::None => self.touch(waits, codes, None),
+        });
+        effects
+    }
+
     fn after_keys<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
         match (codes, waits) {
             (Codes::None, _) => self.refuse(Refusal::Answer),
@@ -108,6 +123,11 @@ impl Session {
     }
 
     fn ask_or_touch<E>(&mut self, waits: u8, codes: Codes) -> Vec<Effect<E>> {
+        self.prompt_or_touch(waits, codes, None)
+    }
+
+    // What has to be said first stands in the prompt.
+    fn prompt_or_touch<E>(&mut self, waits: u8, codes: Codes, first: Option<&DisplayText>) -> Vec<Effect<E>> {
         let prompt = self.prompt_beside();
         let prompt = prompt.as_str();
         let mut effects = Vec::new();
@@ -122,6 +142,7 @@ impl Session {
             }
             (Codes::None, _) => (Echo::Off, TOUCH_AND_ENTER.to_owned()),
         };
+        let prompt = first.map_or_else(|| prompt.clone(), |first| format!("{}\n{prompt}", first.as_str()));
         let ask = Effect::AskOrTouch(echo, DisplayText::new(&prompt));
         effects.extend(self.wait(State::AskingOrTouching { waits, codes }, ask));
         effects
@@ -133,6 +154,9 @@ impl Pin {
         match self {
             Self::TriesLeft(left) => format!("PIN of your security key ({left} tries left): "),
             Self::Wrong(left) => format!("Wrong PIN. PIN of your security key ({left} tries left): "),
+            Self::Instead(left) => {
+                format!("{NOT_NOW} PIN of your security key ({left} tries left): ")
+            }
         }
     }
 }

@@ -211,10 +211,12 @@ pub fn token_by_pin<T: HidTransport>(
     }
 }
 
-/// A token by the key's own verification, as by a finger (section 6.5.5.7.3). The key waits for it.
+/// A token by the key's own verification, as by a finger (section 6.5.5.7.3). The key waits for it, unless it says
+/// beforehand that it is blocked.
 ///
 /// # Errors
-/// [`KeyError::NotRecognised`], [`KeyError::RecognitionBlocked`], or another [`KeyError`].
+/// [`KeyError::NotRecognised`] with the tries that are left, [`KeyError::RecognitionBlocked`], or another
+/// [`KeyError`].
 pub fn token_by_verification<T: HidTransport>(
     channel: &mut Channel<T>,
     info: &Info,
@@ -226,14 +228,35 @@ pub fn token_by_verification<T: HidTransport>(
     if !info.gives_tokens_with_permissions() || info.built_in_verification() != Ability::Ready {
         return Err(KeyError::Unsupported("verification of its user by itself"));
     }
+    if looks_left(channel, patience)? == Some(0) {
+        return Err(KeyError::RecognitionBlocked);
+    }
     let agreement = agree(channel, info, random, patience)?;
     let more = vec![
         (0x03, agreement.public_key()),
         (0x09, Value::number(permission.bits())),
         (0x0a, Value::text(rp_id)),
     ];
-    let answer = ask(channel, &request(Some(agreement.protocol()), TOKEN_BY_VERIFICATION, more), patience)?;
-    opened(&agreement, &answer)
+    match ask(channel, &request(Some(agreement.protocol()), TOKEN_BY_VERIFICATION, more), patience) {
+        Ok(answer) => opened(&agreement, &answer),
+        Err(KeyError::NotRecognised { .. }) => match looks_left(channel, patience)? {
+            Some(0) => Err(KeyError::RecognitionBlocked),
+            left => Err(KeyError::NotRecognised { left }),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+// A key that does not tell may still recognise its user.
+fn looks_left<T: HidTransport>(
+    channel: &mut Channel<T>,
+    patience: &mut Patience<'_>,
+) -> Result<Option<u8>, KeyError> {
+    match verification_retries(channel, patience) {
+        Ok(left) => Ok(Some(left)),
+        Err(KeyError::Status(_) | KeyError::Malformed(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 // A key is agreed on anew for each token (section 6.5.5.4): a wrong PIN makes the device take a new one.

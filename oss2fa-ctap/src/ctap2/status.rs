@@ -29,6 +29,8 @@ impl Status {
     pub const PIN_AUTH_BLOCKED: Self = Self(0x34);
     /// It has no PIN.
     pub const PIN_NOT_SET: Self = Self(0x35);
+    /// The user has to be verified by a token first.
+    pub const TOKEN_REQUIRED: Self = Self(0x36);
     /// The built-in verification no longer works.
     pub const UV_BLOCKED: Self = Self(0x3c);
     /// The user was not recognised.
@@ -82,7 +84,7 @@ impl From<Status> for KeyError {
             Status::PIN_AUTH_BLOCKED => Self::PlugInAgain,
             Status::PIN_NOT_SET => Self::NoPin,
             Status::UV_BLOCKED => Self::RecognitionBlocked,
-            Status::UV_INVALID => Self::NotRecognised,
+            Status::UV_INVALID => Self::NotRecognised { left: None },
             other => Self::Status(other),
         }
     }

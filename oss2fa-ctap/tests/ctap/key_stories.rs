@@ -384,7 +384,7 @@ fn statuses_have_their_meaning() {
         ("34", KeyError::PlugInAgain),
         ("35", KeyError::NoPin),
         ("3c", KeyError::RecognitionBlocked),
-        ("3f", KeyError::NotRecognised),
+        ("3f", KeyError::NotRecognised { left: None }),
         ("7f", KeyError::Status(Status(0x7f))),
     ] {
         let script = format!("{INFO_2_1}>> 01020304 10 0b\n<< 01020304 10 {status}");

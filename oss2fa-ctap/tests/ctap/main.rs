@@ -8,6 +8,7 @@
 mod assertions;
 mod canonical_cbor;
 mod ctap2_messages;
+mod fingers;
 mod fixed;
 mod framing;
 mod hid_channel;

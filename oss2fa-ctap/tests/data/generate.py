@@ -495,6 +495,41 @@ def story_login_with_ctap2():
         {1: listed(CRED)[0], 2: auth_data(), 3: sign(KEY, auth_data() + HASH)}, ["02"])
 
 
+def story_login_by_a_finger(vector, protocol):
+    number, zero, listed = protocol.VERSION, bytes(32), [{"id": CRED, "type": "public-key"}]
+    tell = info(["FIDO_2_1"], {"uv": True, "clientPin": True, "pinUvAuthToken": True, "rk": True})
+    tell[6] = [number]
+    public, token = cbor.decode(bytes.fromhex(vector["public"])), bytes.fromhex(vector["token"])
+    proof = lambda digest: protocol.authenticate(token, digest)
+    silent, data = auth_data(flags=0), auth_data(flags=UP | UV)
+    return opening("05") + ctap2_step("What it is.", lambda two, one: two.get_info(), tell) + ctap2_step(
+        "How often it still looks.", lambda two, one: two.client_pin(None, 7), {5: 3}) + ctap2_step(
+        "A key to agree on.", lambda two, one: two.client_pin(number, 2),
+        {1: cbor.decode(bytes.fromhex(vector["peer"]))}) + ctap2_step(
+        "A token that may sign, while the key waits for a finger.",
+        lambda two, one: two.client_pin(number, 6, key_agreement=public, permissions=2, permissions_rpid=RP),
+        {2: bytes.fromhex(vector["sealed_token"])}, ["02"]) + ctap2_step(
+        "The credential is there.",
+        lambda two, one: two.get_assertion(RP, zero, listed, None, {"up": False}, proof(zero), number),
+        {1: listed[0], 2: silent, 3: sign(KEY, silent + zero)}) + ctap2_step(
+        "The challenge. The finger was the touch.",
+        lambda two, one: two.get_assertion(RP, HASH, listed, None, None, proof(HASH), number),
+        {1: listed[0], 2: data, 3: sign(KEY, data + HASH)})
+
+
+def story_login_by_a_finger_in_step():
+    zero, listed = bytes(32), [{"id": CRED, "type": "public-key"}]
+    silent, data = auth_data(flags=0), auth_data(flags=UP | UV)
+    return opening("05") + ctap2_step(
+        "What it is.", lambda two, one: two.get_info(), info(["FIDO_2_0"], {"uv": True, "rk": True})) + ctap2_step(
+        "The credential is there.",
+        lambda two, one: two.get_assertion(RP, zero, listed, options={"up": False}),
+        {1: listed[0], 2: silent, 3: sign(KEY, silent + zero)}) + ctap2_step(
+        "The challenge, with a finger.",
+        lambda two, one: two.get_assertion(RP, HASH, listed, options={"uv": True}),
+        {1: listed[0], 2: data, 3: sign(KEY, data + HASH)}, ["02"])
+
+
 def story_login_with_u2f():
     application = sha256(RP.encode()).digest()
     answer = bytes([1]) + struct.pack(">I", 8) + sign(KEY, auth_data() + HASH)
@@ -537,6 +572,8 @@ write("pin_protocols.json", PINS)
 story("enrolment_by_pin_protocol_1", story_enrolment_by_pin(PINS[0], 1))
 story("enrolment_by_pin_protocol_2", story_enrolment_by_pin(PINS[1], 2))
 story("login_with_ctap2", story_login_with_ctap2())
+story("login_by_a_finger", story_login_by_a_finger(PINS[1], PinProtocolV2()))
+story("login_by_a_finger_in_step", story_login_by_a_finger_in_step())
 story("login_with_u2f", story_login_with_u2f())
 story("enrolment_with_u2f", story_enrolment_with_u2f())
 write("requests.json", requests())

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use oss2fa_core::ids::DeviceName;
 use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
+use oss2fa_core::session::Pin;
 use oss2fa_core::verdict::FactorKind;
 use oss2fa_core::wire::DisplayText;
 use oss2fa_ctap::cose::Algorithm;
@@ -32,6 +33,7 @@ use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::is_for_its_owner;
 use crate::daemon::live::Live;
 use crate::daemon::peer::Caller;
+use crate::daemon::recognition::{Misses, Next};
 use crate::policy::SelfService;
 use crate::store::device::Vouched;
 use crate::store::security_key::NewKey;
@@ -92,7 +94,8 @@ impl From<Broken> for Ended {
 /// What a key has to say.
 enum Found {
     Made(Attestation),
-    PinWanted { key: Plugged, left: u8, first: bool },
+    PinWanted(Plugged, Pin),
+    Again(DisplayText),
     Unusable(KeyError),
 }
 
@@ -119,6 +122,7 @@ impl Desk<'_> {
                 residence: residence(&wanted),
                 typed,
                 random: self.live.bus.random(),
+                misses: Misses::default(),
                 noted: Mutex::default(),
             })
         })?;
@@ -131,21 +135,20 @@ impl Desk<'_> {
         connection: &mut Connection,
         begin: impl Fn(Option<Typed>) -> Answer<Making>,
     ) -> Result<(Arc<Making>, Attestation), Ended> {
-        let mut typed: Option<Typed> = None;
+        let mut making = Arc::new(begin(None)?);
         say(connection, "Plug in your security key if it is not, and touch it when it blinks.")?;
         loop {
-            let making = Arc::new(begin(typed.take())?);
             match self.reach(connection, &making)? {
                 Found::Made(attestation) => return Ok((making, attestation)),
                 Found::Unusable(error) => return Err(bad_request(&error).into()),
-                Found::PinWanted { key, left, first } => {
-                    let question = match first {
-                        true => format!("PIN of {} ({left} tries left): ", key.name.as_str()),
-                        false => format!("Wrong PIN. PIN of {} ({left} tries left): ", key.name.as_str()),
-                    };
+                Found::Again(words) => say(connection, words.as_str())?,
+                Found::PinWanted(key, pin) => {
+                    let question = question(&key, pin);
                     connection.send(&Response::PinWanted { question: DisplayText::new(&question) })?;
                     match connection.receive(Instant::now() + PATIENCE)? {
-                        Request::Pin { pin } if !pin.expose().is_empty() => typed = Some((key.path, pin)),
+                        Request::Pin { pin } if !pin.expose().is_empty() => {
+                            making = Arc::new(begin(Some((key.path, pin)))?);
+                        }
                         _ => return Err(bad_request(&"no PIN was typed: nothing was enrolled").into()),
                     }
                 }
@@ -251,6 +254,15 @@ impl Desk<'_> {
     }
 }
 
+fn question(key: &Plugged, pin: Pin) -> String {
+    let (first, left) = match pin {
+        Pin::TriesLeft(left) => ("", left),
+        Pin::Wrong(left) => ("Wrong PIN. ", left),
+        Pin::Instead(left) => ("The security key does not recognise you now. ", left),
+    };
+    format!("{first}PIN of {} ({left} tries left): ", key.name.as_str())
+}
+
 fn residence(wanted: &KeyEnrollment) -> Residence {
     if wanted.resident { Residence::Resident } else { Residence::ById }
 }
@@ -314,6 +326,7 @@ struct Making {
     residence: Residence,
     typed: Option<Typed>,
     random: Arc<dyn Random>,
+    misses: Misses,
     /// Why keys that are plugged in will not do, for whoever enrols.
     noted: Mutex<Vec<KeyError>>,
 }
@@ -325,9 +338,23 @@ impl Making {
         plugged: &Plugged,
         patience: &mut Patience<'_>,
     ) -> Result<Found, KeyError> {
-        match self.make(key, plugged, patience) {
+        let found = match self.make(key, plugged, patience) {
+            Err(missed @ KeyError::NotRecognised { left }) => match self.misses.after(&plugged.path, left) {
+                Next::Again(words) => Ok(Found::Again(words)),
+                // It was touched just now.
+                Next::Enough if self.may_ask_pin(key) => {
+                    Self::pin_wanted(key, plugged, Pin::Instead, patience)
+                }
+                Next::Enough => Err(missed),
+            },
+            Err(KeyError::RecognitionBlocked) if self.may_ask_pin(key) => key
+                .wait_for_touch(patience)
+                .and_then(|()| Self::pin_wanted(key, plugged, Pin::Instead, patience)),
+            found => found,
+        };
+        match found {
             Err(KeyError::WrongPin { left }) if left > TRIES_KEPT => {
-                Ok(Found::PinWanted { key: plugged.clone(), left, first: false })
+                Ok(Found::PinWanted(plugged.clone(), Pin::Wrong(left)))
             }
             Err(KeyError::WrongPin { left }) => Ok(Found::Unusable(KeyError::FewPinTries { left })),
             Err(error) if is_for_its_owner(&error) => Ok(Found::Unusable(error)),
@@ -360,18 +387,17 @@ impl Making {
         }
         let verify = self.order.verification() == UserVerification::Required
             || key.must_verify_to_register(self.residence);
-        let methods = key.methods();
+        let looks = key.methods().contains(&Method::BuiltIn) && self.misses.may_look(&plugged.path);
         let proof = match &self.typed {
             _ if !verify => Proof::Touch,
-            _ if methods.contains(&Method::BuiltIn) => Proof::BuiltIn,
             Some((path, pin)) if *path == plugged.path => Proof::Pin(pin),
+            _ if looks => Proof::BuiltIn,
             // A PIN is for the one key that wanted it.
             Some(_) => return Err(KeyError::NoCredential),
             None => {
                 // Nobody uses up the tries of a key that is not in their hand.
                 key.wait_for_touch(patience)?;
-                let left = key.pin_tries(patience)?.left;
-                return Ok(Found::PinWanted { key: plugged.clone(), left, first: true });
+                return Self::pin_wanted(key, plugged, Pin::TriesLeft, patience);
             }
         };
         let owner = Owner { id: &self.owner, name: &self.name };
@@ -384,6 +410,20 @@ impl Making {
             }
         }
         .map(Found::Made)
+    }
+
+    fn may_ask_pin(&self, key: &Key<Port>) -> bool {
+        self.typed.is_none() && key.methods().contains(&Method::Pin)
+    }
+
+    fn pin_wanted(
+        key: &mut Key<Port>,
+        plugged: &Plugged,
+        words: fn(u8) -> Pin,
+        patience: &mut Patience<'_>,
+    ) -> Result<Found, KeyError> {
+        let left = key.pin_tries(patience)?.left;
+        Ok(Found::PinWanted(plugged.clone(), words(left)))
     }
 
     fn make_with_u2f(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Found, KeyError> {

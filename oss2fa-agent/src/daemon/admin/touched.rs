@@ -19,6 +19,7 @@ use crate::daemon::connection::{Broken, Connection};
 use crate::daemon::keyring::{Found, Keyring};
 use crate::daemon::live::Live;
 use crate::daemon::peer::Caller;
+use crate::daemon::recognition::Misses;
 use crate::policy::{Prompts, SelfService};
 use crate::source::Source;
 use crate::store::device::AccountId;
@@ -76,13 +77,14 @@ impl Desk<'_> {
             connection,
             "Touch a security key that is enrolled already: that shows that the change is yours.",
         )?;
-        let mut typed = None;
+        let (mut typed, misses) = (None, Misses::default());
         loop {
-            match self.reach_own(connection, subject, typed.take())? {
+            match self.reach_own(connection, subject, typed.take(), &misses)? {
                 Found::Answered(answer) => return Ok(self.judge_own(subject, answer)?),
                 Found::Signed(_) => {
                     return Err(bad_request(&"a key of the server proves no change here").into());
                 }
+                Found::Again(words) => say(connection, words.as_str())?,
                 Found::Unusable(why) => return Err(bad_request(&why).into()),
                 // Challenge-response is for logins alone, and nothing asks for it here.
                 Found::Proven(_) | Found::WrongAnswer(_) | Found::Forged(_) => {
@@ -105,6 +107,7 @@ impl Desk<'_> {
         connection: &mut Connection,
         subject: &Subject,
         typed: Option<(PathBuf, SecretText)>,
+        misses: &Misses,
     ) -> Result<Found, Ended> {
         let verification = self.config.policy.rules("cli").user_verification;
         let by_touch = subject.view.devices.iter().filter(|device| device.kind != FactorKind::YubikeyHmac);
@@ -115,7 +118,7 @@ impl Desk<'_> {
             );
             return Err(refused(RefusalCode::ProofNeeded, message).into());
         };
-        let works = keyring.work(typed, Prompts::AsTheyAre, self.live.bus.random());
+        let works = keyring.work(typed, Prompts::AsTheyAre, misses, self.live.bus.random());
         let (line, mut broken) = (connection.line(), None);
         let mut watch = |sign| {
             if sign == Sign::Touch
@@ -204,5 +207,10 @@ fn question(pin: Pin) -> String {
     match pin {
         Pin::TriesLeft(left) => format!("PIN of your security key ({left} tries left): "),
         Pin::Wrong(left) => format!("Wrong PIN. PIN of your security key ({left} tries left): "),
+        Pin::Instead(left) => {
+            format!(
+                "The security key does not recognise you now. PIN of your security key ({left} tries left): "
+            )
+        }
     }
 }

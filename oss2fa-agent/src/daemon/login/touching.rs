@@ -185,7 +185,8 @@ impl<'a> Serving<'a> {
     }
 
     fn begin(&self, keyring: Keyring, pin: Option<(PathBuf, SecretText)>) -> Wait<'a, Found> {
-        let works = keyring.work(pin, prompts(&self.login.service), self.live.bus.random());
+        let prompts = prompts(&self.login.service);
+        let works = keyring.work(pin, prompts, &self.misses, self.live.bus.random());
         self.live.bus.begin(&works, self.deadline)
     }
 
@@ -207,6 +208,7 @@ impl<'a> Serving<'a> {
                 self.pin_of = Some(path);
                 Come::To(Touched::PinWanted(pin))
             }
+            Found::Again(words) => Come::To(Touched::Again(words)),
             Found::Unusable(why) => Come::NoUse(DisplayText::new(&why.to_string())),
             Found::Proven(found) => match self.judge_exchange(*found) {
                 Some(judged) => Come::To(Touched::Judged(judged)),

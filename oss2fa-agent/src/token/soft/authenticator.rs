@@ -49,12 +49,29 @@ pub(crate) struct Inside {
     pub(crate) count: u32,
     pub(crate) step: u32,
     pub(crate) tries_left: u8,
+    /// Its reader of fingers, where it has one.
+    pub(crate) reader: Option<Reader>,
     touched: bool,
     pin: Option<String>,
     seed: u8,
     /// Who made it, where it tells: a key and its certificate.
     maker: Option<(rcgen::KeyPair, Vec<u8>)>,
     credentials: Vec<(Vec<u8>, [u8; 32], Vec<u8>)>,
+}
+
+/// Which finger touches a key that looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finger {
+    ItsOwners,
+    Another,
+}
+
+/// What looks at fingers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) tries_left: u8,
+    pub(crate) finger: Finger,
+    most: u8,
 }
 
 /// A scalar of the curve that nobody else uses.
@@ -75,6 +92,7 @@ impl SoftKey {
             count: 0,
             step: 1,
             tries_left: 8,
+            reader: None,
             touched: false,
             pin: None,
             seed: number,
@@ -86,6 +104,20 @@ impl SoftKey {
     pub(crate) fn with_pin(self, pin: &str) -> Self {
         self.inside().pin = Some(pin.to_owned());
         self
+    }
+
+    /// It recognises its owner by a finger, with so many tries (CTAP 2.1).
+    pub(crate) fn with_reader(self, tries: u8) -> Self {
+        self.inside().reader = Some(Reader { tries_left: tries, finger: Finger::ItsOwners, most: tries });
+        self
+    }
+
+    /// This finger touches it.
+    pub(crate) fn touch_by(&self, finger: Finger) {
+        if let Some(reader) = &mut self.inside().reader {
+            reader.finger = finger;
+        }
+        self.touch();
     }
 
     /// Its maker vouches for it, by this key and its certificate.
@@ -185,11 +217,16 @@ impl Inside {
 
     pub(super) fn waits_for_touch(&self, request: &[u8]) -> bool {
         match request.first() {
-            Some(1) => true,
+            Some(1 | 0x0b) => true,
             Some(2) => {
                 let asked = cbor::parse(&request[1..]).unwrap();
                 let silent = field(&asked, 5).and_then(|options| named(options, "up")).is_some();
                 !silent && self.found(&asked).is_some()
+            }
+            Some(6) => {
+                let asked = cbor::parse(&request[1..]).unwrap();
+                let looks = field(&asked, 2) == Some(&Value::number(6));
+                looks && self.reader.is_some_and(|reader| reader.tries_left > 0)
             }
             _ => false,
         }
@@ -200,7 +237,7 @@ impl Inside {
         let asked = request.get(1..).filter(|rest| !rest.is_empty()).map(|rest| cbor::parse(rest).unwrap());
         match (request[0], asked) {
             (4, _) => answer(vec![
-                (Value::number(1), Value::Array(vec![Value::text("FIDO_2_0")])),
+                (Value::number(1), Value::Array(vec![Value::text(self.version())])),
                 (Value::number(3), Value::bytes(&[self.seed; 16])),
                 (Value::number(4), self.options()),
                 (Value::number(6), Value::Array(vec![Value::number(1)])),
@@ -208,13 +245,22 @@ impl Inside {
             (1, Some(asked)) => self.make_credential(&asked),
             (2, Some(asked)) => self.get_assertion(&asked),
             (6, Some(asked)) => self.client_pin(&asked),
+            (0x0b, _) => vec![0],
             _ => vec![1],
         }
     }
 
+    fn version(&self) -> &'static str {
+        if self.reader.is_some() { "FIDO_2_1" } else { "FIDO_2_0" }
+    }
+
     fn options(&self) -> Value {
         let option = |name, state| (Value::text(name), Value::Bool(state));
-        Value::Map(vec![option("rk", true), option("clientPin", self.pin.is_some())])
+        let mut options = vec![option("rk", true), option("clientPin", self.pin.is_some())];
+        if self.reader.is_some() {
+            options.extend([option("uv", true), option("pinUvAuthToken", true)]);
+        }
+        Value::Map(options)
     }
 
     fn make_credential(&mut self, asked: &Value) -> Vec<u8> {
@@ -222,7 +268,7 @@ impl Inside {
         let owner = bytes(named(field(asked, 3).unwrap(), "id").unwrap());
         let rp_hash: [u8; 32] = Sha256::digest(rp.as_bytes()).into();
         let verified = field(asked, 8).is_some();
-        if self.pin.is_some() && !verified {
+        if (self.pin.is_some() || self.reader.is_some()) && !verified {
             return vec![0x36];
         }
         let (id, public_key) = self.make(rp_hash, &owner);
@@ -295,13 +341,8 @@ impl Inside {
                 ]);
                 answer(vec![(Value::number(1), cose)])
             }
-            Some(Value::Unsigned(5)) => {
-                let theirs = field(asked, 3).unwrap();
-                let (x, y) = (bytes(field(theirs, -2).unwrap()), bytes(field(theirs, -3).unwrap()));
-                let point = p256::PublicKey::from_sec1_bytes(&[&[4], x.as_slice(), &y].concat()).unwrap();
-                let ours = SecretKey::from_slice(&AGREEMENT).unwrap();
-                let shared = p256::ecdh::diffie_hellman(ours.to_nonzero_scalar(), point.as_affine());
-                let secret: [u8; 32] = Sha256::digest(shared.raw_secret_bytes()).into();
+            Some(Value::Unsigned(5 | 9)) => {
+                let secret = shared_secret(asked);
                 let mut typed = bytes(field(asked, 6).unwrap());
                 let mut decryptor = cbc::Decryptor::<aes::Aes256>::new(&secret.into(), &[0; 16].into());
                 let mut block = Block::<aes::Aes256>::try_from(typed.as_slice()).unwrap();
@@ -313,18 +354,56 @@ impl Inside {
                     return vec![0x31];
                 }
                 self.tries_left = 8;
-                let mut encryptor = cbc::Encryptor::<aes::Aes256>::new(&secret.into(), &[0; 16].into());
-                let mut sealed = Vec::new();
-                for half in TOKEN.chunks(16) {
-                    let mut block = Block::<aes::Aes256>::try_from(half).unwrap();
-                    encryptor.encrypt_block(&mut block);
-                    sealed.extend_from_slice(&block);
+                if let Some(reader) = &mut self.reader {
+                    reader.tries_left = reader.most;
                 }
-                answer(vec![(Value::number(2), Value::Bytes(sealed))])
+                token(&secret)
             }
+            Some(Value::Unsigned(6)) => self.look(asked),
+            Some(Value::Unsigned(7)) => match self.reader {
+                Some(reader) => answer(vec![(Value::number(5), Value::number(i64::from(reader.tries_left)))]),
+                None => vec![0x3e],
+            },
             _ => vec![0x3e],
         }
     }
+
+    // Section 6.5.5.7.3. The finger is a touch, too.
+    fn look(&mut self, asked: &Value) -> Vec<u8> {
+        match &mut self.reader {
+            None => vec![0x3e],
+            Some(Reader { tries_left: 0, .. }) => vec![0x3c],
+            Some(Reader { finger: Finger::Another, tries_left, .. }) => {
+                *tries_left -= 1;
+                vec![if *tries_left == 0 { 0x3c } else { 0x3f }]
+            }
+            Some(Reader { finger: Finger::ItsOwners, tries_left, most }) => {
+                *tries_left = *most;
+                self.touched = true;
+                token(&shared_secret(asked))
+            }
+        }
+    }
+}
+
+fn shared_secret(asked: &Value) -> [u8; 32] {
+    let theirs = field(asked, 3).unwrap();
+    let (x, y) = (bytes(field(theirs, -2).unwrap()), bytes(field(theirs, -3).unwrap()));
+    let point = p256::PublicKey::from_sec1_bytes(&[&[4], x.as_slice(), &y].concat()).unwrap();
+    let ours = SecretKey::from_slice(&AGREEMENT).unwrap();
+    let shared = p256::ecdh::diffie_hellman(ours.to_nonzero_scalar(), point.as_affine());
+    Sha256::digest(shared.raw_secret_bytes()).into()
+}
+
+fn token(secret: &[u8; 32]) -> Vec<u8> {
+    let mut encryptor = cbc::Encryptor::<aes::Aes256>::new(secret.into(), &[0; 16].into());
+    let mut sealed = Vec::new();
+    for half in TOKEN.chunks(16) {
+        let mut block = Block::<aes::Aes256>::try_from(half).unwrap();
+        encryptor.encrypt_block(&mut block);
+        sealed.extend_from_slice(&block);
+    }
+    answer(vec![(Value::number(2), Value::Bytes(sealed))])
 }
 
 fn public_key_point(key: &PublicKey) -> Vec<u8> {

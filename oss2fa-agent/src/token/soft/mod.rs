@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use oss2fa_ctap::hid::{Assembler, ChannelId, Command, fragment};
 use oss2fa_ctap::transport::{Feature, HidTransport, Pause, Read, Report, TransportError};
 
+#[cfg(test)]
+pub(crate) use self::authenticator::Finger;
 pub(crate) use self::authenticator::{Protocol, SoftKey};
 pub(crate) use self::yubikey::SoftYubikey;
 use super::Plugged;

@@ -13,6 +13,7 @@ use super::{Ended, Making, Order, residence, verification};
 use crate::admin::{KeyEnrollment, KeyKind, RefusalCode};
 use crate::daemon::connection::Connection;
 use crate::daemon::courier::{self, Undone};
+use crate::daemon::recognition::Misses;
 use crate::server::Server;
 use crate::server::security_keys::{KeyBegun, KeyMade, KeyWaiting, attestation_token};
 use crate::store::Event;
@@ -48,6 +49,7 @@ impl Desk<'_> {
                 residence: residence(wanted),
                 typed,
                 random: self.live.bus.random(),
+                misses: Misses::default(),
                 noted: Mutex::default(),
             })
         })?;
