@@ -314,7 +314,7 @@ pub enum Imported {
     SecurityKey {
         /// Which protocol has made its credential.
         kind: KeyKind,
-        /// The credential's id, in hexadecimal.
+        /// The credential's id, in hexadecimal; empty where it stays on the key, and is found there by its public key.
         id: String,
         /// Its public key, in hexadecimal.
         public_key: String,

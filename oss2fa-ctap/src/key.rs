@@ -4,7 +4,7 @@ use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretText;
 
 use crate::cbor::Value;
-use crate::cose::Algorithm;
+use crate::cose::{Algorithm, PublicKey};
 use crate::ctap2::client_pin::{self, Permission, PinRetries, Token};
 use crate::ctap2::get_assertion::{Assertion, GetAssertion, Presence, all_assertions, get_assertion};
 use crate::ctap2::info::{Ability, Info, info};
@@ -329,6 +329,40 @@ impl<T: HidTransport> Key<T> {
             verification: verified.for_request(),
         };
         all_assertions(&mut self.channel, &asked, patience).map_err(|error| verified.explain(error))
+    }
+
+    /// The id of a credential that stays on this key, and is known by its public key alone. Nothing is touched; one that the
+    /// key hides until its user is verified is not found.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn find_resident(
+        &mut self,
+        rp: &RpId,
+        public_key: &PublicKey,
+        patience: &mut Patience<'_>,
+    ) -> Result<Option<Vec<u8>>, KeyError> {
+        if !self.info.as_ref().is_some_and(Info::keeps_resident_credentials) {
+            return Ok(None);
+        }
+        // What is signed here, untouched, is a login nowhere.
+        let client_data_hash = [0; 32];
+        let asked = GetAssertion {
+            rp_id: rp.as_str(),
+            client_data_hash: &client_data_hash,
+            allow: &[],
+            presence: Presence::Silent,
+            verification: Verification::None,
+        };
+        let all = match all_assertions(&mut self.channel, &asked, patience) {
+            Err(KeyError::NoCredential) => return Ok(None),
+            all => all?,
+        };
+        let is_its = |answer: &Assertion| {
+            let signed = [answer.auth_data.as_slice(), &client_data_hash].concat();
+            public_key.verify(&signed, &answer.signature).is_ok()
+        };
+        Ok(all.into_iter().find(is_its).map(|answer| answer.credential_id))
     }
 
     /// Makes a credential as `registration` asks, waiting for the touch, unless one of `exclude` is on the key.

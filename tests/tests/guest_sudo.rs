@@ -8,7 +8,7 @@ use oss2fa_tests::{Guest, Guide};
 fn enrolled(guest: Guest) -> Guest {
     let guest = guest.step(
         "ferris has a key",
-        r#"install_agent ferris gopher corro ada; start_agent; make_key first; plug_in first
+        r#"install_agent ferris gopher corro ada dora; start_agent; make_key first; plug_in first
            begin "$agent" enroll fido2 --user ferris; touch_when_awaited first; finish"#,
     );
     Waiting::measured(guest)
@@ -95,7 +95,7 @@ fn of_pam_u2f(guest: Guest) -> Guest {
         )
         .step(
             "they are taken over",
-            r#""$agent" import u2f-keys --json /tmp/lines || true; "$agent" list --user corro"#,
+            r#""$agent" import u2f-keys --json /tmp/lines; "$agent" list --user corro"#,
         )
         .step(
             "corro logs in with what was taken over",
@@ -110,6 +110,14 @@ fn of_pam_u2f(guest: Guest) -> Guest {
                    begin log_in corro '{ENTER}' '' '(8 {pin}' 4711; touch_when_awaited other; finish
                    pull_out other; plug_in first"#,
                 pin = "tries left): "
+            ),
+        )
+        .step(
+            "dora logs in with a credential that stays on the key",
+            &format!(
+                r#"touch_key first; pamu2fcfg -u dora -r >/tmp/stays; let_go first; cut -c 1-7 /tmp/stays
+                   "$agent" import u2f-keys /tmp/stays
+                   begin log_in dora '{ENTER}' ''; touch_when_awaited first; finish"#
             ),
         )
         .step("pam_u2f reads a line in the legacy format", LEGACY)
@@ -167,11 +175,12 @@ fn what_else_the_owner_of_a_key_may_do() {
     let lines = "es256,+presence\nes256,\nes256,+presence+verification\nes256,+presence\n";
     ran.showed("pamu2fcfg writes its lines", &[lines]);
     let report = &ran.of("they are taken over").stdout;
-    assert_eq!(report.matches(r#""result":"imported""#).count(), 3, "{report}");
-    ran.showed("they are taken over", &["resident credential", "fido2"]);
+    assert_eq!(report.matches(r#""result":"imported""#).count(), 4, "{report}");
     let with_pin = "pamu2fcfg writes a line for a key with a PIN, and corro logs in with that";
     ran.showed(with_pin, &["es256,+presence+pin", "(8 tries left): ", IN[0], IN[1]]);
-    ran.let_in(&["corro logs in with what was taken over", "ada logs in with what was taken over"]);
+    let stays = "dora logs in with a credential that stays on the key";
+    ran.showed(stays, &["dora:*,"]);
+    ran.let_in(&[stays, "corro logs in with what was taken over", "ada logs in with what was taken over"]);
     assert_eq!(ran.of("pam_u2f reads a line in the legacy format").stdout, "root\n");
 }
 

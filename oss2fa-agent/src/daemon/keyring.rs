@@ -2,6 +2,7 @@
 
 mod at_server;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ enum Judge {
 }
 
 /// Credentials that one question can be about.
+#[derive(Clone)]
 struct Group {
     rp: RpId,
     verification: UserVerification,
@@ -169,8 +171,12 @@ impl Keyring {
         let misses = misses.clone();
         let fido: Work<Found> = Arc::new(move |key, plugged, wanted| {
             for group in &groups {
+                let group = group.on(key, &mut wanted.patience())?;
+                if group.credentials.is_empty() {
+                    continue;
+                }
                 let asked = Asked {
-                    group,
+                    group: &group,
                     judge: &judge,
                     plugged,
                     pin: pin.as_ref(),
@@ -197,6 +203,21 @@ struct Asked<'a> {
     prompts: Prompts,
     misses: &'a Misses,
     random: &'a dyn Random,
+}
+
+impl Group {
+    // Of a resident credential that pam_u2f has made only its public key is known. Its key tells the id.
+    fn on(&self, key: &mut Key<Port>, patience: &mut Patience<'_>) -> Result<Cow<'_, Self>, KeyError> {
+        if self.credentials.iter().all(|known| !known.id.is_empty()) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut here = self.clone();
+        for known in here.credentials.iter_mut().filter(|known| known.id.is_empty()) {
+            known.id = key.find_resident(&self.rp, &known.public_key, patience)?.unwrap_or_default();
+        }
+        here.credentials.retain(|known| !known.id.is_empty());
+        Ok(Cow::Owned(here))
+    }
 }
 
 impl Asked<'_> {

@@ -4,6 +4,7 @@ mod attestation;
 mod beside;
 mod changes;
 mod fingers;
+mod imported;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -565,35 +566,4 @@ fn from_the_keys_answer_to_the_verdict_the_agent_takes_milliseconds() {
     took.sort();
     // `make bench` has the figure of the optimised program, which is another one.
     assert!(took[10] < Duration::from_millis(250), "{took:?}");
-}
-
-#[test]
-fn a_key_of_pam_u2f_goes_on_working_for_its_own_origin() {
-    let host = host("");
-    let key = SoftKey::new(Protocol::Ctap2, 1);
-    host.hub.plug_in("one", &key);
-    let (id, public_key) = key.inside().made_for("pam://tower");
-    let what = Imported::SecurityKey {
-        kind: KeyKind::Fido2,
-        id,
-        public_key,
-        algorithm: KeyAlgorithm::Es256,
-        rp_id: "pam://tower".to_owned(),
-        pin: false,
-    };
-    let entry = ImportEntry { user: "ferris".to_owned(), name: DeviceName::new("pam_u2f").unwrap(), what };
-    let response = admin::answer(&host.live, Caller::Root, Request::Import { entries: vec![entry] });
-    match response {
-        Response::Imported { report } => {
-            assert!(matches!(report[0].result, ImportResult::Imported(_)), "{report:?}");
-        }
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(host.newest().event, "imported");
-    key.touch();
-    assert_eq!(host.login(&[]).outcome, Some(Outcome::Verified));
-    // Beside one of our own.
-    let own = host.with_key("ferris", Protocol::U2f, KeyKind::U2f);
-    own.touch();
-    assert_eq!(host.login(&[]).outcome, Some(Outcome::Verified));
 }

@@ -20,13 +20,13 @@ use super::device::{self, AccountId, Device, Vouched};
 use super::error::StoreError;
 use super::joining::{Joining, Newcomer};
 use super::keys::Keys;
-use crate::admin::{Imported, KeyAlgorithm};
+use crate::admin::{Imported, KeyAlgorithm, KeyKind};
 use crate::outside::Random;
 
 /// A credential of a security key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// Its id on the key: the key handle of U2F.
+    /// Its id on the key: the key handle of U2F. Empty where it stays on the key, and only its public key is known.
     pub id: Vec<u8>,
     /// Its public key.
     pub public_key: PublicKey,
@@ -51,6 +51,14 @@ impl Credential {
             user_id: Some(user_id.to_vec()),
             aaguid: made.aaguid(),
             verification,
+        }
+    }
+
+    // By what it is known again.
+    fn fingerprint(&self, keys: &Keys) -> [u8; 32] {
+        match self.id.as_slice() {
+            [] => keys.credential_fingerprint(self.rp.as_str(), &self.public_key.to_cose()),
+            id => keys.credential_fingerprint(self.rp.as_str(), id),
         }
     }
 }
@@ -139,7 +147,7 @@ pub(super) fn add(joining: &Joining<'_>, new: &NewKey) -> Result<KeyAdded, Store
 /// # Errors
 /// Those of SQLite and of the random source.
 pub(super) fn place(joining: &Joining<'_>, new: &NewKey) -> Result<DeviceId, StoreError> {
-    let fingerprint = joining.keys.credential_fingerprint(new.credential.rp.as_str(), &new.credential.id);
+    let fingerprint = new.credential.fingerprint(joining.keys);
     // Where the credential was here before, its counter goes on from there.
     let before: Option<i64> = joining
         .connection
@@ -181,7 +189,8 @@ pub(super) fn imported(name: &DeviceName, what: &Imported) -> Option<NewKey> {
         KeyAlgorithm::EdDsa => PublicKey::from_ed25519(&public_key).ok()?,
     };
     let credential = Credential {
-        id: Some(id).filter(|id| !id.is_empty() && id.len() <= MAX_CREDENTIAL_ID)?,
+        id: Some(id)
+            .filter(|id| id.len() <= MAX_CREDENTIAL_ID && (!id.is_empty() || *kind == KeyKind::Fido2))?,
         public_key,
         rp: RpId::new(rp_id).ok()?,
         user_id: None,
@@ -244,7 +253,7 @@ pub(super) fn next_after(sign_count: u32) -> i64 {
 
 fn refusal(joining: &Joining<'_>, new: &NewKey) -> Result<Option<KeyAdded>, StoreError> {
     let Joining { connection, keys, account, .. } = joining;
-    let fingerprint = keys.credential_fingerprint(new.credential.rp.as_str(), &new.credential.id);
+    let fingerprint = new.credential.fingerprint(keys);
     if let Some(there) = device::holder_of(connection, *account, &fingerprint)? {
         return Ok(Some(KeyAdded::AlreadyThere(there)));
     }

@@ -21,7 +21,8 @@ pub struct ImportedKey {
     pub line: usize,
     /// Whose it is, as the file spells it. Not yet a canonical name.
     pub user: String,
-    /// Its id on the key: the key handle of U2F.
+    /// Its id on the key: the key handle of U2F. Empty for a resident credential of FIDO2 (`*`), which is found on its key
+    /// by its public key.
     pub id: Vec<u8>,
     /// Its public key; not yet known to be a point of the curve.
     pub public_key: PublicKeyBytes,
@@ -96,12 +97,12 @@ fn credential(line: usize, user: &str, text: &str) -> Result<ImportedKey, &'stat
     let mut parts = text.splitn(4, ',');
     let id = parts.next().unwrap_or_default();
     let key = parts.next().ok_or("a credential ends before its public key")?;
-    if id == "*" {
-        return Err("a resident credential without its id cannot be taken over: enrol that key anew");
-    }
-    let id = base64(id)
-        .filter(|id| (1..=MAX_ID).contains(&id.len()))
-        .ok_or("the id of a credential is not base64 of 1 to 1023 bytes")?;
+    let id = match id {
+        "*" => Vec::new(),
+        id => base64(id)
+            .filter(|id| (1..=MAX_ID).contains(&id.len()))
+            .ok_or("the id of a credential is not base64 of 1 to 1023 bytes")?,
+    };
     let (made_by, public_key, options) = match parts.next() {
         None => (MadeBy::U2f, whole_point(HEXLOWER_PERMISSIVE.decode(key.as_bytes()).ok()), ""),
         Some("es256") => (MadeBy::Fido2, coordinates(base64(key)), parts.next().unwrap_or_default()),
@@ -112,6 +113,9 @@ fn credential(line: usize, user: &str, text: &str) -> Result<ImportedKey, &'stat
         Some(_) => return Err("the type of a credential is neither es256 nor eddsa"),
     };
     let public_key = public_key.ok_or("the public key of a credential does not have the form of its type")?;
+    if id.is_empty() && made_by == MadeBy::U2f {
+        return Err("a key of U2F has no resident credential (*)");
+    }
     let asks = asks(options)?;
     Ok(ImportedKey { line, user: user.to_owned(), id, public_key, made_by, asks })
 }

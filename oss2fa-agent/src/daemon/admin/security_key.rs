@@ -212,7 +212,9 @@ impl Desk<'_> {
         let mut ids = Vec::new();
         for device in &subject.view.devices {
             let credential = device.credential(keys).map_err(|error| unavailable(&error))?;
-            ids.extend(credential.filter(|known| known.rp == self.config.keys.rp_id).map(|known| known.id));
+            let here =
+                |known: &crate::store::Credential| known.rp == self.config.keys.rp_id && !known.id.is_empty();
+            ids.extend(credential.filter(here).map(|known| known.id));
         }
         Ok(ids)
     }

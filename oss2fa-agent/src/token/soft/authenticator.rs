@@ -299,7 +299,12 @@ impl Inside {
 
     fn found(&self, asked: &Value) -> Option<Vec<u8>> {
         let rp_hash = Sha256::digest(text(field(asked, 1)?).as_bytes());
-        let Some(Value::Array(allowed)) = field(asked, 3) else { return None };
+        let Some(Value::Array(allowed)) = field(asked, 3) else {
+            let mut resident = self.credentials.iter();
+            return resident
+                .find(|(_, rp, _)| rp.as_slice() == rp_hash.as_slice())
+                .map(|(id, ..)| id.clone());
+        };
         let ids = allowed.iter().filter_map(|one| named(one, "id")).map(bytes);
         ids.into_iter().find(|id| self.has(id, &rp_hash))
     }
