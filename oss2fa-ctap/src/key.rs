@@ -355,7 +355,8 @@ impl<T: HidTransport> Key<T> {
             verification: Verification::None,
         };
         let all = match all_assertions(&mut self.channel, &asked, patience) {
-            Err(KeyError::NoCredential) => return Ok(None),
+            // Some keys tell nobody what is on them who has not shown a PIN. That keeps out no other credential of theirs.
+            Err(KeyError::NoCredential | KeyError::Status(_)) => return Ok(None),
             all => all?,
         };
         let is_its = |answer: &Assertion| {

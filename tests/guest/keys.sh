@@ -88,6 +88,22 @@ _node() {
 fido_node() { _node 06d0f1; }
 otp_node() { _node 0501; }
 
+# vouched_by_fido2_tools [-u]: they have the key that was plugged in last make a credential and log in with it, by U2F with -u,
+# and judge both. Its finger is there. Leaves `answer` and `public-key` in /tmp.
+vouched_by_fido2_tools() {
+    local node
+    node=$(fido_node)
+    cd /tmp
+    head -c 32 /dev/urandom | base64 >challenge
+    { cat challenge; echo example.org; echo ferris; echo ZmVycmlz; } >ask
+    fido2-cred -M "$@" -i ask "$node" es256 >made
+    fido2-cred -V -i made -o credential es256
+    { cat challenge; echo example.org; sed -n 1p credential; } >ask
+    fido2-assert -G "$@" -i ask "$node" >answer
+    sed 1d credential >public-key
+    fido2-assert -V -i answer public-key es256
+}
+
 # set_pin PIN: of the key that was plugged in last and has none.
 set_pin() {
     expect -c "

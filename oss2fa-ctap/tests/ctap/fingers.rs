@@ -1,38 +1,17 @@
 //! Keys that recognise their user by themselves. The scripts were made with python-fido2; what a key refuses with is
 //! from CTAP 2.1 sections 6.2.2 and 6.5.5.7.3.
 
-use oss2fa_core::ids::DeviceId;
-use oss2fa_ctap::cose::PublicKey;
 use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::key::{Key, Method, Proof};
 use oss2fa_ctap::transport::Meanwhile;
-use oss2fa_ctap::verify::{Credential, Login, RpId, User, UserVerification};
+use oss2fa_ctap::verify::{Login, RpId, User, UserVerification};
 
-use crate::fixed::{Fixed, RP, hex, vectors, watched};
+use crate::fixed::{Fixed, RP, ferris, hex, watched};
 
 const BY_TOKEN: &str = include_str!("../data/stories/login_by_a_finger");
 const IN_STEP: &str = include_str!("../data/stories/login_by_a_finger_in_step");
 
 const RETRIES: &str = ">> 01020304 10 06a10207";
-
-fn ferris() -> Credential {
-    #[derive(serde::Deserialize)]
-    struct Case {
-        credential: Stored,
-    }
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        key: String,
-    }
-    let all: Vec<Case> = vectors(include_str!("../data/assertions.json"));
-    Credential {
-        device: DeviceId(1),
-        id: b"credential of ferris".to_vec(),
-        public_key: PublicKey::from_cose(&hex(&all[0].credential.key)).unwrap(),
-        sign_count: 7,
-        user_id: None,
-    }
-}
 
 /// A login by the key's own verification, which this script plays; who it says was there, and what was told meanwhile.
 fn login_by(script: &str) -> (Result<User, KeyError>, Vec<Meanwhile>) {

@@ -3,10 +3,13 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use oss2fa_core::ids::DeviceId;
 use oss2fa_core::random::{NoRandomness, Random};
+use oss2fa_ctap::cose::PublicKey;
 use oss2fa_ctap::error::KeyError;
 use oss2fa_ctap::replay::Replay;
 use oss2fa_ctap::transport::{Go, Meanwhile, Patience};
+use oss2fa_ctap::verify::Credential;
 use serde::de::DeserializeOwned;
 
 pub(crate) const RP: &str = "oss2fa.test";
@@ -68,4 +71,24 @@ pub(crate) fn played<A>(
     play: impl FnOnce(Replay, &mut Patience<'_>) -> Result<A, KeyError>,
 ) -> Result<A, KeyError> {
     watched(script, None, play).0
+}
+
+/// Whose key the stories are of, as a store knows it.
+pub(crate) fn ferris() -> Credential {
+    #[derive(serde::Deserialize)]
+    struct Case {
+        credential: Stored,
+    }
+    #[derive(serde::Deserialize)]
+    struct Stored {
+        key: String,
+    }
+    let all: Vec<Case> = vectors(include_str!("../data/assertions.json"));
+    Credential {
+        device: DeviceId(1),
+        id: b"credential of ferris".to_vec(),
+        public_key: PublicKey::from_cose(&hex(&all[0].credential.key)).unwrap(),
+        sign_count: 7,
+        user_id: None,
+    }
 }

@@ -2,7 +2,7 @@
 
 use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretText;
-use oss2fa_ctap::cose::{Algorithm, PublicKey};
+use oss2fa_ctap::cose::Algorithm;
 use oss2fa_ctap::ctap2::client_pin::{TRIES_KEPT, pin_retries, verification_retries};
 use oss2fa_ctap::ctap2::make_credential::{Protection, Residence};
 use oss2fa_ctap::ctap2::status::Status;
@@ -11,11 +11,11 @@ use oss2fa_ctap::key::{Key, Method, Owner, Proof};
 use oss2fa_ctap::replay::Replay;
 use oss2fa_ctap::transport::{Meanwhile, Patience};
 use oss2fa_ctap::verify::{
-    Aaguids, Anchor, AttestationPolicy, Attested, Credential, Demand, Enrolled, Login, Registration,
-    RegistrationPolicy, RpId, User, UserVerification,
+    Aaguids, Anchor, AttestationPolicy, Attested, Demand, Enrolled, Login, Registration, RegistrationPolicy,
+    RpId, User, UserVerification,
 };
 
-use crate::fixed::{Fixed, RP, hex, played, vectors, watched};
+use crate::fixed::{Fixed, RP, ferris, hex, played, vectors, watched};
 
 const OWNER: Owner<'_> = Owner { id: b"ferris", name: "ferris" };
 
@@ -65,25 +65,6 @@ fn registration(verification: UserVerification, protection: Option<Protection>) 
         attestation: AttestationPolicy { demand: Demand::Anchored(vec![root()]), models: Aaguids::Any },
     };
     Registration::fresh(rp(), policy, &Fixed::counting()).unwrap()
-}
-
-fn ferris() -> Credential {
-    #[derive(serde::Deserialize)]
-    struct Case {
-        credential: Stored,
-    }
-    #[derive(serde::Deserialize)]
-    struct Stored {
-        key: String,
-    }
-    let all: Vec<Case> = vectors(include_str!("../data/assertions.json"));
-    Credential {
-        device: DeviceId(1),
-        id: b"credential of ferris".to_vec(),
-        public_key: PublicKey::from_cose(&hex(&all[0].credential.key)).unwrap(),
-        sign_count: 7,
-        user_id: None,
-    }
 }
 
 fn enrolled_by_pin(script: &str, initial: &[u8]) -> (Enrolled, Vec<Meanwhile>) {

@@ -62,3 +62,18 @@ fn a_credential_that_stays_on_its_key_is_found_there_by_its_public_key() {
     assert_eq!(host.login(&[]).outcome, Some(Outcome::Refused));
     assert_eq!(host.newest().event, "cloned_key");
 }
+
+#[test]
+fn a_key_that_does_not_tell_what_stays_on_it_counts_by_its_other_credential() {
+    let host = host("");
+    let key = SoftKey::new(Protocol::Ctap2, 1);
+    host.import("ferris", &key, |_| String::new());
+    key.inside().tells_nothing = true;
+    key.touch();
+    assert_eq!(host.login(&[]).outcome, Some(Outcome::Refused));
+    host.hub.plug_in("one", &key);
+    // Root stands behind it.
+    host.enrolled(key_of("ferris", KeyKind::Fido2), &[]);
+    key.touch();
+    assert_eq!(host.login(&[]).outcome, Some(Outcome::Verified));
+}

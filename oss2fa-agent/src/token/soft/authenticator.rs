@@ -51,6 +51,8 @@ pub(crate) struct Inside {
     pub(crate) tries_left: u8,
     /// Its reader of fingers, where it has one.
     pub(crate) reader: Option<Reader>,
+    /// It tells what is on it only to who has shown the PIN.
+    pub(crate) tells_nothing: bool,
     touched: bool,
     pin: Option<String>,
     seed: u8,
@@ -93,6 +95,7 @@ impl SoftKey {
             step: 1,
             tries_left: 8,
             reader: None,
+            tells_nothing: false,
             touched: false,
             pin: None,
             seed: number,
@@ -310,6 +313,9 @@ impl Inside {
     }
 
     fn get_assertion(&mut self, asked: &Value) -> Vec<u8> {
+        if self.tells_nothing && field(asked, 3).is_none() {
+            return vec![0x36];
+        }
         let Some(id) = self.found(asked) else { return vec![0x2e] };
         let rp_hash = Sha256::digest(text(field(asked, 1).unwrap()).as_bytes());
         let silent = field(asked, 5).and_then(|options| named(options, "up")).is_some();
