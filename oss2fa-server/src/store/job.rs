@@ -1,7 +1,8 @@
 //! A verb on its way through a writer: run, perhaps again, then answered.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::oneshot;
 
@@ -18,6 +19,9 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 
 pub(super) trait Job<S: Sql>: Send {
     /// Runs the verb and keeps what it answers.
     fn run<'a>(&'a mut self, tx: &'a mut Tx<'_, S>) -> Running<'a>;
+
+    /// The same on a database that never waits, without an allocation.
+    fn run_now(&mut self, tx: &mut Tx<'_, S>) -> Result<(), StoreError>;
 
     /// In which state of the store it may run.
     fn access(&self) -> Access;
@@ -49,6 +53,11 @@ impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
         })
     }
 
+    fn run_now(&mut self, tx: &mut Tx<'_, S>) -> Result<(), StoreError> {
+        self.output = Some(now(self.verb.run(tx))?);
+        Ok(())
+    }
+
     fn access(&self) -> Access {
         V::ACCESS
     }
@@ -57,6 +66,14 @@ impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
         let Self { output, answer, .. } = *self;
         // Who has gone away meanwhile needs no answer; what was committed stays.
         let _ = answer.send(committed.and_then(|()| output.ok_or(StoreError::Closed)));
+    }
+}
+
+/// Runs what never waits: all that a verb awaits on SQLite is a call into it.
+pub(super) fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => Err(StoreError::Corrupt("a verb that waits for something else than the database")),
     }
 }
 

@@ -14,6 +14,7 @@ mod postgres_tls;
 pub mod schema;
 pub mod sql;
 pub mod sqlite;
+mod sqlite_checkpoint;
 mod sqlite_file;
 mod sqlite_sql;
 pub mod verb;
@@ -107,7 +108,8 @@ impl Store {
     pub async fn write<V: Verb>(&self, verb: V) -> Result<V::Output, StoreError> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.write(verb).await,
-            Engine::Postgres(postgres) => postgres.write(verb).await,
+            // Apart: a request is moved about often, and what it may have to wait for goes with it.
+            Engine::Postgres(postgres) => Box::pin(postgres.write(verb)).await,
         }
     }
 
@@ -118,7 +120,7 @@ impl Store {
     pub async fn read<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.read(&query, &self.ring),
-            Engine::Postgres(postgres) => postgres.read(&query, &self.ring).await,
+            Engine::Postgres(postgres) => Box::pin(postgres.read(&query, &self.ring)).await,
         }
     }
 

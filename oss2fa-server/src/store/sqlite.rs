@@ -1,12 +1,9 @@
 //! SQLite: one thread writes and commits in groups; connections for reading beside it.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use rusqlite::OpenFlags;
@@ -14,8 +11,9 @@ use rusqlite::OpenFlags;
 use super::audit;
 use super::error::StoreError;
 use super::figures;
-use super::job::{GROUP, Job, access_of, may_share, queue_up};
+use super::job::{GROUP, Job, access_of, may_share, now, queue_up};
 use super::schema;
+use super::sqlite_checkpoint::{Checkpoints, Rest};
 use super::sqlite_file::{self, OpenFile};
 pub use super::sqlite_sql::SqliteSql;
 use super::verb::{Access, Query, Tx, Verb};
@@ -30,7 +28,8 @@ type SqliteJob = Box<dyn Job<SqliteSql>>;
 /// The embedded database.
 pub struct Sqlite {
     jobs: RwLock<Option<Sender<SqliteJob>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// The writer, then what ends after it.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     // None once it is closed.
     readers: Vec<Mutex<Option<SqliteSql>>>,
     next: AtomicUsize,
@@ -76,15 +75,17 @@ impl Sqlite {
         if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
         }
+        let checkpoints = Checkpoints::start(path, &mut writer)?;
+        let rest = checkpoints.rest();
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_groups(&mut writer, &file, &queue, &ring))
+            .spawn(move || write_groups(&mut writer, &file, &queue, &rest, &ring))
             .map_err(|error| StoreError::Database(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             jobs: RwLock::new(Some(jobs)),
-            writer: Mutex::new(Some(thread)),
+            threads: Mutex::new(vec![thread, checkpoints.thread]),
             readers,
             next: AtomicUsize::new(0),
         })
@@ -154,7 +155,8 @@ impl Sqlite {
             drop(reader.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
         drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             let _ = thread.join();
         }
     }
@@ -166,7 +168,13 @@ impl Drop for Sqlite {
     }
 }
 
-fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<SqliteJob>, ring: &KeyRing) {
+fn write_groups(
+    writer: &mut SqliteSql,
+    file: &OpenFile,
+    queue: &Receiver<SqliteJob>,
+    rest: &Rest,
+    ring: &KeyRing,
+) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
@@ -177,7 +185,7 @@ fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<Sqlite
             }
             continue;
         }
-        let written = now(write_group(writer, &mut group, ring));
+        let written = write_group(writer, &mut group, ring);
         figures::group(&written, group.len());
         if written.is_err() {
             writer.roll_back();
@@ -186,7 +194,7 @@ fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<Sqlite
             // Whose fault it was is found by running each alone.
             (Err(_), 2..) => {
                 for mut job in group {
-                    let alone = now(write_group(writer, std::slice::from_mut(&mut job), ring));
+                    let alone = write_group(writer, std::slice::from_mut(&mut job), ring);
                     figures::group(&alone, 1);
                     if alone.is_err() {
                         writer.roll_back();
@@ -200,31 +208,20 @@ fn write_groups(writer: &mut SqliteSql, file: &OpenFile, queue: &Receiver<Sqlite
                 }
             }
         }
+        rest.bring_in(writer);
     }
 }
 
-async fn write_group(
-    writer: &mut SqliteSql,
-    group: &mut [SqliteJob],
-    ring: &KeyRing,
-) -> Result<(), StoreError> {
+fn write_group(writer: &mut SqliteSql, group: &mut [SqliteJob], ring: &KeyRing) -> Result<(), StoreError> {
     may_share(group)?;
     writer.begin()?;
     if access_of(group) == Access::Shared {
-        schema::still_here(writer).await?;
+        now(schema::still_here(writer))?;
     }
     let mut tx = Tx::new(&mut *writer, ring);
     for job in group {
-        job.run(&mut tx).await?;
+        job.run_now(&mut tx)?;
     }
-    audit::write(&mut tx).await?;
+    now(audit::write(&mut tx))?;
     tx.sql.commit()
-}
-
-/// Runs what never waits: all that a verb awaits here is a call into SQLite.
-fn now<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => Err(StoreError::Corrupt("a verb that waits for something else than the database")),
-    }
 }

@@ -4,8 +4,10 @@ use std::future::{Future, ready};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Statement};
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME, ErrorCode, OpenFlags, Statement};
 
 use super::error::StoreError;
 use super::sql::{Cell, Row, Sql, Value};
@@ -74,6 +76,26 @@ impl SqliteSql {
     /// Those of SQLite.
     pub(super) fn script(&self, sql: &str) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch(sql)?)
+    }
+
+    /// Tells after each commit how many pages are in the log; SQLite's own checkpoints on this connection end.
+    pub(super) fn on_commit(&mut self, mut tell: impl FnMut(u32) + Send + 'static) -> Result<(), StoreError> {
+        self.connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            tell(u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        }))?;
+        Ok(())
+    }
+
+    /// Brings the log into the database as far as nobody is in the way, and nobody waits for it; gives how many of
+    /// its pages are there.
+    pub(super) fn checkpoint(&self) -> Result<u32, StoreError> {
+        match self.connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+            Ok((_, done)) => Ok(u32::try_from(done).unwrap_or(0)),
+            // Another one is at it.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A copy of the whole database into `to`, which is missing or empty.
