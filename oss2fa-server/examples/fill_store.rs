@@ -86,14 +86,20 @@ impl Fill {
         let material = self.material(tx, i, username).await?;
         let device = insert(
             tx,
-            "INSERT INTO device (tenant, client, kind, name, status, next_position, created_at)
-             VALUES (?1, ?2, 'HOTP', 'Token', 'active', 0, ?3) RETURNING pk",
+            "INSERT INTO device (tenant, client, kind, name, status, created_at)
+             VALUES (?1, ?2, 'HOTP', 'Token', 'active', ?3) RETURNING pk",
             values![self.tenant, client, self.now],
         )
         .await?;
         let keys = tx.keys(self.tenant).await?;
         let sealed = keys.seal(MATERIAL, device, material.expose(), tx.ring.random())?;
         tx.sql.execute("UPDATE device SET sealed = ?2 WHERE pk = ?1", values![device, &sealed]).await?;
+        tx.sql
+            .execute(
+                "INSERT INTO device_use (device, tenant, next_position) VALUES (?1, ?2, 0)",
+                values![device, self.tenant],
+            )
+            .await?;
         Ok(())
     }
 

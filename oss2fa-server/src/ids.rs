@@ -80,9 +80,7 @@ impl Username {
         if written.len() > MAX_USERNAME {
             return Err(BadName);
         }
-        // Lower case can leave the normal form (as with a dotted capital I): normalised once more.
-        let lower = written.nfkc().collect::<String>().to_lowercase();
-        let name: String = lower.nfkc().collect();
+        let name = canonical(written);
         // Letters alone may carry marks; a mark alone, or a sign without width, is no letter.
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@' | '$' | '\\');
         if name.is_empty()
@@ -107,6 +105,17 @@ impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Unicode NFKC, lower case.
+fn canonical(written: &str) -> String {
+    // ASCII is in every normal form (UAX #15 section 1.2), and nearly all names are.
+    if written.is_ascii() {
+        return written.to_ascii_lowercase();
+    }
+    // Lower case can leave the normal form (as with a dotted capital I): normalised once more.
+    let lower = written.nfkc().collect::<String>().to_lowercase();
+    lower.nfkc().collect()
 }
 
 /// The name of a host, as it calls itself: 1 to 256 characters that can be seen.

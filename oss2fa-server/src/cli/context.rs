@@ -87,8 +87,8 @@ impl<'run, 'io> Context<'run, 'io> {
     /// Whose deeds these are in the audit of a tenant.
     pub(crate) fn doer(&self, tenant: TenantId) -> Doer {
         let actor = match &self.environment.user {
-            Some(user) => format!("cli:{user}"),
-            None => "cli".to_owned(),
+            Some(user) => format!("cli:{user}").into(),
+            None => "cli".into(),
         };
         Doer {
             tenant,

@@ -26,6 +26,11 @@ impl Hotp {
         let device = hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
         Ok(device.check(code))
     }
+
+    fn answered(device: &StoredDevice, material: &Material, token: &Token) -> Result<Answered, KindError> {
+        let found = Self::check(device.pk, material, device.next_position, token)?;
+        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+    }
 }
 
 impl Kind for Hotp {
@@ -70,9 +75,17 @@ impl Kind for Hotp {
         _: Option<(i64, &SecretBytes)>,
         token: &Token,
     ) -> Result<Answered, KindError> {
-        let material = Material::read(&device.material)?;
-        let found = Self::check(device.pk, &material, device.next_position, token)?;
-        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+        Self::answered(device, &Material::read(&device.material)?, token)
+    }
+
+    fn tried(
+        &self,
+        _: &Surroundings<'_>,
+        device: &StoredDevice,
+        token: &Token,
+    ) -> Option<Result<Answered, KindError>> {
+        let material = otp::of_shape(device, token)?;
+        Some(Self::answered(device, &material, token))
     }
 
     fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {

@@ -302,6 +302,17 @@ pub trait Kind: Send + Sync {
     /// Whether a token could be of this device by its shape alone: says which device a code without a
     /// challenge is a try at. Kinds that need a challenge first have none.
     fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool;
+
+    /// Takes a token without a challenge: [`Kind::answer`], or nothing where the token has another shape. For kinds
+    /// that read what was kept for both.
+    fn tried(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        token: &Token,
+    ) -> Option<Result<Answered, KindError>> {
+        self.has_shape(device, token).then(|| self.answer(around, device, None, token))
+    }
 }
 
 /// The kinds that this server knows.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{KindError, Step, Surroundings};
+use super::{KindError, Step, StoredDevice, Surroundings, Token};
 use crate::store::error::StoreError;
 
 /// Pixels of one module of the QR code, and modules of white around it.
@@ -166,9 +166,12 @@ fn qr_code(text: &str) -> Result<String, KindError> {
 }
 
 /// Whether the token has as many digits as the device's codes.
-pub(super) fn has_shape(device: &super::StoredDevice, token: &super::Token) -> bool {
-    match (Material::read(&device.material), token.text()) {
-        (Ok(material), Some(code)) => oss2fa_core::factor::otp::looks_like(code, material.parameters.digits),
-        _ => false,
-    }
+pub(super) fn has_shape(device: &StoredDevice, token: &Token) -> bool {
+    of_shape(device, token).is_some()
+}
+
+/// What is kept of the device, where the token has as many digits as its codes.
+pub(super) fn of_shape(device: &StoredDevice, token: &Token) -> Option<Material> {
+    let (material, code) = (Material::read(&device.material).ok()?, token.text()?);
+    oss2fa_core::factor::otp::looks_like(code, material.parameters.digits).then_some(material)
 }

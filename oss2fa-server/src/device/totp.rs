@@ -38,6 +38,16 @@ impl Totp {
         };
         Ok(device.check(code, now.seconds()))
     }
+
+    fn answered(
+        device: &StoredDevice,
+        material: &Material,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Answered, KindError> {
+        let found = Self::check(device.pk, material, device.next_position, token, now)?;
+        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+    }
 }
 
 impl Kind for Totp {
@@ -82,9 +92,17 @@ impl Kind for Totp {
         _: Option<(i64, &SecretBytes)>,
         token: &Token,
     ) -> Result<Answered, KindError> {
-        let material = Material::read(&device.material)?;
-        let found = Self::check(device.pk, &material, device.next_position, token, around.now)?;
-        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
+        Self::answered(device, &Material::read(&device.material)?, token, around.now)
+    }
+
+    fn tried(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        token: &Token,
+    ) -> Option<Result<Answered, KindError>> {
+        let material = otp::of_shape(device, token)?;
+        Some(Self::answered(device, &material, token, around.now))
     }
 
     fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {

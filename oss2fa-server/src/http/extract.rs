@@ -72,12 +72,12 @@ impl Recognised {
 }
 
 /// What came with the request to prove who asks.
-enum Credential {
-    Token(String),
+enum Credential<'a> {
+    Token(&'a str),
     Pair { access_key: String, secret_key: String },
 }
 
-impl Credential {
+impl Credential<'_> {
     fn authenticate(&self) -> Authenticate {
         match self {
             Self::Token(token) => Authenticate::Token(digest(token)),
@@ -97,7 +97,7 @@ impl Credential {
 
 /// Reads the credential: the header of this name, or Basic. Two at once, of whatever kind, or twice the same,
 /// is none: nobody has to guess who it was.
-fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
+fn credential<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<Credential<'a>> {
     if headers.contains_key(INTEGRATION) && headers.contains_key(ADMIN) {
         return None;
     }
@@ -105,7 +105,7 @@ fn credential(headers: &HeaderMap, name: &'static str) -> Option<Credential> {
     let mut basics = headers.get_all(AUTHORIZATION).iter();
     match (tokens.next(), tokens.next(), basics.next(), basics.next()) {
         (Some(token), None, None, None) => {
-            Some(Credential::Token(token.to_str().ok().filter(|token| token.len() <= 128)?.to_owned()))
+            Some(Credential::Token(token.to_str().ok().filter(|token| token.len() <= 128)?))
         }
         (None, _, Some(basic), None) => {
             let (scheme, encoded) = basic.to_str().ok()?.split_once(' ')?;
@@ -190,11 +190,11 @@ impl FromRequestParts<App> for Integrated {
             ));
         }
         app.limiter.of_token(integration.pk)?;
-        Ok(Self(app.service().caller(integration, "integration".to_owned())))
+        Ok(Self(app.service().caller(integration, "integration".into())))
     }
 }
 
-async fn recognise(app: &App, credential: &Credential) -> Result<Option<Arc<Integration>>, ApiError> {
+async fn recognise(app: &App, credential: &Credential<'_>) -> Result<Option<Arc<Integration>>, ApiError> {
     let key = credential.remembered_as();
     let count = match app.recognised.recent(&key) {
         Ok(recent) => return Ok(Some(recent)),
@@ -258,7 +258,7 @@ impl FromRequestParts<App> for Desk {
             ApiError::bad_request("say in the place of which integration: add ?integration=NUMBER")
         })??;
         let integration = super::api::find_integration(app, &mandate.administrator, pk).await?;
-        let caller = app.service().caller(Arc::new(integration), mandate.actor());
+        let caller = app.service().caller(Arc::new(integration), mandate.actor().into());
         Ok(Self(Clerk { caller, role: Some(mandate.administrator.role), address }))
     }
 }

@@ -142,7 +142,7 @@ impl Mandate {
         Doer {
             tenant: tenant.unwrap_or(SERVER),
             integration: None,
-            actor: self.actor(),
+            actor: self.actor().into(),
             source: self.address.to_canonical().to_string(),
             now: self.now,
             whereabouts: Whereabouts::default(),

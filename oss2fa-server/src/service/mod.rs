@@ -22,8 +22,10 @@ pub mod verify;
 pub mod webhook;
 mod yubikey;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use oss2fa_core::random::Random;
 use oss2fa_core::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +37,7 @@ use crate::keys::TenantKeys;
 use crate::message::Messenger;
 use crate::message::text::{Occasion, Words};
 use crate::outside::{Clock, Timestamp};
+use crate::policy::Policy;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
@@ -67,7 +70,7 @@ pub struct Caller {
     /// Which.
     pub integration: Arc<Integration>,
     /// `integration`, or `admin:NAME` where an administrator acts in its place.
-    pub actor: String,
+    pub actor: Cow<'static, str>,
     /// When.
     pub now: Timestamp,
 }
@@ -96,6 +99,38 @@ impl Caller {
             now: self.now,
             whereabouts: Whereabouts::default(),
         }
+    }
+}
+
+impl Caller {
+    fn around<'a>(
+        &'a self,
+        username: &'a Username,
+        keys: &'a TenantKeys,
+        random: &'a dyn Random,
+    ) -> Surroundings<'a> {
+        let integration = &*self.integration;
+        Surroundings {
+            policy: &integration.policy,
+            issuer: integration.policy.issuer.as_deref().unwrap_or(&integration.name),
+            username,
+            registered: &[],
+            keys,
+            random,
+            now: self.now,
+        }
+    }
+}
+
+impl Kinds {
+    /// A kind that policy offers, by name.
+    fn allowed(&self, policy: &Policy, name: &str) -> Result<&dyn Kind, Refusal> {
+        let kind = self.named(name).ok_or(Refusal::UnknownKind)?;
+        if !policy.allows_kind(kind.description().name) {
+            return Err(Refusal::KindNotAllowed);
+        }
+        kind.offered(policy)?;
+        Ok(kind)
     }
 }
 
@@ -152,7 +187,7 @@ impl Query for KeysOf {
 impl Service {
     /// Who asks, at this moment.
     #[must_use]
-    pub fn caller(&self, integration: Arc<Integration>, actor: String) -> Caller {
+    pub fn caller(&self, integration: Arc<Integration>, actor: Cow<'static, str>) -> Caller {
         Caller { integration, actor, now: self.clock.now() }
     }
 
@@ -169,27 +204,11 @@ impl Service {
         username: &'a Username,
         keys: &'a TenantKeys,
     ) -> Surroundings<'a> {
-        let integration = &*caller.integration;
-        Surroundings {
-            policy: &integration.policy,
-            issuer: integration.policy.issuer.as_deref().unwrap_or(&integration.name),
-            username,
-            registered: &[],
-            keys,
-            random: self.store.ring().random(),
-            now: caller.now,
-        }
+        caller.around(username, keys, self.store.ring().random())
     }
 
-    /// A kind that policy offers, by name.
     fn kind(&self, caller: &Caller, name: &str) -> Result<&dyn Kind, Refusal> {
-        let kind = self.kinds.named(name).ok_or(Refusal::UnknownKind)?;
-        let policy = &caller.integration.policy;
-        if !policy.allows_kind(kind.description().name) {
-            return Err(Refusal::KindNotAllowed);
-        }
-        kind.offered(policy)?;
-        Ok(kind)
+        self.kinds.allowed(&caller.integration.policy, name)
     }
 
     async fn send(

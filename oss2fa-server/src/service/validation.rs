@@ -135,7 +135,7 @@ impl Validation {
             doer: Doer {
                 tenant: client.integration.tenant,
                 integration: Some(client.integration.pk),
-                actor: format!("yubico:{}", client.id),
+                actor: format!("yubico:{}", client.id).into(),
                 // Where the person is nobody says.
                 source: String::new(),
                 whereabouts: Whereabouts::default(),

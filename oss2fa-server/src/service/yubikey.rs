@@ -35,8 +35,8 @@ impl Service {
         &self,
         caller: &Caller,
         code: &Code,
+        otp: TypedOtp,
     ) -> Result<Option<Admitted>, Refusal> {
-        let Some(otp) = code.token.text().and_then(TypedOtp::read) else { return Ok(None) };
         let Ok(kind) = self.kind(caller, NAME) else { return Ok(None) };
         let find = FindYubikey {
             tenant: caller.tenant(),

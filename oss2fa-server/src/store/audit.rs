@@ -3,6 +3,8 @@
 //! Verbs leave events; the store links them to their tenant's chain at the end of the transaction. The head
 //! row is locked only then, so that nodes wait for each other as shortly as can be.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,7 +31,7 @@ pub struct Event {
     /// About which client; empty where it is about none.
     pub username: String,
     /// Who did it: `integration`, `admin:NAME`, `cli`, `server`.
-    pub actor: String,
+    pub actor: Cow<'static, str>,
     /// Where from: an address, or empty.
     pub source: String,
     /// One line more; never a secret.
@@ -106,7 +108,7 @@ async fn append<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId, events: &[Event]) 
                 event.what,
                 event.integration,
                 &event.username,
-                &event.actor,
+                &*event.actor,
                 &event.source,
                 &event.detail,
                 chain
@@ -180,7 +182,7 @@ impl Event {
             event: self.what.to_owned(),
             integration: self.integration,
             username: self.username.clone(),
-            actor: self.actor.clone(),
+            actor: self.actor.clone().into_owned(),
             source: self.source.clone(),
             detail: self.detail.clone(),
             chain: short(chain),

@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 22] = [
+pub const TABLES: [Table; 23] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -80,10 +80,13 @@ pub const TABLES: [Table; 22] = [
             "status",
             "sealed",
             "fingerprint",
-            "next_position",
             "created_at",
-            "last_used_at",
         ],
+    },
+    Table {
+        name: "device_use",
+        key: &["device"],
+        columns: &["device", "tenant", "next_position", "last_used_at"],
     },
     Table {
         name: "app",

@@ -17,6 +17,7 @@ pub const SQLITE: &[Migration] = &[
     ("0001_first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("0002_yubico", include_str!("../../migrations/sqlite/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/sqlite/0003_hosts.sql")),
+    ("0004_device_use", include_str!("../../migrations/sqlite/0004_device_use.sql")),
 ];
 
 /// For PostgreSQL.
@@ -24,6 +25,7 @@ pub const POSTGRES: &[Migration] = &[
     ("0001_first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("0002_yubico", include_str!("../../migrations/postgres/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/postgres/0003_hosts.sql")),
+    ("0004_device_use", include_str!("../../migrations/postgres/0004_device_use.sql")),
 ];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -62,6 +62,9 @@ pub trait Sql: Send {
     }
 }
 
+const NO_TEXT: StoreError = StoreError::Corrupt("no text where some belongs");
+const NO_BYTES: StoreError = StoreError::Corrupt("no bytes where some belong");
+
 /// A row as it came back.
 #[derive(Debug)]
 pub struct Row(pub Vec<Cell>);
@@ -87,6 +90,28 @@ impl Row {
     pub fn take<T: Column>(&self, n: usize) -> Result<T, StoreError> {
         T::from_cell(self.0.get(n).unwrap_or(&Cell::Null))
     }
+
+    /// The text in column `n`, where it stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where there is none.
+    pub fn text(&self, n: usize) -> Result<&str, StoreError> {
+        match self.0.get(n) {
+            Some(Cell::Text(text)) => Ok(text),
+            _ => Err(NO_TEXT),
+        }
+    }
+
+    /// The bytes in column `n`, where they stand.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where there are none.
+    pub fn bytes(&self, n: usize) -> Result<&[u8], StoreError> {
+        match self.0.get(n) {
+            Some(Cell::Bytes(bytes)) => Ok(bytes),
+            _ => Err(NO_BYTES),
+        }
+    }
 }
 
 /// What a column can be read as.
@@ -111,7 +136,7 @@ impl Column for String {
     fn from_cell(cell: &Cell) -> Result<Self, StoreError> {
         match cell {
             Cell::Text(text) => Ok(text.clone()),
-            _ => Err(StoreError::Corrupt("no text where some belongs")),
+            _ => Err(NO_TEXT),
         }
     }
 }
@@ -120,7 +145,7 @@ impl Column for Vec<u8> {
     fn from_cell(cell: &Cell) -> Result<Self, StoreError> {
         match cell {
             Cell::Bytes(bytes) => Ok(bytes.clone()),
-            _ => Err(StoreError::Corrupt("no bytes where some belong")),
+            _ => Err(NO_BYTES),
         }
     }
 }

@@ -149,7 +149,7 @@ async fn yubico_client(world: &World, f: &Fixture) -> i64 {
     let doer = Doer {
         tenant: TenantId(f.a.tenant),
         integration: None,
-        actor: "cli".to_owned(),
+        actor: "cli".into(),
         source: String::new(),
         whereabouts: Default::default(),
         now: Timestamp(BEGIN),

@@ -113,7 +113,7 @@ pub(crate) async fn owner(world: &World, name: &str) -> (Credential, i64) {
     let doer = Doer {
         tenant: oss2fa_server::ids::SERVER,
         integration: None,
-        actor: "cli".to_owned(),
+        actor: "cli".into(),
         source: String::new(),
         now: Timestamp(BEGIN),
         whereabouts: Default::default(),

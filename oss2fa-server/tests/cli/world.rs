@@ -66,7 +66,7 @@ pub(crate) fn doer(tenant: TenantId) -> Doer {
     Doer {
         tenant,
         integration: (tenant != SERVER).then_some(INTEGRATION),
-        actor: "cli:test".to_owned(),
+        actor: "cli:test".into(),
         source: String::new(),
         now: System.now(),
         whereabouts: Default::default(),

@@ -14,7 +14,7 @@ fn right(position: u64) -> Value {
 }
 
 fn next_position(world: &World) -> i64 {
-    world.number("SELECT next_position FROM device")
+    world.number("SELECT next_position FROM device_use")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,7 @@ impl World {
         Doer {
             tenant,
             integration: None,
-            actor,
+            actor: actor.into(),
             source,
             now: self.clock.now(),
             whereabouts: Default::default(),

@@ -80,7 +80,7 @@ impl World {
             let doer = Doer {
                 tenant: SERVER,
                 integration: None,
-                actor: "cli".to_owned(),
+                actor: "cli".into(),
                 source: String::new(),
                 now: System.now(),
                 whereabouts: Default::default(),

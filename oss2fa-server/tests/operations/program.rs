@@ -188,7 +188,7 @@ impl Program {
         let doer = Doer {
             tenant: SERVER,
             integration: None,
-            actor: "cli".to_owned(),
+            actor: "cli".into(),
             source: String::new(),
             now: System.now(),
             whereabouts: Default::default(),

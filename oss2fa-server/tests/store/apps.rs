@@ -93,7 +93,7 @@ impl Made {
         Doer {
             tenant: home.tenant,
             integration: Some(home.pk),
-            actor,
+            actor: actor.into(),
             source,
             now,
             whereabouts: Default::default(),

@@ -36,7 +36,8 @@ async fn a_position_only_grows(world: &World) {
     {
         assert_eq!(try_it(RFC_CODES[counter]).await, passes, "counter {counter}");
     }
-    let position = number(&store, format!("SELECT next_position FROM device WHERE pk = {device}")).await;
+    let position =
+        number(&store, format!("SELECT next_position FROM device_use WHERE device = {device}")).await;
     assert_eq!(position, 10);
     let devices = store.read(DevicesOf { tenant: own.tenant, client }).await.unwrap();
     assert_eq!(devices[0].last_used_at, Some(world.now()));
@@ -78,7 +79,7 @@ async fn a_challenge_is_spent_by_what_was_sent(world: &World) {
     let Verdict::Admitted(admitted) = verdict else { panic!("{verdict:?}") };
     assert_eq!((admitted.client(), admitted.device()), (client, device));
     assert!(!is_admitted(&store.write(sent(Some(pk))).await.unwrap()));
-    assert_eq!(number(&store, "SELECT next_position FROM device").await, 0, "no counter has moved");
+    assert_eq!(number(&store, "SELECT next_position FROM device_use").await, 0, "no counter has moved");
 }
 
 /// An assertion with this counter, on a challenge of its own or on none. The evidence is that of a code: the position
@@ -113,7 +114,10 @@ async fn a_signature_counter_rises_or_the_key_was_copied(world: &World) {
         }
     }
     assert_eq!(number(&store, COPIED).await, 3);
-    assert_eq!(number(&store, format!("SELECT next_position FROM device WHERE pk = {device}")).await, 10);
+    assert_eq!(
+        number(&store, format!("SELECT next_position FROM device_use WHERE device = {device}")).await,
+        10
+    );
 }
 
 async fn one_signature_counter_passes_once(world: &World) {

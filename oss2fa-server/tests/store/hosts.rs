@@ -96,7 +96,7 @@ async fn a_counter_that_a_key_has_signed_rises_in_its_own_integration_alone(worl
         let mut events = events(&[digest]);
         events[0].counted = Some(Counted { device, counter });
         store.write(RecordHostEvents { doer: of.doer(world), events }).await.unwrap();
-        number(&store, format!("SELECT next_position FROM device WHERE pk = {device}")).await
+        number(&store, format!("SELECT next_position FROM device_use WHERE device = {device}")).await
     };
     for (of, digest, counter, next) in [
         (own, 1, 7, 8),

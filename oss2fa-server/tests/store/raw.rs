@@ -42,13 +42,21 @@ pub(crate) fn tables(script: &'static str) -> Vec<Table> {
     tables
 }
 
-/// Table and column of each column that a script adds to a table of an earlier one.
-pub(crate) fn added_columns(script: &'static str) -> Vec<(&'static str, &'static str)> {
-    let added = script.lines().filter_map(|line| line.strip_prefix("ALTER TABLE "));
-    added
-        .map(|rest| {
-            let (table, column) = rest.split_once(" ADD COLUMN ").expect("nothing else is altered");
-            (table, column.split_whitespace().next().unwrap())
+/// What a script does to a table of an earlier one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Altered {
+    Added(&'static str, &'static str),
+    Dropped(&'static str, &'static str),
+}
+
+/// All of it, in its order.
+pub(crate) fn altered(script: &'static str) -> Vec<Altered> {
+    let lines = script.lines().filter_map(|line| line.strip_prefix("ALTER TABLE "));
+    lines
+        .map(|rest| match (rest.split_once(" ADD COLUMN "), rest.split_once(" DROP COLUMN ")) {
+            (Some((table, column)), _) => Altered::Added(table, column.split_whitespace().next().unwrap()),
+            (None, Some((table, column))) => Altered::Dropped(table, column.strip_suffix(';').unwrap()),
+            (None, None) => panic!("nothing else is altered: {rest}"),
         })
         .collect()
 }
@@ -58,8 +66,13 @@ pub(crate) fn all_tables() -> Vec<Table> {
     let mut all: Vec<Table> = Vec::new();
     for (_, script) in oss2fa_server::store::schema::SQLITE {
         all.extend(tables(script));
-        for (name, column) in added_columns(script) {
-            all.iter_mut().find(|table| table.name == name).unwrap().columns.push(column);
+        for altered in altered(script) {
+            let (Altered::Added(name, column) | Altered::Dropped(name, column)) = altered;
+            let columns = &mut all.iter_mut().find(|table| table.name == name).unwrap().columns;
+            columns.retain(|known| *known != column);
+            if matches!(altered, Altered::Added(..)) {
+                columns.push(column);
+            }
         }
     }
     all

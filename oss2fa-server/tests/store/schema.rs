@@ -7,9 +7,11 @@ use oss2fa_server::store::copy_tables::TABLES;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::schema::{POSTGRES, SQLITE};
 use oss2fa_server::store::verbs::challenges::FindChallenge;
+use oss2fa_server::store::verbs::clients::DevicesOf;
+use oss2fa_server::store::{Place, Store};
 use oss2fa_server::whereabouts::Whereabouts;
 
-use crate::raw::{added_columns, change, number, tables};
+use crate::raw::{altered, change, number, tables};
 use crate::sow::{RFC_CODES, RFC_SECRET, challenge, counting, enrolled, is_admitted, right, tenant};
 use crate::world::World;
 
@@ -19,6 +21,7 @@ clauses!(
     a_newer_database_is_refused,
     numbers_are_never_given_twice,
     a_store_from_before_hosts_is_brought_up_with_what_is_in_it,
+    a_store_from_before_device_use_keeps_what_was_spent,
 );
 
 fn files(database: &str) -> Vec<String> {
@@ -42,7 +45,7 @@ fn both_databases_have_the_same_migrations() {
 #[test]
 fn both_databases_have_the_same_tables() {
     for ((name, sqlite), (_, postgres)) in SQLITE.iter().zip(POSTGRES) {
-        assert_eq!(added_columns(sqlite), added_columns(postgres), "{name}");
+        assert_eq!(altered(sqlite), altered(postgres), "{name}");
         let (sqlite, postgres) = (tables(sqlite), tables(postgres));
         assert_eq!(sqlite.len(), postgres.len(), "{name}");
         for (a, b) in sqlite.iter().zip(&postgres) {
@@ -140,4 +143,40 @@ async fn a_store_from_before_hosts_is_brought_up_with_what_is_in_it(world: &Worl
     assert_eq!(number(&store, "SELECT count(*) FROM offline_credential").await, 0);
     let applied = number(&store, "SELECT count(*) FROM migration").await;
     assert_eq!(usize::try_from(applied).unwrap(), SQLITE.len());
+}
+
+/// The type of whole numbers.
+fn whole(world: &World) -> &'static str {
+    match world.place() {
+        Place::Sqlite(_) => "INTEGER",
+        Place::Postgres { .. } => "BIGINT",
+    }
+}
+
+async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let tried = async |store: &Store, code| {
+        let verdict = store.write(right(world, own, client, device, code)).await.unwrap();
+        is_admitted(&verdict)
+    };
+    assert!(tried(&store, RFC_CODES[3]).await);
+    for statement in [
+        "ALTER TABLE device ADD COLUMN next_position BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE device ADD COLUMN last_used_at BIGINT",
+        "UPDATE device SET next_position = (SELECT u.next_position FROM device_use u WHERE u.device = pk),
+            last_used_at = (SELECT u.last_used_at FROM device_use u WHERE u.device = pk)",
+        "DROP TABLE device_use",
+        "DELETE FROM migration WHERE name = '0004_device_use'",
+    ] {
+        change(&store, statement.replace("BIGINT", whole(world))).await;
+    }
+    drop(store);
+    let store = world.node().await;
+    assert!(!tried(&store, RFC_CODES[3]).await, "the code was spent before");
+    let devices = store.read(DevicesOf { tenant: own.tenant, client }).await.unwrap();
+    assert_eq!(devices[0].last_used_at, Some(world.now()));
+    assert!(tried(&store, RFC_CODES[4]).await);
+    assert_eq!(number(&store, "SELECT next_position FROM device_use").await, 5);
 }

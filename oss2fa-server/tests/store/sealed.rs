@@ -48,6 +48,7 @@ async fn moved_to_another_tenant(world: &World) {
     // The row itself, with its number: only the tenant is another.
     let (to, integration) = (other.tenant, other.integration);
     change(&store, format!("UPDATE device SET tenant = {to} WHERE pk = {a}")).await;
+    change(&store, format!("UPDATE device_use SET tenant = {to} WHERE device = {a}")).await;
     let moved = format!(
         "UPDATE client SET tenant = {to}, integration = {integration} WHERE pk = (SELECT client FROM device WHERE pk = {a})"
     );

@@ -39,7 +39,7 @@ impl Own {
         Doer {
             tenant: self.tenant,
             integration: Some(self.integration),
-            actor: "integration".to_owned(),
+            actor: "integration".into(),
             source: source.to_owned(),
             now: world.now(),
             whereabouts: Default::default(),

@@ -118,7 +118,7 @@ impl World {
         Doer {
             tenant: SERVER,
             integration: None,
-            actor: "server".to_owned(),
+            actor: "server".into(),
             source: String::new(),
             now: self.now(),
             whereabouts: Default::default(),

@@ -72,7 +72,7 @@ impl Requester {
         Doer {
             tenant: self.home.tenant,
             integration: Some(self.home.pk),
-            actor: format!("app:{}", self.app.appuuid),
+            actor: format!("app:{}", self.app.appuuid).into(),
             source: self.door.source(),
             now: self.now,
             whereabouts: Whereabouts::default(),
@@ -175,7 +175,7 @@ impl Apps {
         let doer = Doer {
             tenant: home.tenant,
             integration: Some(home.pk),
-            actor: shown.actor,
+            actor: shown.actor.into(),
             source: shown.source,
             now,
             whereabouts: Whereabouts::default(),

@@ -38,7 +38,7 @@ pub async fn found_or_made(store: &Store, actor: &str, now: Timestamp) -> Result
         doer: Doer {
             tenant: tenant.pk,
             integration: None,
-            actor: actor.to_owned(),
+            actor: actor.to_owned().into(),
             source: String::new(),
             now,
             whereabouts: Whereabouts::default(),

@@ -188,7 +188,9 @@ pub(super) async fn position_of<S: Sql>(
     let rows = tx
         .sql
         .rows(
-            "SELECT status, next_position FROM device WHERE tenant = ?1 AND fingerprint = ?2",
+            "SELECT d.status, u.next_position FROM device d
+                JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+             WHERE d.tenant = ?1 AND d.fingerprint = ?2",
             values![tenant, fingerprint],
         )
         .await?;
@@ -254,8 +256,8 @@ impl Query for FindApp {
             .sql
             .row(
                 "SELECT a.client, a.uuid, a.name, a.username, a.trusted, a.created_at, c.status,
-                        d.pk, d.sealed, d.next_position,
-                    CAST(CASE WHEN d.last_used_at > ?4
+                        d.pk, d.sealed, u.next_position,
+                    CAST(CASE WHEN u.last_used_at > ?4
                         AND EXISTS (SELECT 1 FROM known_source k
                             WHERE k.tenant = ?1 AND k.client = a.client AND k.source = ?6 AND k.seen_at > ?5)
                         AND NOT EXISTS (SELECT 1 FROM lock l WHERE l.tenant = ?1 AND l.client = a.client
@@ -266,6 +268,7 @@ impl Query for FindApp {
                  FROM app a JOIN client c ON c.pk = a.client AND c.tenant = a.tenant
                     LEFT JOIN device d ON d.pk = a.device AND d.tenant = a.tenant AND d.client = a.client
                         AND d.status = 'active'
+                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE a.tenant = ?1 AND a.integration = ?2 AND a.uuid = ?3",
                 values![
                     self.tenant,
@@ -376,9 +379,10 @@ impl Verb for TakeSeed {
         let found = tx
             .sql
             .row(
-                "SELECT a.client, d.pk, d.sealed, d.last_used_at FROM app a
+                "SELECT a.client, d.pk, d.sealed, u.last_used_at FROM app a
                     LEFT JOIN device d ON d.pk = a.device AND d.tenant = a.tenant AND d.client = a.client
                         AND d.status = 'active'
+                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE a.tenant = ?1 AND a.integration = ?2 AND a.uuid = ?3
                    AND (CAST(?4 AS TEXT) IS NULL OR a.username = ?4)",
                 values![tenant, integration, &self.app, self.username.as_ref()],

@@ -102,19 +102,38 @@ impl Verb for Attempt {
             )
             .await?;
         let status = client.map(|row| row.take::<String>(0)).transpose()?;
+        let one = Try {
+            doer: &self.doer,
+            client: self.client,
+            username: &self.username,
+            kind: self.kind,
+            challenge: self.challenge,
+            verified: self.verified.as_ref(),
+            limits: self.limits,
+        };
         match status.as_deref().map(ClientStatus::parse).transpose()? {
-            Some(ClientStatus::Active | ClientStatus::Bypass) => {}
+            Some(ClientStatus::Active | ClientStatus::Bypass) => one.settle(tx).await,
             Some(ClientStatus::Inactive) | None => {
-                tx.events.push(self.event("barred", String::new()));
-                return Ok(Verdict::Barred);
+                tx.events.push(one.event("barred", String::new()));
+                Ok(Verdict::Barred)
             }
         }
-        self.settle(tx).await
     }
 }
 
-impl Attempt {
-    /// Locks, verdict, audit; the caller holds the client's row.
+/// One try, on its way through a transaction that holds the client's row.
+pub(super) struct Try<'a> {
+    pub(super) doer: &'a Doer,
+    pub(super) client: ClientId,
+    pub(super) username: &'a str,
+    pub(super) kind: &'static str,
+    pub(super) challenge: Option<ChallengeId>,
+    pub(super) verified: Option<&'a (Verified, Spend)>,
+    pub(super) limits: LockPolicy,
+}
+
+impl Try<'_> {
+    /// Locks, verdict, audit.
     pub(super) async fn settle<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Verdict, StoreError> {
         let locks = Locks {
             tenant: self.doer.tenant,
@@ -129,7 +148,7 @@ impl Attempt {
             tx.events.push(self.event("locked", self.kind.to_owned()));
             return Ok(Verdict::Locked { until });
         }
-        if let Some((verified, spend)) = &self.verified
+        if let Some((verified, spend)) = self.verified
             && self.spend(tx, verified, *spend).await? == 1
         {
             if self.complete(tx, verified.device()).await? == 0 {
@@ -156,10 +175,10 @@ impl Attempt {
 
     fn event(&self, what: &'static str, detail: String) -> crate::store::audit::Event {
         let detail = match self.challenge {
-            Some(challenge) => format!("{detail} challenge={challenge}"),
+            Some(challenge) => format!("{detail} challenge={challenge}").trim().to_owned(),
             None => detail,
         };
-        self.doer.event(what, &self.username, detail.trim().to_owned())
+        self.doer.event(what, self.username, detail)
     }
 
     async fn spend<S: Sql>(
@@ -177,9 +196,10 @@ impl Attempt {
             Spend::Position => {
                 tx.sql
                     .execute(
-                        "UPDATE device SET next_position = CAST(?4 AS BIGINT) + 1, last_used_at = ?5
-                         WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'
-                           AND next_position <= CAST(?4 AS BIGINT)",
+                        "UPDATE device_use SET next_position = CAST(?4 AS BIGINT) + 1, last_used_at = ?5
+                         WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
+                           AND EXISTS (SELECT 1 FROM device
+                                WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
                         values![tenant, self.client, device, position, now],
                     )
                     .await
@@ -204,10 +224,11 @@ impl Attempt {
                 let raised = tx
                     .sql
                     .execute(
-                        "UPDATE device SET last_used_at = ?5,
+                        "UPDATE device_use SET last_used_at = ?5,
                             next_position = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN CAST(?4 AS BIGINT) + 1 ELSE 0 END
-                         WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'
-                           AND next_position <= CAST(?4 AS BIGINT)",
+                         WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
+                           AND EXISTS (SELECT 1 FROM device
+                                WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
                         values![tenant, self.client, device, position, now],
                     )
                     .await?;
@@ -230,7 +251,8 @@ impl Attempt {
         let behind = tx
             .sql
             .row(
-                "SELECT d.next_position FROM device d JOIN challenge h ON h.device = d.pk AND h.tenant = d.tenant
+                "SELECT u.next_position FROM device d JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    JOIN challenge h ON h.device = d.pk AND h.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.client = ?2 AND d.pk = ?3 AND d.status = 'active'
                    AND h.pk = ?4 AND h.status IN (1, 2)",
                 values![self.doer.tenant, self.client, device, self.challenge],
@@ -247,8 +269,9 @@ impl Attempt {
     async fn mark_used<S: Sql>(&self, tx: &mut Tx<'_, S>, device: DeviceId) -> Result<u64, StoreError> {
         tx.sql
             .execute(
-                "UPDATE device SET last_used_at = ?4
-                 WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'",
+                "UPDATE device_use SET last_used_at = ?4 WHERE tenant = ?1 AND device = ?3
+                   AND EXISTS (SELECT 1 FROM device
+                        WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
                 values![self.doer.tenant, self.client, device, self.doer.now],
             )
             .await
@@ -338,16 +361,16 @@ impl Verb for Verify {
         }
         let keys = tx.keys(tenant).await?;
         let Judged { kind, verified } = (self.judge)(&found, &keys)?;
-        let attempt = Attempt {
-            doer: self.doer.clone(),
+        let one = Try {
+            doer: &self.doer,
             client: found.client,
-            username: self.username.as_str().to_owned(),
+            username: self.username.as_str(),
             kind,
             challenge: None,
-            verified,
+            verified: verified.as_ref(),
             limits: self.limits,
         };
-        Ok((kind, attempt.settle(tx).await?))
+        Ok((kind, one.settle(tx).await?))
     }
 }
 

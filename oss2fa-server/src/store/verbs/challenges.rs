@@ -99,7 +99,8 @@ impl Verb for CreateChallenge {
         let device = tx
             .sql
             .row(
-                "SELECT d.kind, d.sealed, d.next_position FROM device d
+                "SELECT d.kind, d.sealed, u.next_position FROM device d
+                 JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.client = ?2 AND d.pk = ?3 AND d.status = 'active'
                    AND c.integration = ?4 AND c.status <> 'inactive'",
@@ -244,8 +245,9 @@ impl Query for FindChallenge {
             .row(
                 "SELECT h.pk, h.client, c.username, h.device, d.kind, h.reference, h.status, h.sealed, h.source,
                         h.fingerprint, h.attempts_left, h.sends_left, h.sent_at, h.created_at, h.expires_at,
-                        h.completed_at, c.status, d.status, d.sealed, d.next_position, h.whereabouts
+                        h.completed_at, c.status, d.status, d.sealed, u.next_position, h.whereabouts
                  FROM challenge h JOIN client c ON c.pk = h.client JOIN device d ON d.pk = h.device
+                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE h.tenant = ?1 AND h.integration = ?2 AND h.pk = ?3
                    AND c.tenant = ?1 AND c.integration = ?2 AND d.tenant = ?1 AND d.client = c.pk",
                 values![self.tenant, self.integration, self.challenge],

@@ -170,8 +170,9 @@ impl Query for FindByName {
             .sql
             .rows(
                 "SELECT c.pk, c.integration, c.username, c.status, c.created_at,
-                        d.pk, d.kind, d.name, d.shown, d.created_at, d.last_used_at
+                        d.pk, d.kind, d.name, d.shown, d.created_at, u.last_used_at
                  FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
+                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = c.tenant
                  WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk",
                 values![self.tenant, self.integration, &self.username],
             )
@@ -209,14 +210,15 @@ pub(super) async fn hold_for_verifying<S: Sql>(
     let rows = tx
         .sql
         .rows(
-            "SELECT c.pk, c.status, d.pk, d.kind, d.sealed, d.next_position
+            "SELECT c.pk, c.status, d.pk, d.kind, d.sealed, u.next_position
              FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
+                LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = c.tenant
              WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk FOR UPDATE OF c",
             values![tenant, integration, username],
         )
         .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let (client, status) = (first.take(0)?, ClientStatus::parse(&first.take::<String>(1)?)?);
+    let (client, status) = (first.take(0)?, ClientStatus::parse(first.text(1)?)?);
     let mut devices = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
@@ -225,9 +227,9 @@ pub(super) async fn hold_for_verifying<S: Sql>(
             crate::device::recovery_code::NAME => codes_of(tx, tenant, pk).await?,
             _ => Vec::new(),
         };
-        let sealed: Vec<u8> = row.take(4)?;
-        let keys = tx.keys_for(tenant, &sealed).await?;
-        let device = stored(&keys, pk, &sealed, row.take(5)?, codes)?;
+        let sealed = row.bytes(4)?;
+        let keys = tx.keys_for(tenant, sealed).await?;
+        let device = stored(&keys, pk, sealed, row.take(5)?, codes)?;
         devices.push((kind, device));
     }
     Ok(Some(Verifiable { client, status, devices }))
@@ -313,8 +315,9 @@ impl Query for DevicesOf {
         let rows = tx
             .sql
             .rows(
-                "SELECT pk, kind, name, shown, created_at, last_used_at FROM device
-                 WHERE tenant = ?1 AND client = ?2 AND status = 'active' ORDER BY pk",
+                "SELECT d.pk, d.kind, d.name, d.shown, d.created_at, u.last_used_at
+                 FROM device d JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                 WHERE d.tenant = ?1 AND d.client = ?2 AND d.status = 'active' ORDER BY d.pk",
                 values![self.tenant, self.client],
             )
             .await?;

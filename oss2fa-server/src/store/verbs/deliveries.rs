@@ -288,7 +288,7 @@ impl Settle {
         Doer {
             tenant: self.tenant,
             integration: Some(self.integration),
-            actor: "server".to_owned(),
+            actor: "server".into(),
             source: String::new(),
             now: self.now,
             whereabouts: Whereabouts::default(),

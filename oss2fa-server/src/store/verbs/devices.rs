@@ -25,14 +25,19 @@ pub(super) async fn add_device<S: Sql>(
     let device: DeviceId = tx
         .sql
         .row(
-            "INSERT INTO device (tenant, client, kind, name, shown, status, fingerprint, next_position,
-                created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7, ?8) RETURNING pk",
-            values![tenant, client, kind, &new.name, new.shown.as_ref(), fingerprint, next_position, now],
+            "INSERT INTO device (tenant, client, kind, name, shown, status, fingerprint, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7) RETURNING pk",
+            values![tenant, client, kind, &new.name, new.shown.as_ref(), fingerprint, now],
         )
         .await?
         .ok_or(StoreError::Corrupt("no number for a device"))?
         .take(0)?;
+    tx.sql
+        .execute(
+            "INSERT INTO device_use (device, tenant, next_position) VALUES (?1, ?2, ?3)",
+            values![device, tenant, next_position],
+        )
+        .await?;
     // Sealed for its row, whose number is known only now.
     let keys = tx.keys(tenant).await?;
     let sealed = keys.seal(MATERIAL, device.0, new.material.expose(), tx.ring.random())?;
@@ -124,8 +129,9 @@ impl Query for DevicesOfKinds {
         let rows = tx
             .sql
             .rows(
-                "SELECT d.pk, d.kind, d.sealed, d.next_position, d.name
+                "SELECT d.pk, d.kind, d.sealed, u.next_position, d.name
                  FROM client c JOIN device d ON d.client = c.pk AND d.tenant = c.tenant AND d.status = 'active'
+                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3
                    AND c.status IN ('active', 'bypass') ORDER BY d.pk",
                 values![self.tenant, self.integration, &self.username],

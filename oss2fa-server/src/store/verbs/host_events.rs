@@ -87,9 +87,10 @@ impl RecordHostEvents {
         let Counted { device, counter } = counted;
         tx.sql
             .execute(
-                "UPDATE device SET next_position = CAST(?4 AS BIGINT) + 1
-                 WHERE tenant = ?1 AND pk = ?3 AND status = 'active' AND next_position <= CAST(?4 AS BIGINT)
-                   AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
+                "UPDATE device_use SET next_position = CAST(?4 AS BIGINT) + 1
+                 WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
+                   AND EXISTS (SELECT 1 FROM device d JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
+                        WHERE d.pk = ?3 AND d.tenant = ?1 AND d.status = 'active' AND c.integration = ?2)",
                 values![tenant, integration, device, i64::from(counter)],
             )
             .await?;

@@ -23,6 +23,8 @@ pub mod webhooks;
 pub mod yubico_clients;
 pub mod yubikeys;
 
+use std::borrow::Cow;
+
 use super::audit::Event;
 use crate::ids::{IntegrationId, TenantId};
 use crate::outside::Timestamp;
@@ -36,7 +38,7 @@ pub struct Doer {
     /// Through which integration.
     pub integration: Option<IntegrationId>,
     /// `integration`, `admin:NAME`, `cli`, `server`.
-    pub actor: String,
+    pub actor: Cow<'static, str>,
     /// An address, or empty.
     pub source: String,
     /// When.
@@ -55,7 +57,10 @@ impl Doer {
     /// An event of theirs.
     #[must_use]
     pub fn event(&self, what: &'static str, username: &str, detail: impl Into<String>) -> Event {
-        let detail = format!("{} {}", detail.into(), self.whereabouts).trim().to_owned();
+        let mut detail = detail.into();
+        if self.whereabouts != Whereabouts::default() {
+            detail = format!("{detail} {}", self.whereabouts).trim().to_owned();
+        }
         Event {
             tenant: self.tenant,
             at: self.now,

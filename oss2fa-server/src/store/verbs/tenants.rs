@@ -77,7 +77,7 @@ impl Verb for BeginServer {
         let doer = Doer {
             tenant: SERVER,
             integration: None,
-            actor: "server".to_owned(),
+            actor: "server".into(),
             source: String::new(),
             now: self.now,
             whereabouts: Whereabouts::default(),
@@ -227,7 +227,7 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 20] = [
+const OF_TENANTS: [&str; 21] = [
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
@@ -242,6 +242,7 @@ const OF_TENANTS: [&str; 20] = [
     "DELETE FROM app WHERE tenant = ?1",
     "DELETE FROM yubikey WHERE tenant = ?1",
     "DELETE FROM yubico_client WHERE tenant = ?1",
+    "DELETE FROM device_use WHERE tenant = ?1",
     "DELETE FROM device WHERE tenant = ?1",
     "DELETE FROM client WHERE tenant = ?1",
     "DELETE FROM integration WHERE tenant = ?1",

@@ -5,7 +5,7 @@ use oss2fa_core::ids::DeviceId;
 
 use super::Doer;
 use super::apps::position_of;
-use super::attempts::{Admitted, Attempt, Verdict};
+use super::attempts::{Admitted, Try, Verdict};
 use super::clients::{ClientStatus, stored};
 use super::devices::add_device;
 use crate::device::yubikey::NAME;
@@ -120,10 +120,11 @@ impl Query for FindYubikey {
         let row = tx
             .sql
             .row(
-                "SELECT c.pk, d.pk, d.sealed, d.next_position
+                "SELECT c.pk, d.pk, d.sealed, u.next_position
                  FROM yubikey y JOIN client c ON c.pk = y.client AND c.tenant = y.tenant
                     JOIN device d ON d.pk = y.device AND d.tenant = y.tenant AND d.client = c.pk
                         AND d.status = 'active'
+                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE y.tenant = ?1 AND y.integration = ?2 AND c.username = ?3 AND y.public_id = ?4",
                 values![self.tenant, self.integration, &self.username, self.public_id.as_str()],
             )
@@ -174,10 +175,11 @@ impl Verb for Validate {
         let row = tx
             .sql
             .row(
-                "SELECT c.pk, c.username, c.status, d.pk, d.sealed, d.next_position, y.position, y.nonce
+                "SELECT c.pk, c.username, c.status, d.pk, d.sealed, u.next_position, y.position, y.nonce
                  FROM yubikey y JOIN client c ON c.pk = y.client AND c.tenant = y.tenant
                     JOIN device d ON d.pk = y.device AND d.tenant = y.tenant AND d.client = c.pk
                         AND d.status = 'active'
+                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE y.tenant = ?1 AND y.integration = ?2 AND y.public_id = ?3 FOR UPDATE OF c",
                 values![tenant, integration, self.public_id.as_str()],
             )
@@ -206,16 +208,17 @@ impl Verb for Validate {
                 Ok(if same { Validated::SameRequest } else { Validated::Passed })
             }
             Opened::Fresh(verified, touch) => {
-                let attempt = Attempt {
-                    doer: self.doer.clone(),
+                let right = (verified, Spend::Position);
+                let one = Try {
+                    doer: &self.doer,
                     client,
-                    username,
+                    username: &username,
                     kind: NAME,
                     challenge: None,
-                    verified: Some((verified, Spend::Position)),
+                    verified: Some(&right),
                     limits: self.limits,
                 };
-                match attempt.settle(tx).await? {
+                match one.settle(tx).await? {
                     Verdict::Admitted(admitted) => {
                         self.remember(tx, pk, touch).await?;
                         Ok(Validated::Accepted(admitted, touch))
