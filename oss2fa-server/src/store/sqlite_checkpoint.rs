@@ -15,7 +15,7 @@ use super::error::StoreError;
 use super::sqlite_sql::SqliteSql;
 
 /// Pages in the log at which the thread begins: SQLite's own number.
-pub(super) const LONG: u32 = 1000;
+const LONG: u32 = 1000;
 
 /// Pages in the log at which the writer waits until they are in the database: the thread does not keep up.
 const TOO_LONG: u32 = 16 * LONG;
@@ -82,7 +82,7 @@ impl Rest {
     pub(super) fn bring_in(&self, writer: &SqliteSql) {
         let is_short = self.0.rest_is_short.swap(false, Ordering::Acquire);
         if is_short || self.0.pages.load(Ordering::Relaxed) >= TOO_LONG {
-            checkpoint(writer);
+            let _ = checkpoint(writer);
             self.0.under_way.store(false, Ordering::Relaxed);
         }
     }
@@ -91,7 +91,7 @@ impl Rest {
 fn bring_in(connection: &SqliteSql, woken: &Receiver<()>, shared: &Shared) {
     while woken.recv().is_ok() {
         for _ in 0..PASSES {
-            let done = checkpoint(connection);
+            let Some(done) = checkpoint(connection) else { break };
             if shared.pages.load(Ordering::Relaxed).saturating_sub(done) <= SHORT {
                 break;
             }
@@ -102,9 +102,10 @@ fn bring_in(connection: &SqliteSql, woken: &Receiver<()>, shared: &Shared) {
 
 /// Brings in what no reader needs any more in its old form; gives how many pages of the log are in the database.
 /// Nothing is lost where that fails: the log gets longer, and the next one tries again.
-fn checkpoint(connection: &SqliteSql) -> u32 {
-    connection.checkpoint().unwrap_or_else(|error| {
+fn checkpoint(connection: &SqliteSql) -> Option<u32> {
+    let done = connection.checkpoint();
+    if let Err(error) = &done {
         tracing::warn!(code = "store_log", %error, "the store's log could not be brought into the database");
-        0
-    })
+    }
+    done.ok()
 }

@@ -30,6 +30,7 @@ mod hosts;
 mod integrations;
 mod keys;
 mod locks;
+mod log;
 mod offline;
 mod parallel;
 mod raw;

@@ -6,7 +6,7 @@ use oss2fa_tests::server::PostgresCluster;
 use super::instance::Instance;
 use super::scale::Scale;
 use super::stock::{Stock, must_be_durable};
-use super::uses::Uses;
+use super::uses::{Step, Uses};
 use crate::report::{Bound, Report};
 use crate::throughput::median;
 
@@ -70,7 +70,17 @@ pub(crate) fn sqlite(report: &mut Report, scale: Scale) -> Ours {
     report.add("server, 99th percentile at 80 % of the peak", p99, "ms", Bound::AtMost(20.0));
     let p99 = many.p99(verify_many);
     report.add("server, the same with 1,000,000 devices", p99, "ms", Bound::AtMost(20.0));
+    drop(many);
+    report.add("server, 1,000,000 devices, no two uses near each other", farthest(scale), "1/s", Bound::None);
     Ours { per_second: verify, proportional }
+}
+
+/// With the order of uses that is worst for the store.
+fn farthest(scale: Scale) -> f64 {
+    let mut site = Site::start("server-farthest", scale.many, scale);
+    site.uses = Uses::of(scale.many).by(Step::Farthest);
+    let mut rates: Vec<f64> = (0..scale.rounds).map(|_| site.peak()).collect();
+    median(&mut rates)
 }
 
 pub(crate) fn postgres(report: &mut Report, scale: Scale) {

@@ -4,26 +4,38 @@ use std::process::Command;
 
 use oss2fa_tests::workspace;
 
-/// Neighbours in time are far apart in the store; no common divisor with any number of devices here.
-const STEP: u64 = 700_001;
+/// From which device to the next one. No common divisor with any number of devices here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// Neighbours in time are far apart in the store; the tenth after a device is near it again.
+    Far = 700_001,
+    /// As far apart as can be, for as long as can be: of 1,000,000 devices each use meets pages of its own.
+    Farthest = 618_033,
+}
 
 /// Which codes were used up.
 #[derive(Debug)]
 pub(crate) struct Uses {
     devices: u64,
+    step: Step,
     next: u64,
 }
 
 impl Uses {
     pub(crate) fn of(devices: u64) -> Self {
-        Self { devices, next: 0 }
+        Self { devices, step: Step::Far, next: 0 }
+    }
+
+    /// The same codes in another order, before any was used.
+    pub(crate) fn by(self, step: Step) -> Self {
+        Self { step, ..self }
     }
 
     /// Bodies with the next codes, made of a device and its code.
     pub(crate) fn bodies(&self, count: u64, body: impl Fn(u64, &str) -> String) -> Vec<String> {
         let made = Command::new("/usr/bin/python3")
             .arg(workspace().join("tests/src/bin/oss2fa-bench/server/codes.py"))
-            .args([self.devices, STEP, self.next, count].map(|number| number.to_string()))
+            .args([self.devices, self.step as u64, self.next, count].map(|number| number.to_string()))
             .output()
             .expect("python3");
         assert!(made.status.success(), "codes.py: {}", String::from_utf8_lossy(&made.stderr));
