@@ -274,6 +274,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ascii_is_in_its_normal_form() {
+        use unicode_normalization::UnicodeNormalization;
+
+        let all: String = (0..=127_u8).map(char::from).collect();
+        let general = all.nfkc().collect::<String>().to_lowercase().nfkc().collect::<String>();
+        assert_eq!(super::canonical(&all), general);
+    }
+
+    #[test]
     fn what_could_look_like_another_name_is_none() {
         for written in [
             "",

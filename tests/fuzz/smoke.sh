@@ -16,8 +16,8 @@ targets="wire config import u2f_keys ssh_sk otpauth yubikey display_text server_
 server_keys ctap_messages ctap_attestation ctap_device"
 
 # What cargo-fuzz passes, without its sanitizer, which needs an unstable compiler. Naming the target
-# keeps the flags from build scripts and macros.
-RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+# keeps the flags from build scripts and macros. The ciphers are those of .cargo/config.toml.
+RUSTFLAGS="--cfg fuzzing --cfg chacha20_backend=\"soft\" --cfg poly1305_backend=\"soft\" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1" \
     cargo build --quiet --locked --bins --target "$host" --target-dir "$built" --manifest-path "$here/Cargo.toml"

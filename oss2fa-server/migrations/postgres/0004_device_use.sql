@@ -1,3 +1,7 @@
+-- A node of an earlier release that still runs spends nothing from here on: what it spent after the rows were copied
+-- would be open again.
+LOCK TABLE device IN ACCESS EXCLUSIVE MODE;
+
 -- What each use of a device changes, apart from what it is: many rows to a page, so that many uses write few pages.
 -- Room is left in each page: a row that changes stays in its page, and its index as it is.
 CREATE TABLE device_use (

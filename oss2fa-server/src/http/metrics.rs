@@ -77,6 +77,7 @@ fn describe() {
     );
     describe_histogram!("oss2fa_store_group_size", "Verbs in each transaction that was committed.");
     describe_counter!("oss2fa_store_failures_total", "Transactions that were not committed.");
+    describe_gauge!("oss2fa_store_log_pages", "Pages in SQLite's log when it was last brought in.");
     describe_gauge!("oss2fa_store_connections", "Connections to the database, by state.");
     describe_counter!("oss2fa_messages_total", "Messages with a code, by channel and result.");
     describe_gauge!("oss2fa_bus_connected", "1 while calls of the bus are answered, else 0.");

@@ -122,16 +122,14 @@ impl Caller {
     }
 }
 
-impl Kinds {
-    /// A kind that policy offers, by name.
-    fn allowed(&self, policy: &Policy, name: &str) -> Result<&dyn Kind, Refusal> {
-        let kind = self.named(name).ok_or(Refusal::UnknownKind)?;
-        if !policy.allows_kind(kind.description().name) {
-            return Err(Refusal::KindNotAllowed);
-        }
-        kind.offered(policy)?;
-        Ok(kind)
+/// A kind that policy offers, by name.
+fn allowed<'a>(kinds: &'a Kinds, policy: &Policy, name: &str) -> Result<&'a dyn Kind, Refusal> {
+    let kind = kinds.named(name).ok_or(Refusal::UnknownKind)?;
+    if !policy.allows_kind(kind.description().name) {
+        return Err(Refusal::KindNotAllowed);
     }
+    kind.offered(policy)?;
+    Ok(kind)
 }
 
 /// What a challenge or an enrollment keeps, sealed, of the step that waits: for the kind, and for GET.
@@ -208,7 +206,7 @@ impl Service {
     }
 
     fn kind(&self, caller: &Caller, name: &str) -> Result<&dyn Kind, Refusal> {
-        self.kinds.allowed(&caller.integration.policy, name)
+        allowed(&self.kinds, &caller.integration.policy, name)
     }
 
     async fn send(

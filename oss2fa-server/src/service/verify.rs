@@ -8,7 +8,7 @@ use oss2fa_core::ids::DeviceId;
 use super::challenge::admitted;
 use super::decision::BindingContext;
 use super::refusal::Refusal;
-use super::{Caller, Service};
+use super::{Caller, Service, allowed};
 use crate::device::{Answered, KindError, Kinds, Surroundings, Token};
 use crate::ids::Username;
 use crate::policy::{Disclosure, Policy};
@@ -70,7 +70,7 @@ fn judge(
         if code.device.is_some_and(|only| only != device.pk) {
             continue;
         }
-        let Ok(kind) = kinds.allowed(around.policy, kind) else { continue };
+        let Ok(kind) = allowed(kinds, around.policy, kind) else { continue };
         let Some(answered) = kind.tried(around, device, &code.token) else { continue };
         if judged.kind == "none" {
             judged.kind = kind.description().name;

@@ -12,3 +12,8 @@ pub(super) fn group(written: &Result<(), StoreError>, verbs: usize) {
         Err(_) => metrics::counter!("oss2fa_store_failures_total").increment(1),
     }
 }
+
+/// Sets how long SQLite's log is, in pages.
+pub(super) fn log(pages: u32) {
+    metrics::gauge!("oss2fa_store_log_pages").set(f64::from(pages));
+}

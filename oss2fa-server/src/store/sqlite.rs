@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::figures;
 use super::job::{GROUP, Job, access_of, may_share, now, queue_up};
 use super::schema;
-use super::sqlite_checkpoint::{Checkpoints, Rest};
+use super::sqlite_checkpoint::{self, Rest};
 use super::sqlite_file::{self, OpenFile};
 pub use super::sqlite_sql::SqliteSql;
 use super::verb::{Access, Query, Tx, Verb};
@@ -28,7 +28,7 @@ type SqliteJob = Box<dyn Job<SqliteSql>>;
 /// The embedded database.
 pub struct Sqlite {
     jobs: RwLock<Option<Sender<SqliteJob>>>,
-    /// The writer, then what ends after it.
+    /// The writer, and the thread that ends after it.
     threads: Mutex<Vec<JoinHandle<()>>>,
     // None once it is closed.
     readers: Vec<Mutex<Option<SqliteSql>>>,
@@ -75,17 +75,21 @@ impl Sqlite {
         if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
         }
-        let checkpoints = Checkpoints::start(path, &mut writer)?;
-        let rest = checkpoints.rest();
+        let (rest, log) = sqlite_checkpoint::start(path, &mut writer)?;
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_groups(&mut writer, &file, &queue, &rest, &ring))
+            .spawn(move || {
+                write_groups(&mut writer, &file, &queue, &rest, &ring);
+                // In this order: the thread of the log is the last to close, and brings all of it in.
+                drop(writer);
+                drop(rest);
+            })
             .map_err(|error| StoreError::Database(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             jobs: RwLock::new(Some(jobs)),
-            threads: Mutex::new(vec![thread, checkpoints.thread]),
+            threads: Mutex::new(vec![thread, log]),
             readers,
             next: AtomicUsize::new(0),
         })
@@ -190,6 +194,7 @@ fn write_groups(
         if written.is_err() {
             writer.roll_back();
         }
+        let last = written.clone();
         match (written, group.len()) {
             // Whose fault it was is found by running each alone.
             (Err(_), 2..) => {
@@ -208,7 +213,7 @@ fn write_groups(
                 }
             }
         }
-        rest.bring_in(writer);
+        rest.bring_in(writer, &last);
     }
 }
 

@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use oss2fa_server::device::NewDevice;
 use oss2fa_server::store::copy_tables::TABLES;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::schema::{POSTGRES, SQLITE};
 use oss2fa_server::store::verbs::challenges::FindChallenge;
-use oss2fa_server::store::verbs::clients::DevicesOf;
+use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, DevicesOf};
+use oss2fa_server::store::verbs::enrollments::Completed;
 use oss2fa_server::store::{Place, Store};
 use oss2fa_server::whereabouts::Whereabouts;
 
 use crate::raw::{altered, change, number, tables};
-use crate::sow::{RFC_CODES, RFC_SECRET, challenge, counting, enrolled, is_admitted, right, tenant};
+use crate::sow::{
+    RFC_CODES, RFC_SECRET, challenge, complete, counting, enrolled, is_admitted, prepared, right, tenant,
+};
 use crate::world::World;
 
 clauses!(
@@ -22,6 +26,7 @@ clauses!(
     numbers_are_never_given_twice,
     a_store_from_before_hosts_is_brought_up_with_what_is_in_it,
     a_store_from_before_device_use_keeps_what_was_spent,
+    a_device_whose_use_is_missing_lets_nobody_in,
 );
 
 fn files(database: &str) -> Vec<String> {
@@ -162,6 +167,11 @@ async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
         is_admitted(&verdict)
     };
     assert!(tried(&store, RFC_CODES[3]).await);
+    let of_corro = |next_position| NewDevice { next_position, ..counting(b"another secret 12345") };
+    let (corro, gone) = enrolled(world, &store, own, "corro", of_corro(7)).await;
+    let remove =
+        ChangeClient { doer: own.doer(world), client: corro, change: ClientChange::RemoveDevice(gone) };
+    store.write(remove).await.unwrap();
     for statement in [
         "ALTER TABLE device ADD COLUMN next_position BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE device ADD COLUMN last_used_at BIGINT",
@@ -178,5 +188,24 @@ async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
     let devices = store.read(DevicesOf { tenant: own.tenant, client }).await.unwrap();
     assert_eq!(devices[0].last_used_at, Some(world.now()));
     assert!(tried(&store, RFC_CODES[4]).await);
-    assert_eq!(number(&store, "SELECT next_position FROM device_use").await, 5);
+    let position = format!("SELECT next_position FROM device_use WHERE device = {device}");
+    assert_eq!(number(&store, position).await, 5);
+    let pk = prepared(world, &store, own, "corro").await;
+    let again = store.write(complete(world, own, pk, "corro", of_corro(6))).await.unwrap();
+    assert_eq!(again, Completed::Used, "of a device that is gone");
+}
+
+async fn a_device_whose_use_is_missing_lets_nobody_in(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    change(&store, format!("DELETE FROM device_use WHERE device = {device}")).await;
+    let verdict = store.write(right(world, own, client, device, RFC_CODES[3])).await.unwrap();
+    assert!(!is_admitted(&verdict), "{verdict:?}");
+    let pk = prepared(world, &store, own, "corro").await;
+    let again = store.write(complete(world, own, pk, "corro", counting(RFC_SECRET))).await.unwrap();
+    assert_eq!(again, Completed::Used, "nobody knows how far it was used");
+    // Whoever looks after the client sees it, and can remove it.
+    let devices = store.read(DevicesOf { tenant: own.tenant, client }).await.unwrap();
+    assert_eq!(devices.len(), 1);
 }

@@ -189,7 +189,7 @@ pub(super) async fn position_of<S: Sql>(
         .sql
         .rows(
             "SELECT d.status, u.next_position FROM device d
-                JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
              WHERE d.tenant = ?1 AND d.fingerprint = ?2",
             values![tenant, fingerprint],
         )

@@ -175,7 +175,7 @@ impl Try<'_> {
 
     fn event(&self, what: &'static str, detail: String) -> crate::store::audit::Event {
         let detail = match self.challenge {
-            Some(challenge) => format!("{detail} challenge={challenge}").trim().to_owned(),
+            Some(challenge) => format!("{detail} challenge={challenge}"),
             None => detail,
         };
         self.doer.event(what, self.username, detail)

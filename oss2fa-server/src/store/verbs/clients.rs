@@ -316,7 +316,7 @@ impl Query for DevicesOf {
             .sql
             .rows(
                 "SELECT d.pk, d.kind, d.name, d.shown, d.created_at, u.last_used_at
-                 FROM device d JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                 FROM device d LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.client = ?2 AND d.status = 'active' ORDER BY d.pk",
                 values![self.tenant, self.client],
             )

@@ -384,10 +384,10 @@ impl CompleteEnrollment {
         let row = tx
             .sql
             .row(
-                "SELECT 1 FROM device d JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                "SELECT 1 FROM device d LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
                     LEFT JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.fingerprint = ?2 AND d.kind NOT IN ('U2F', 'FIDO2')
-                   AND (u.next_position >= CAST(?3 AS BIGINT)
+                   AND (u.device IS NULL OR u.next_position >= CAST(?3 AS BIGINT)
                         OR (d.status = 'active' AND c.integration = ?4 AND c.username = ?5))",
                 values![self.doer.tenant, fingerprint, position, self.doer.integration, &self.username],
             )

@@ -59,7 +59,10 @@ impl Doer {
     pub fn event(&self, what: &'static str, username: &str, detail: impl Into<String>) -> Event {
         let mut detail = detail.into();
         if self.whereabouts != Whereabouts::default() {
-            detail = format!("{detail} {}", self.whereabouts).trim().to_owned();
+            detail = format!("{detail} {}", self.whereabouts);
+        }
+        if detail.trim().len() < detail.len() {
+            detail = detail.trim().to_owned();
         }
         Event {
             tenant: self.tenant,

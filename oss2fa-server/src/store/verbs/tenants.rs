@@ -242,10 +242,11 @@ const OF_TENANTS: [&str; 21] = [
     "DELETE FROM app WHERE tenant = ?1",
     "DELETE FROM yubikey WHERE tenant = ?1",
     "DELETE FROM yubico_client WHERE tenant = ?1",
-    "DELETE FROM device_use WHERE tenant = ?1",
     "DELETE FROM device WHERE tenant = ?1",
     "DELETE FROM client WHERE tenant = ?1",
     "DELETE FROM integration WHERE tenant = ?1",
+    // Behind what an enrolment holds: none adds a row any more.
+    "DELETE FROM device_use WHERE tenant = ?1",
     "DELETE FROM administrator WHERE tenant = ?1",
     "DELETE FROM audit WHERE tenant = ?1",
     "DELETE FROM audit_head WHERE tenant = ?1",
