@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 
-/// Length of the write-ahead log at which SQLite brings it into the database (1000 pages of 4 KiB with
-/// their headers), and some more.
-const LOG_LENGTH: u64 = 1100 * (4096 + 24);
+/// Length of the write-ahead log at which it is brought into the database (1000 pages of 4 KiB with their headers),
+/// and what comes meanwhile under load.
+const LOG_LENGTH: u64 = 1250 * (4096 + 24);
 
 /// Which file is open; by another name or behind the same name there may be another.
 #[derive(Debug)]

@@ -335,6 +335,7 @@ const OF_INTEGRATIONS: [&str; 15] = [
         (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2))",
     "UPDATE device SET status = 'removed', sealed = NULL WHERE tenant = ?1
         AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
+    // Meets every try on the row of its client: nothing commits before it.
     "DELETE FROM client WHERE tenant = ?1 AND integration = ?2",
 ];
 

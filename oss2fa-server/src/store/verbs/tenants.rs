@@ -243,6 +243,7 @@ const OF_TENANTS: [&str; 21] = [
     "DELETE FROM yubikey WHERE tenant = ?1",
     "DELETE FROM yubico_client WHERE tenant = ?1",
     "DELETE FROM device WHERE tenant = ?1",
+    // Meets every try on the row of its client: nothing commits before it.
     "DELETE FROM client WHERE tenant = ?1",
     "DELETE FROM integration WHERE tenant = ?1",
     // Behind what an enrolment holds: none adds a row any more.
