@@ -71,7 +71,7 @@ fn doer(tenant: TenantId) -> Doer {
     Doer {
         tenant,
         integration: None,
-        actor: "cli".to_owned(),
+        actor: "cli".into(),
         source: String::new(),
         now: System.now(),
         whereabouts: Default::default(),
