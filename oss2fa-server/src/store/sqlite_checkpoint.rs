@@ -1,10 +1,10 @@
-//! The log on its way into the database: a thread beside the writer brings it there and syncs the database, so that
-//! verbs wait for little of it.
+//! The log on its way into the database: a thread beside the writer brings it there, so that verbs wait for little
+//! of it.
 //!
 //! SQLite writes over the log from its beginning once all of it is in the database. While verbs keep coming the
-//! thread never quite gets there: it leaves a rest, and the writer brings that in between two groups.
+//! thread never quite gets there: it leaves a rest, and the writer brings that in between two groups. Whoever brings
+//! in the last page syncs the database. Syncs of the thread's own changed nothing that could be measured.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -63,8 +63,6 @@ pub(super) struct Rest {
 /// # Errors
 /// [`StoreError::File`], [`StoreError::Database`].
 pub(super) fn start(path: &Path, writer: &mut SqliteSql) -> Result<(Rest, JoinHandle<()>), StoreError> {
-    let refused = |what: String| StoreError::File { path: path.to_owned(), what };
-    let file = File::open(path).map_err(|error| refused(format!("the store cannot be opened: {error}")))?;
     let connection = SqliteSql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let shared = Arc::new(Shared {
         path: path.to_owned(),
@@ -76,12 +74,7 @@ pub(super) fn start(path: &Path, writer: &mut SqliteSql) -> Result<(Rest, JoinHa
     let of_thread = Arc::clone(&shared);
     let thread = std::thread::Builder::new()
         .name("store-log".to_owned())
-        .spawn(move || {
-            of_thread.serve(&connection, &file, &woken);
-            // In this order: closing any descriptor of the file ends SQLite's locks on it.
-            drop(connection);
-            drop(file);
-        })
+        .spawn(move || of_thread.serve(&connection, &woken))
         .map_err(|error| StoreError::Database(format!("no thread for the log: {error}")))?;
     let (of_hook, asked) = (Arc::clone(&shared), wake.clone());
     writer.on_commit(move |pages| {
@@ -101,7 +94,7 @@ impl Rest {
         let most = if written.is_ok() { TOO_LONG } else { LONG };
         let mine = self.shared.turn() == Turn::Writers;
         if mine || pages >= most {
-            let _ = self.shared.checkpoint(writer, || Ok(()));
+            let _ = self.shared.checkpoint(writer);
         }
         if mine {
             self.shared.pass(Turn::Writers, Turn::Nobodys);
@@ -124,11 +117,10 @@ impl Shared {
         is
     }
 
-    fn serve(&self, connection: &SqliteSql, file: &File, woken: &Receiver<()>) {
+    fn serve(&self, connection: &SqliteSql, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
             for _ in 0..PASSES {
-                // SQLite itself syncs the database only with the last page of the log; the writer would wait for it.
-                let Some(done) = self.checkpoint(connection, || file.sync_data()) else { break };
+                let Some(done) = self.checkpoint(connection) else { break };
                 let pages = self.pages.load(Ordering::Relaxed);
                 figures::log(pages);
                 if pages.saturating_sub(done) <= SHORT {
@@ -141,32 +133,26 @@ impl Shared {
 
     /// Brings in what no reader needs any more in its old form; gives how many pages of the log are in the
     /// database. Nothing is lost where that fails: the log gets longer, and the next one tries again.
-    fn checkpoint(&self, connection: &SqliteSql, sync: impl FnOnce() -> std::io::Result<()>) -> Option<u32> {
+    fn checkpoint(&self, connection: &SqliteSql) -> Option<u32> {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let done = connection.checkpoint();
-        let synced = sync();
-        let what = match (&done, synced) {
-            (Ok(_), Ok(())) => None,
-            (Err(error), _) => Some(error.to_string()),
-            (Ok(_), Err(error)) => Some(error.to_string()),
-        };
         // Once: as long as it lasts this comes by many times a second.
-        match (&what, *failing) {
-            (Some(error), false) => tracing::warn!(
+        match (&done, *failing) {
+            (Err(error), false) => tracing::warn!(
                 code = "store_log",
                 store = %self.path.display(),
-                error,
+                %error,
                 "the store's log cannot be brought into the database and gets longer: look at the disk, and make room \
                  on it"
             ),
-            (None, true) => tracing::warn!(
+            (Ok(_), true) => tracing::warn!(
                 code = "store_log_again",
                 store = %self.path.display(),
                 "the store's log is brought into the database again"
             ),
-            (Some(_), true) | (None, false) => {}
+            (Err(_), true) | (Ok(_), false) => {}
         }
-        *failing = what.is_some();
-        done.ok().filter(|_| what.is_none())
+        *failing = done.is_err();
+        done.ok()
     }
 }
