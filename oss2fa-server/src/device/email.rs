@@ -81,9 +81,4 @@ impl Kind for Email {
     ) -> Result<Answered, KindError> {
         sent::answer(around, device, challenge, token)
     }
-
-    fn has_shape(&self, _: &StoredDevice, _: &Token) -> bool {
-        // A code was sent for a challenge, or there is none.
-        false
-    }
 }

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::otp::{self, Material};
 use super::{
-    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings,
-    Token,
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Step, StoredDevice, Surroundings, Token,
 };
 
 /// The kind.
@@ -25,11 +24,6 @@ impl Hotp {
         let (Some(code), secret) = (token.text(), material.secret()?) else { return Ok(None) };
         let device = hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
         Ok(device.check(code))
-    }
-
-    fn answered(device: &StoredDevice, material: &Material, token: &Token) -> Result<Answered, KindError> {
-        let found = Self::check(device.pk, material, device.next_position, token)?;
-        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
     }
 }
 
@@ -75,7 +69,8 @@ impl Kind for Hotp {
         _: Option<(i64, &SecretBytes)>,
         token: &Token,
     ) -> Result<Answered, KindError> {
-        Self::answered(device, &Material::read(&device.material)?, token)
+        let material = Material::read(&device.material)?;
+        Self::check(device.pk, &material, device.next_position, token).map(otp::answered)
     }
 
     fn tried(
@@ -85,10 +80,6 @@ impl Kind for Hotp {
         token: &Token,
     ) -> Option<Result<Answered, KindError>> {
         let material = otp::of_shape(device, token)?;
-        Some(Self::answered(device, &material, token))
-    }
-
-    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {
-        otp::has_shape(device, token)
+        Some(Self::check(device.pk, &material, device.next_position, token).map(otp::answered))
     }
 }

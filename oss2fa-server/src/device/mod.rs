@@ -299,19 +299,15 @@ pub trait Kind: Send + Sync {
         token: &Token,
     ) -> Result<Answered, KindError>;
 
-    /// Whether a token could be of this device by its shape alone: says which device a code without a
-    /// challenge is a try at. Kinds that need a challenge first have none.
-    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool;
-
-    /// Takes a token without a challenge: [`Kind::answer`], or nothing where the token has another shape. For kinds
-    /// that read what was kept for both.
+    /// Takes a token without a challenge, as [`Kind::answer`] does; nothing where by its shape alone it is no try at
+    /// this device. At kinds that need a challenge first none is one.
     fn tried(
         &self,
-        around: &Surroundings<'_>,
-        device: &StoredDevice,
-        token: &Token,
+        _: &Surroundings<'_>,
+        _: &StoredDevice,
+        _: &Token,
     ) -> Option<Result<Answered, KindError>> {
-        self.has_shape(device, token).then(|| self.answer(around, device, None, token))
+        None
     }
 }
 

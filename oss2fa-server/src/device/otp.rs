@@ -6,13 +6,13 @@ use data_encoding::{BASE32_NOPAD, BASE64};
 use oss2fa_core::factor::otp::{Digits, OtpParameters};
 use oss2fa_core::otpauth::Provisioning;
 use oss2fa_core::secret::SecretBytes;
-use oss2fa_core::verdict::FactorKind;
+use oss2fa_core::verdict::{FactorKind, Verified};
 use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{KindError, Step, StoredDevice, Surroundings, Token};
+use super::{Answered, KindError, Spend, Step, StoredDevice, Surroundings, Token};
 use crate::store::error::StoreError;
 
 /// Pixels of one module of the QR code, and modules of white around it.
@@ -165,13 +165,13 @@ fn qr_code(text: &str) -> Result<String, KindError> {
     Ok(BASE64.encode(&Zeroizing::new(png.into_inner())))
 }
 
-/// Whether the token has as many digits as the device's codes.
-pub(super) fn has_shape(device: &StoredDevice, token: &Token) -> bool {
-    of_shape(device, token).is_some()
-}
-
 /// What is kept of the device, where the token has as many digits as its codes.
 pub(super) fn of_shape(device: &StoredDevice, token: &Token) -> Option<Material> {
     let (material, code) = (Material::read(&device.material).ok()?, token.text()?);
     oss2fa_core::factor::otp::looks_like(code, material.parameters.digits).then_some(material)
+}
+
+/// The answer with what a check has found.
+pub(super) fn answered(found: Option<Verified>) -> Answered {
+    found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position))
 }

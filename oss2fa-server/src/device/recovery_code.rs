@@ -103,7 +103,13 @@ impl Kind for RecoveryCodes {
         Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Code)))
     }
 
-    fn has_shape(&self, _: &StoredDevice, token: &Token) -> bool {
-        token.text().is_some_and(|text| recovery_code::canonical(text).is_some())
+    fn tried(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        token: &Token,
+    ) -> Option<Result<Answered, KindError>> {
+        recovery_code::canonical(token.text()?)?;
+        Some(self.answer(around, device, None, token))
     }
 }

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::otp::{self, Material};
 use super::{
-    Answered, Description, Enrolled, Kind, KindError, NewDevice, Spend, Step, StoredDevice, Surroundings,
-    Token,
+    Answered, Description, Enrolled, Kind, KindError, NewDevice, Step, StoredDevice, Surroundings, Token,
 };
 use crate::outside::Timestamp;
 
@@ -37,16 +36,6 @@ impl Totp {
             next_step,
         };
         Ok(device.check(code, now.seconds()))
-    }
-
-    fn answered(
-        device: &StoredDevice,
-        material: &Material,
-        token: &Token,
-        now: Timestamp,
-    ) -> Result<Answered, KindError> {
-        let found = Self::check(device.pk, material, device.next_position, token, now)?;
-        Ok(found.map_or(Answered::Refused, |verified| Answered::Verified(verified, Spend::Position)))
     }
 }
 
@@ -92,7 +81,8 @@ impl Kind for Totp {
         _: Option<(i64, &SecretBytes)>,
         token: &Token,
     ) -> Result<Answered, KindError> {
-        Self::answered(device, &Material::read(&device.material)?, token, around.now)
+        let material = Material::read(&device.material)?;
+        Self::check(device.pk, &material, device.next_position, token, around.now).map(otp::answered)
     }
 
     fn tried(
@@ -102,10 +92,6 @@ impl Kind for Totp {
         token: &Token,
     ) -> Option<Result<Answered, KindError>> {
         let material = otp::of_shape(device, token)?;
-        Some(Self::answered(device, &material, token, around.now))
-    }
-
-    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {
-        otp::has_shape(device, token)
+        Some(Self::check(device.pk, &material, device.next_position, token, around.now).map(otp::answered))
     }
 }

@@ -298,13 +298,18 @@ impl Kind for Yubikey {
         }
     }
 
-    fn has_shape(&self, device: &StoredDevice, token: &Token) -> bool {
-        let Some(typed) = typed(token) else { return false };
-        match Judge::read(&device.material) {
-            Ok(Judge::Secrets(secrets)) => secrets.public_id == *typed.public_id(),
-            Ok(Judge::Servers(known)) => known.as_ref() == Some(typed.public_id()),
-            Err(_) => false,
-        }
+    fn tried(
+        &self,
+        around: &Surroundings<'_>,
+        device: &StoredDevice,
+        token: &Token,
+    ) -> Option<Result<Answered, KindError>> {
+        let typed = typed(token)?;
+        let is_its_own = match Judge::read(&device.material).ok()? {
+            Judge::Secrets(secrets) => secrets.public_id == *typed.public_id(),
+            Judge::Servers(known) => known.as_ref() == Some(typed.public_id()),
+        };
+        is_its_own.then(|| self.answer(around, device, None, token))
     }
 }
 

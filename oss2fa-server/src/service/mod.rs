@@ -100,9 +100,7 @@ impl Caller {
             whereabouts: Whereabouts::default(),
         }
     }
-}
 
-impl Caller {
     fn around<'a>(
         &'a self,
         username: &'a Username,

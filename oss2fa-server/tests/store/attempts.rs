@@ -9,7 +9,7 @@ use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::verbs::attempts::{Attempt, Judged, Verdict, Verify};
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, ClientStatus, DevicesOf};
 
-use crate::raw::number;
+use crate::raw::{change, number};
 use crate::sow::{
     Own, RFC_CODES, RFC_SECRET, challenge, codes, counting, enrolled, evidence, is_admitted, name, right,
     tenant, wrong,
@@ -24,6 +24,7 @@ clauses!(
     one_signature_counter_passes_once,
     a_code_alone_is_read_judged_and_spent,
     who_is_inactive_or_unknown_is_barred,
+    a_device_without_its_use_keeps_no_other_out,
 );
 
 async fn a_position_only_grows(world: &World) {
@@ -183,4 +184,17 @@ async fn who_is_inactive_or_unknown_is_barred(world: &World) {
     assert_eq!(try_it(ClientId(i64::MAX)).await, Verdict::Barred);
     store.write(set(ClientStatus::Bypass)).await.unwrap();
     assert!(is_admitted(&try_it(client).await));
+}
+
+async fn a_device_without_its_use_keeps_no_other_out(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, broken) = enrolled(world, &store, own, "ferris", counting(b"another secret 12345")).await;
+    change(&store, format!("DELETE FROM device_use WHERE device = {broken}")).await;
+    let ask = async |code| store.write(verify(world, own, "ferris", Some(code))).await.unwrap().1;
+    assert_eq!(ask(RFC_CODES[0]).await, Verdict::Nobody, "it is as none");
+    let (_, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let verdict = ask(RFC_CODES[0]).await;
+    let Verdict::Admitted(admitted) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((admitted.client(), admitted.device()), (client, device));
 }

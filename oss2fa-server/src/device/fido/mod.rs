@@ -106,11 +106,6 @@ impl Kind for SecurityKey {
             None => Ok(Answered::Refused),
         }
     }
-
-    fn has_shape(&self, _: &StoredDevice, _: &Token) -> bool {
-        // A key signs a challenge, or nothing.
-        false
-    }
 }
 
 /// What a step keeps: the challenge, which is sealed for its row and so for one client and purpose, and what

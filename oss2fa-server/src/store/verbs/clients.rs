@@ -222,6 +222,8 @@ pub(super) async fn hold_for_verifying<S: Sql>(
     let mut devices = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
+        // A device whose use is not known spends nothing; it must not keep its owner's others from it.
+        let Some(position) = row.take::<Option<i64>>(5)? else { continue };
         let kind: String = row.take(3)?;
         let codes = match kind.as_str() {
             crate::device::recovery_code::NAME => codes_of(tx, tenant, pk).await?,
@@ -229,7 +231,7 @@ pub(super) async fn hold_for_verifying<S: Sql>(
         };
         let sealed = row.bytes(4)?;
         let keys = tx.keys_for(tenant, sealed).await?;
-        let device = stored(&keys, pk, sealed, row.take(5)?, codes)?;
+        let device = stored(&keys, pk, sealed, position, codes)?;
         devices.push((kind, device));
     }
     Ok(Some(Verifiable { client, status, devices }))
