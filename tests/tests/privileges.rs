@@ -273,19 +273,29 @@ fn a_second_daemon_does_not_take_the_firsts_place() {
 #[test]
 fn many_clients_at_once_leave_no_descriptor_behind() {
     let host = plan().start();
-    let count =
-        || host.with_agent(|agent| fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count());
-    // The first time it opens what it keeps: readers of the store.
-    let kept = {
-        crowd(&host, &count);
-        settled(&count, 100)
-    };
-    crowd(&host, &count);
-    let again = settled(&count, kept + 2);
-    assert!(again <= kept + 2, "{again} after {kept}");
+    let idle = open_files(&host);
+    for _ in 0..2 {
+        crowd(&host);
+        settles(&host, &idle);
+    }
 }
 
-fn crowd(host: &Host, count: &impl Fn() -> usize) {
+/// What the daemon has open: its store's files, and all else.
+struct OpenFiles {
+    store: usize,
+    others: usize,
+}
+
+fn open_files(host: &Host) -> OpenFiles {
+    let folder = host.with_agent(|agent| format!("/proc/{}/fd", agent.pid()));
+    let files = fs::read_dir(folder).unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+    let (store, others): (Vec<_>, Vec<_>) =
+        files.partition(|file| file.to_string_lossy().contains("/agent.db"));
+    assert!(!store.is_empty(), "the store is open");
+    OpenFiles { store: store.len(), others: others.len() }
+}
+
+fn crowd(host: &Host) {
     let mut open = Vec::new();
     for _ in 0..300 {
         let mut one = Dialogue::open(&host.socket()).unwrap();
@@ -295,14 +305,20 @@ fn crowd(host: &Host, count: &impl Fn() -> usize) {
     for one in &mut open {
         let _asked: AgentMessage = one.receive().unwrap();
     }
-    assert!(count() > 300);
+    assert!(open_files(host).others > 300);
 }
 
-fn settled(count: &impl Fn() -> usize, few: usize) -> usize {
+/// Nothing of a crowd stays open but the store's connections for reading: four at the most, of two files each.
+fn settles(host: &Host, idle: &OpenFiles) {
+    const READERS: usize = 4 * 2;
     let begun = std::time::Instant::now();
-    while count() > few {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{} descriptors are open", count());
+    loop {
+        let now = open_files(host);
+        if now.others <= idle.others && now.store <= idle.store + READERS {
+            return;
+        }
+        let OpenFiles { store, others } = now;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{store} of the store, {others} others are open");
         std::thread::sleep(Duration::from_millis(20));
     }
-    count()
 }
