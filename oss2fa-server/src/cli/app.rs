@@ -225,7 +225,7 @@ fn change(
 
 fn rotate_seed(context: &mut Context<'_, '_>, which: &Which) -> Result<(), Failure> {
     let seed = Seed::generate(&*context.environment.random).map_err(StoreError::from)?;
-    write_change(context, which, AppChange::Seed(Box::new(seed.device()?)))?;
+    write_change(context, which, AppChange::Seed(Box::new(seed.device())))?;
     let words = "The app has a new seed; tokens of the old one are worth nothing.";
     show(context, &which.appuuid, &seed, words)
 }

@@ -83,7 +83,7 @@ pub(super) fn import(context: &mut Context<'_, '_>, file: &Path) -> Result<(), F
             name: name.as_str().to_owned(),
             username,
             trusted,
-            device: seed.device()?,
+            device: seed.device(),
             // The app has it.
             seed_reads: 1,
             most: u32::MAX,

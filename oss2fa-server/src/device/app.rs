@@ -70,7 +70,7 @@ impl Seed {
     /// # Errors
     /// [`StoreError::Corrupt`].
     pub fn of(material: &SecretBytes) -> Result<Self, StoreError> {
-        Material::read(material)?.secret().map(Self)
+        Material::read(material).map(|material| Self(material.secret))
     }
 
     /// In base32, as apps take it.
@@ -80,20 +80,18 @@ impl Seed {
     }
 
     /// The device that checks it.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`].
-    pub fn device(&self) -> Result<NewDevice, StoreError> {
-        let material = Material::new(&self.0, OtpParameters::default());
-        Ok(NewDevice {
+    #[must_use]
+    pub fn device(&self) -> NewDevice {
+        let material = Material { secret: self.0.clone(), parameters: OtpParameters::default(), counter: 0 };
+        NewDevice {
             name: "Seed".to_owned(),
             shown: None,
-            material: material.keep()?,
+            material: material.keep(),
             code_secret: Some(self.0.clone()),
             next_position: 0,
             codes: Vec::new(),
             public_id: None,
-        })
+        }
     }
 }
 
@@ -118,13 +116,13 @@ pub fn check(
     now: Timestamp,
 ) -> Result<Option<Verified>, StoreError> {
     let material = Material::read(&device.material)?;
-    let secret = material.secret()?;
     let next_step = match steps {
         Steps::Any => 0,
         Steps::Unused => device.next_position,
     };
     let parameters = material.parameters;
-    let totp = Totp { device: device.pk, secret: &secret, parameters, skew: window, drift: 0, next_step };
+    let totp =
+        Totp { device: device.pk, secret: &material.secret, parameters, skew: window, drift: 0, next_step };
     Ok(totp.check(token, now.seconds()))
 }
 

@@ -15,15 +15,11 @@ use super::{
 pub struct Hotp;
 
 impl Hotp {
-    fn check(
-        device: DeviceId,
-        material: &Material,
-        next_counter: u64,
-        token: &Token,
-    ) -> Result<Option<Verified>, KindError> {
-        let (Some(code), secret) = (token.text(), material.secret()?) else { return Ok(None) };
-        let device = hotp::Hotp { device, secret: &secret, parameters: material.parameters, next_counter };
-        Ok(device.check(code))
+    fn check(device: DeviceId, material: &Material, next_counter: u64, token: &Token) -> Option<Verified> {
+        let code = token.text()?;
+        let device =
+            hotp::Hotp { device, secret: &material.secret, parameters: material.parameters, next_counter };
+        device.check(code)
     }
 }
 
@@ -44,14 +40,14 @@ impl Kind for Hotp {
         token: &Token,
     ) -> Result<Enrolled, KindError> {
         let material = Material::read(state)?;
-        let Some(verified) = Self::check(DeviceId(0), &material, material.counter, token)? else {
+        let Some(verified) = Self::check(DeviceId(0), &material, material.counter, token) else {
             return Ok(Enrolled::Refused);
         };
         Ok(Enrolled::Device(NewDevice {
             name: "Token".to_owned(),
             shown: None,
-            material: material.keep()?,
-            code_secret: Some(material.secret()?),
+            material: material.keep(),
+            code_secret: Some(material.secret.clone()),
             next_position: verified.position() + 1,
             codes: Vec::new(),
             public_id: None,
@@ -70,7 +66,7 @@ impl Kind for Hotp {
         token: &Token,
     ) -> Result<Answered, KindError> {
         let material = Material::read(&device.material)?;
-        Self::check(device.pk, &material, device.next_position, token).map(otp::answered)
+        Ok(otp::answered(Self::check(device.pk, &material, device.next_position, token)))
     }
 
     fn tried(
@@ -80,6 +76,6 @@ impl Kind for Hotp {
         token: &Token,
     ) -> Option<Result<Answered, KindError>> {
         let material = otp::of_shape(device, token)?;
-        Some(Self::check(device.pk, &material, device.next_position, token).map(otp::answered))
+        Some(Ok(otp::answered(Self::check(device.pk, &material, device.next_position, token))))
     }
 }

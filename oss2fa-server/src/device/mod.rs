@@ -9,6 +9,7 @@ pub mod email;
 pub mod fido;
 pub mod hotp;
 mod otp;
+mod otp_material;
 pub mod recovery_code;
 mod sent;
 pub mod sms;

@@ -8,7 +8,7 @@ use oss2fa_core::otpauth::Provisioning;
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_core::verdict::{FactorKind, Verified};
 use qrcode::{EcLevel, QrCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -20,20 +20,11 @@ const SCALE: usize = 10;
 const QUIET: usize = 4;
 
 /// What is kept of a one-time-password device, sealed.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Material {
-    secret: String,
+    pub(super) secret: SecretBytes,
     pub(super) parameters: OtpParameters,
     /// The next counter of a device that is being enrolled.
-    #[serde(default)]
     pub(super) counter: u64,
-}
-
-impl Drop for Material {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.secret);
-    }
 }
 
 /// The options of `prepare-device`.
@@ -47,32 +38,6 @@ struct Options {
     secret: Option<String>,
     /// The next counter of such a token.
     counter: Option<u64>,
-}
-
-impl Material {
-    /// Of a device that does not count.
-    pub(super) fn new(secret: &SecretBytes, parameters: OtpParameters) -> Self {
-        Self { secret: BASE32_NOPAD.encode(secret.expose()), parameters, counter: 0 }
-    }
-
-    pub(super) fn read(kept: &SecretBytes) -> Result<Self, StoreError> {
-        serde_json::from_slice(kept.expose()).map_err(|_| StoreError::Corrupt("a device without its secret"))
-    }
-
-    pub(super) fn keep(&self) -> Result<SecretBytes, StoreError> {
-        // Reserved whole, so that no half of the secret stays in a buffer that was grown out of.
-        let mut kept = Vec::with_capacity(512);
-        serde_json::to_writer(&mut kept, self)
-            .map_err(|_| StoreError::Corrupt("a device without its secret"))?;
-        Ok(SecretBytes::new(kept))
-    }
-
-    pub(super) fn secret(&self) -> Result<SecretBytes, StoreError> {
-        BASE32_NOPAD
-            .decode(self.secret.as_bytes())
-            .map(SecretBytes::new)
-            .map_err(|_| StoreError::Corrupt("a device without its secret"))
-    }
 }
 
 /// Makes or takes the secret, and shows the URI.
@@ -122,8 +87,8 @@ pub(super) fn prepare(
     {
         fields.insert("qr_code".to_owned(), Value::String(qr_code(uri.expose())?));
     }
-    let material = Material { secret: BASE32_NOPAD.encode(secret.expose()), parameters, counter };
-    Ok(Step { state: material.keep()?, shown: Some(shown), send: None })
+    let material = Material { secret, parameters, counter };
+    Ok(Step { state: material.keep(), shown: Some(shown), send: None })
 }
 
 fn brought_along(text: &str) -> Result<SecretBytes, KindError> {

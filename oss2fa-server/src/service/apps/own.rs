@@ -67,7 +67,7 @@ impl NewApp {
             name: self.name.as_str().to_owned(),
             username: self.username,
             trusted: self.trusted,
-            device: seed.device()?,
+            device: seed.device(),
             seed_reads: 0,
             most: MOST,
         })
