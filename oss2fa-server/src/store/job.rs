@@ -30,19 +30,38 @@ pub(super) trait Job<S: Sql>: Send {
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
+/// The verb goes back with its answer: whoever made it frees it. Memory that another thread frees takes the
+/// allocator's locks.
 struct Waiting<V: Verb> {
     verb: V,
     output: Option<V::Output>,
-    answer: oneshot::Sender<Result<V::Output, StoreError>>,
+    answer: Option<oneshot::Sender<Finished<V>>>,
+}
+
+/// A job that was run, and what came of the commit.
+struct Finished<V: Verb> {
+    job: Box<Waiting<V>>,
+    committed: Result<(), StoreError>,
 }
 
 /// Where a verb's answer comes.
-pub(super) type Answer<V> = oneshot::Receiver<Result<<V as Verb>::Output, StoreError>>;
+pub(super) struct Answer<V: Verb>(oneshot::Receiver<Finished<V>>);
 
 /// A job, and where its answer comes.
 pub(super) fn queue_up<S: Sql, V: Verb>(verb: V) -> (Box<dyn Job<S>>, Answer<V>) {
     let (answer, answered) = oneshot::channel();
-    (Box::new(Waiting { verb, output: None, answer }), answered)
+    (Box::new(Waiting { verb, output: None, answer: Some(answer) }), Answer(answered))
+}
+
+impl<V: Verb> Answer<V> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// The verb's own, or the commit's; [`StoreError::Closed`] where nobody runs it any more.
+    pub(super) async fn wait(self) -> Result<V::Output, StoreError> {
+        let Finished { job, committed } = self.0.await.map_err(|_| StoreError::Closed)?;
+        committed.and_then(|()| job.output.ok_or(StoreError::Closed))
+    }
 }
 
 impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
@@ -62,10 +81,10 @@ impl<S: Sql, V: Verb> Job<S> for Waiting<V> {
         V::ACCESS
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self { output, answer, .. } = *self;
+    fn finish(mut self: Box<Self>, committed: Result<(), StoreError>) {
+        let Some(answer) = self.answer.take() else { return };
         // Who has gone away meanwhile needs no answer; what was committed stays.
-        let _ = answer.send(committed.and_then(|()| output.ok_or(StoreError::Closed)));
+        let _ = answer.send(Finished { job: self, committed });
     }
 }
 

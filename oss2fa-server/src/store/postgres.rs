@@ -90,7 +90,7 @@ impl Postgres {
         let (job, answered) = queue_up::<PostgresSql, V>(verb);
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         jobs.ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.wait().await
     }
 
     /// Asks a question.

@@ -108,7 +108,7 @@ impl Sqlite {
         if !queued {
             return Err(StoreError::Closed);
         }
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.wait().await
     }
 
     /// Asks a question. It is answered on the caller's thread: a look-up takes some microseconds, and
