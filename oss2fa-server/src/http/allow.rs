@@ -1,20 +1,17 @@
 //! `Allow`, `OPTIONS` and the headers that every answer has.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ALLOW, CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
 use super::error::ApiError;
 
 /// Which methods each path has.
-#[derive(Clone)]
-pub struct Methods(Arc<HashMap<String, HeaderValue>>);
+pub struct Methods(HashMap<String, HeaderValue>);
 
 impl Methods {
     /// From the documentation, which is generated from the routes.
@@ -37,24 +34,33 @@ impl Methods {
             let value = HeaderValue::from_str(&methods.join(", "));
             (path.clone(), value.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS")))
         });
-        Self(Arc::new(paths.collect()))
+        Self(paths.collect())
     }
 
-    fn at(&self, path: Option<&MatchedPath>) -> Option<HeaderValue> {
-        self.0.get(path?.as_str()).cloned()
+    /// What the path of the request takes, where it is one of these.
+    #[must_use]
+    pub fn at(&self, request: &Request) -> Option<&HeaderValue> {
+        self.0.get(request.extensions().get::<MatchedPath>()?.as_str())
+    }
+
+    /// Whether the path of the request is one of these and takes its method.
+    #[must_use]
+    pub fn take(&self, request: &Request) -> bool {
+        let listed = self.at(request).and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+        listed.split(", ").any(|method| method == request.method().as_str())
     }
 }
 
-/// Answers `OPTIONS`, says so where a method is none of the path, and adds the headers.
-pub async fn add(methods: Methods, request: Request, next: Next) -> Response {
-    let allow = methods.at(request.extensions().get());
-    let mut response = if request.method() == Method::OPTIONS && allow.is_some() {
-        StatusCode::OK.into_response()
-    } else {
-        next.run(request).await
-    };
+/// The answer to `OPTIONS`, which every path has.
+#[must_use]
+pub fn options(request: &Request, allow: Option<&HeaderValue>) -> Option<Response> {
+    (request.method() == Method::OPTIONS && allow.is_some()).then(|| StatusCode::OK.into_response())
+}
+
+/// Says so where a method is none of the path, and adds the headers.
+pub fn add(response: &mut Response, allow: Option<&HeaderValue>) {
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response = ApiError::new(
+        *response = ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "this path does not take this method: the header Allow lists those that it takes",
@@ -63,11 +69,10 @@ pub async fn add(methods: Methods, request: Request, next: Next) -> Response {
     }
     let headers = response.headers_mut();
     if let Some(allow) = allow {
-        headers.insert(ALLOW, allow);
+        headers.insert(ALLOW, allow.clone());
     }
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }

@@ -1,12 +1,10 @@
 //! How long a request may take: its body, and what it asks for.
 
+use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
@@ -14,15 +12,18 @@ use super::seen::Seen;
 
 /// Answers 408 where the body does not arrive in time (RFC 9110 section 15.5.9), 503 where the operation takes
 /// too long. What it has already handed to the store may still be done; nothing was accepted then.
-pub async fn limit(most: Duration, request: Request, next: Next) -> Response {
-    let seen = Seen::of(request.extensions()).map(Arc::clone);
-    let version = request.version();
+pub async fn limit(
+    most: Duration,
+    seen: &Seen,
+    version: Version,
+    answer: impl Future<Output = Response>,
+) -> Response {
     // Pinned here: at the end of the time it must still be there to be asked what it waits for.
-    let mut answer = pin!(next.run(request));
+    let mut answer = pin!(answer);
     if let Ok(response) = tokio::time::timeout(most, answer.as_mut()).await {
         return response;
     }
-    if seen.is_some_and(|seen| seen.is_reading()) { late_body(version) } else { late_answer() }
+    if seen.is_reading() { late_body(version) } else { late_answer() }
 }
 
 fn late_body(version: Version) -> Response {

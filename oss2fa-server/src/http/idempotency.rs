@@ -4,7 +4,7 @@
 //! would do it, so that nobody else ever writes a row.
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -38,17 +38,18 @@ const LARGEST_ANSWER: u64 = 256 * 1024;
 const KEPT_HEADERS: [HeaderName; 3] =
     [CONTENT_TYPE, HeaderName::from_static("x-client-id"), HeaderName::from_static("x-device-id")];
 
-/// Runs a request with a key once.
-pub async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Whether a request changes something and has a key.
+#[must_use]
+pub fn has_key(request: &Request) -> bool {
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
-    if !changes || !request.headers().contains_key(HEADER) {
-        return next.run(request).await;
-    }
-    // Apart: what requests without a key never need goes with none of them.
-    Box::pin(run_once(app, request, next)).await.unwrap_or_else(IntoResponse::into_response)
+    changes && request.headers().contains_key(HEADER)
 }
 
-async fn run_once(app: App, request: Request, next: Next) -> Result<Response, ApiError> {
+/// Runs a request with a key once.
+///
+/// # Errors
+/// What keeps it from being run.
+pub async fn once(app: App, request: Request, next: Next) -> Result<Response, ApiError> {
     let key = key(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let (tenant, principal) = recognise(&mut parts, &app).await?;

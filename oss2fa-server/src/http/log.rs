@@ -1,16 +1,16 @@
 //! One line of the log for each request, and its count. Never a body, a token, a code or a query.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use oss2fa_core::random::{NoRandomness, Random};
 
-use super::metrics::{Requests, method_name};
+use super::metrics::{Path, Requests, method_name};
 use super::seen::Seen;
 use crate::listen::ClientSocket;
 
@@ -55,31 +55,62 @@ pub struct Watch {
     pub requests: Requests,
 }
 
-/// Names a request, counts it, and logs it: `warn` where the server could not do it, `debug` otherwise.
-pub async fn watch(watch: Arc<Watch>, mut request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let id = watch.ids.next();
-    let method = request.method().clone();
-    let path = watch.requests.path(request.extensions().get::<MatchedPath>());
-    let peer = request.extensions().get::<ClientSocket>().map(|peer| peer.0.ip());
-    let seen = Arc::new(Seen::default());
-    request.extensions_mut().insert(Arc::clone(&seen));
-    let mut response = next.run(request).await;
-    let (status, took) = (response.status(), begun.elapsed());
-    path.count(&method, status, took);
-    let (method, path, integration) = (method_name(&method), path.template(), seen.integration());
-    let address = seen.address().or(peer).map(tracing::field::display);
-    #[expect(clippy::cast_precision_loss, reason = "no request takes so many microseconds")]
-    let ms = took.as_micros() as f64 / 1000.0;
-    if status.is_server_error() {
-        let status = status.as_u16();
-        tracing::warn!(code = "request_failed", id, method, path, status, ms, integration, address, "failed");
-    } else {
-        let status = status.as_u16();
-        tracing::debug!(code = "request", id, method, path, status, ms, integration, address, "answered");
+/// A request that is watched.
+pub struct Watched<'a> {
+    begun: Instant,
+    id: String,
+    method: Method,
+    path: &'a Path,
+    peer: Option<IpAddr>,
+    /// What it shows of itself on its way.
+    pub seen: Arc<Seen>,
+}
+
+impl Watch {
+    /// Names a request.
+    pub fn begin(&self, request: &mut Request) -> Watched<'_> {
+        let seen = Arc::new(Seen::default());
+        request.extensions_mut().insert(Arc::clone(&seen));
+        Watched {
+            begun: Instant::now(),
+            id: self.ids.next(),
+            method: request.method().clone(),
+            path: self.requests.path(request.extensions().get::<MatchedPath>()),
+            peer: request.extensions().get::<ClientSocket>().map(|peer| peer.0.ip()),
+            seen,
+        }
     }
-    if let Ok(id) = HeaderValue::try_from(id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+}
+
+impl Watched<'_> {
+    /// Counts the request and logs it: `warn` where the server could not do it, `debug` otherwise.
+    pub fn end(self, response: &mut Response) {
+        let Self { begun, id, method, path, peer, seen } = self;
+        let (status, took) = (response.status(), begun.elapsed());
+        path.count(&method, status, took);
+        let (method, path, integration) = (method_name(&method), path.template(), seen.integration());
+        let address = seen.address().or(peer).map(tracing::field::display);
+        #[expect(clippy::cast_precision_loss, reason = "no request takes so many microseconds")]
+        let ms = took.as_micros() as f64 / 1000.0;
+        if status.is_server_error() {
+            let status = status.as_u16();
+            tracing::warn!(
+                code = "request_failed",
+                id,
+                method,
+                path,
+                status,
+                ms,
+                integration,
+                address,
+                "failed"
+            );
+        } else {
+            let status = status.as_u16();
+            tracing::debug!(code = "request", id, method, path, status, ms, integration, address, "answered");
+        }
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+        }
     }
-    response
 }

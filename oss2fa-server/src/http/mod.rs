@@ -6,6 +6,7 @@ pub mod body;
 pub mod deadline;
 pub mod error;
 pub mod extract;
+pub mod gate;
 pub mod idempotency;
 pub mod limits;
 pub mod log;

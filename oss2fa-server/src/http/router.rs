@@ -3,24 +3,22 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::middleware::from_fn;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::allow::{self, Methods};
+use super::allow::Methods;
 use super::api::{
     administrators, apps, audit, challenges, clients, devices, enrollments, hosts, integrations,
     offline_credentials, operations, policy, security_keys, tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
-use super::log::{self, Watch};
+use super::gate::Gate;
+use super::log::Watch;
 use super::metrics::Requests;
-use super::{App, deadline, idempotency, unread, version, wsapi};
+use super::{App, idempotency, wsapi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -120,28 +118,28 @@ pub fn documentation() -> utoipa::openapi::OpenApi {
 
 /// The whole.
 pub fn router(app: App) -> Router {
-    let (router, mut api) = routes().split_for_parts();
-    let mut router = router.route_layer(from_fn_with_state(app.clone(), idempotency::once));
+    let (mut router, mut api) = routes().split_for_parts();
+    // Paths with a contract of their own know no keys.
+    let once = Methods::of(&api);
     let own = [Some(wsapi_routes()), app.apps.as_ref().map(|_| app_routes())];
     for routes in own.into_iter().flatten() {
         let (paths, documented) = routes.split_for_parts();
         router = router.merge(paths);
         api.merge(documented);
     }
-    let methods = Methods::of(&api);
-    let watch = Arc::new(Watch { ids: Arc::clone(&app.operations.ids), requests: Requests::of(&api) });
-    let (body_limit, request_timeout) = (app.operations.largest_body, app.operations.request_timeout);
-    router
-        .fallback(nothing_here)
-        .layer(from_fn(move |request, next| deadline::limit(request_timeout, request, next)))
-        .layer(from_fn(version::check))
-        .layer(from_fn(move |request, next| allow::add(methods.clone(), request, next)))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(apps::shape::fail))
-        .layer(DefaultBodyLimit::max(body_limit))
-        .layer(from_fn(unread::drain))
-        .layer(from_fn(move |request, next| log::watch(Arc::clone(&watch), request, next)))
-        .with_state(app)
+    let gate = Arc::new(Gate {
+        app: app.clone(),
+        watch: Watch { ids: Arc::clone(&app.operations.ids), requests: Requests::of(&api) },
+        largest_body: app.operations.largest_body,
+        methods: Methods::of(&api),
+        once,
+        request_timeout: app.operations.request_timeout,
+    });
+    let pass = move |request, next| {
+        let gate = Arc::clone(&gate);
+        async move { gate.pass(request, next).await }
+    };
+    router.fallback(nothing_here).layer(from_fn(pass)).with_state(app)
 }
 
 async fn nothing_here() -> ApiError {
@@ -150,14 +148,4 @@ async fn nothing_here() -> ApiError {
         "no_such_path",
         "there is nothing at this path: /openapi.json lists what there is",
     )
-}
-
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!(code = "panic", "a handler panicked: this is a bug");
-    ApiError::new(
-        axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "the server could not do this; its log says why. Nothing was accepted",
-    )
-    .into_response()
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, Version, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -22,29 +21,42 @@ const MOST: u64 = 1024 * 1024;
 /// A body comes right behind its head. Whoever takes longer after a refusal loses the connection.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads what the rest of the server has left of the body, up to a mebibyte. Where there is more, the answer
-/// says that the connection ends (RFC 9112 section 9.6); HTTP/2 ends the stream alone.
-pub async fn drain(request: Request, next: Next) -> Response {
+/// A body that is lent, and what is to be done with the rest of it.
+pub struct Rest {
+    body: Lent,
+    has_streams: bool,
+    /// Who waits for leave to send the body does not get it by our reading.
+    waits: bool,
+}
+
+/// Lends the body to the rest of the server, where there is one.
+pub fn lend(request: Request) -> (Request, Option<Rest>) {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return (request, None);
     }
     let has_streams = request.version() > Version::HTTP_11;
-    // Who waits for leave to send the body does not get it by our reading.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body));
     let request = Request::from_parts(parts, Body::new(Lent(Arc::clone(&body))));
-    let mut response = next.run(request).await;
-    if response.headers().contains_key(header::CONNECTION) {
-        return response;
+    (request, Some(Rest { body: Lent(body), has_streams, waits }))
+}
+
+impl Rest {
+    /// Reads what was left of the body, up to a mebibyte. Where there is more, the answer says that the connection
+    /// ends (RFC 9112 section 9.6); HTTP/2 ends the stream alone.
+    pub async fn drain(self, response: &mut Response) {
+        let Self { body, has_streams, waits } = self;
+        if response.headers().contains_key(header::CONNECTION) || body.is_end_stream() {
+            return;
+        }
+        // Apart: hardly any body is left unread.
+        let reading = Box::pin(tokio::time::timeout(PATIENCE, read_all(body)));
+        let gone = !waits && reading.await.unwrap_or(false);
+        if !gone && !has_streams {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
-    let rest = Lent(body);
-    let gone = rest.is_end_stream()
-        || (!waits && tokio::time::timeout(PATIENCE, read_all(rest)).await.unwrap_or(false));
-    if !gone && !has_streams {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// Whether all of it was read.

@@ -2,8 +2,6 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 
@@ -11,18 +9,20 @@ use super::error::ApiError;
 pub const VERSIONS: [&str; 1] = ["1.0"];
 
 /// Refuses what asks for a version or a type that is not spoken here.
-pub async fn check(request: Request, next: Next) -> Response {
+///
+/// # Errors
+/// 406.
+pub fn check(request: &Request) -> Result<(), ApiError> {
     // What asks for these has versions of its own in mind: of Prometheus' text, or none.
     let is_api = !["/healthz", "/readyz", "/metrics"].contains(&request.uri().path());
     if !is_api || acceptable(request.headers()) {
-        return next.run(request).await;
+        return Ok(());
     }
-    ApiError::new(
+    Err(ApiError::new(
         StatusCode::NOT_ACCEPTABLE,
         "not_acceptable",
         "this server speaks \"application/json; version=1.0\": ask for that, or for no version",
-    )
-    .into_response()
+    ))
 }
 
 /// RFC 9110 section 12.5.1: one of the ranges must match, with a version that is spoken, if any is named.

@@ -89,14 +89,14 @@ async fn append<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId, events: &[Event]) 
         )
         .await?;
     let (mut seq, mut chain, webhooks) = match head {
-        Some(head) => (head.take::<i64>(0)?, head.take::<Vec<u8>>(1)?, head.take::<i64>(2)?),
+        Some(head) => (head.take::<i64>(0)?, link_of(head.bytes(1)?)?, head.take::<i64>(2)?),
         None => return Err(StoreError::Corrupt("a tenant without an audit")),
     };
     let mut numbered = Vec::with_capacity(events.len());
     for event in events {
         seq += 1;
-        chain = link(&keys, &chain, seq, &event.said()).to_vec();
-        numbered.push((seq, chain.clone(), event));
+        chain = link(&keys, &chain, seq, &event.said());
+        numbered.push((seq, chain, event));
     }
     let sets: Vec<Vec<Value<'_>>> = numbered
         .iter()
@@ -146,6 +146,10 @@ pub async fn begin<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId) -> Result<(), S
         .execute("INSERT INTO audit_head (tenant, seq, chain) VALUES (?1, 0, ?2)", values![tenant, &GENESIS])
         .await?;
     Ok(())
+}
+
+fn link_of(kept: &[u8]) -> Result<[u8; 32], StoreError> {
+    kept.try_into().map_err(|_| StoreError::Corrupt("a chain that is no hash"))
 }
 
 /// One link: all that an event says, and the link before it.

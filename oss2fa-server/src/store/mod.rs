@@ -20,8 +20,11 @@ mod sqlite_sql;
 pub mod verb;
 pub mod verbs;
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use futures_util::future::Either;
 
 use self::error::StoreError;
 use self::postgres::Postgres;
@@ -105,11 +108,14 @@ impl Store {
     /// # Errors
     /// The verb's own, or the commit's. Whether a commit whose answer was lost has happened is not known;
     /// nothing counts as accepted then.
-    pub async fn write<V: Verb>(&self, verb: V) -> Result<V::Output, StoreError> {
+    pub fn write<V: Verb>(
+        &self,
+        verb: V,
+    ) -> impl Future<Output = Result<V::Output, StoreError>> + Send + use<'_, V> {
+        // No `async fn`: it would keep room for the verb for as long as it waits, in each request.
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.write(verb).await,
-            // Apart: a request is moved about often, and what it may have to wait for goes with it.
-            Engine::Postgres(postgres) => Box::pin(postgres.write(verb)).await,
+            Engine::Sqlite(sqlite) => Either::Left(sqlite.write(verb)),
+            Engine::Postgres(postgres) => Either::Right(Box::pin(postgres.write(verb))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! SQLite: one thread writes and commits in groups; connections for reading beside it.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -99,16 +100,16 @@ impl Sqlite {
     ///
     /// # Errors
     /// The verb's own, or the commit's.
-    pub async fn write<V: Verb>(&self, verb: V) -> Result<V::Output, StoreError> {
+    pub fn write<V: Verb>(
+        &self,
+        verb: V,
+    ) -> impl Future<Output = Result<V::Output, StoreError>> + Send + use<V> {
         let (job, answered) = queue_up::<SqliteSql, V>(verb);
-        let queued = match &*self.jobs.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(jobs) => jobs.send(job).is_ok(),
-            None => false,
-        };
-        if !queued {
-            return Err(StoreError::Closed);
+        if let Some(jobs) = &*self.jobs.read().unwrap_or_else(PoisonError::into_inner) {
+            // Where nobody takes it any more it is dropped, and the answer says so.
+            let _ = jobs.send(job);
         }
-        answered.wait().await
+        answered.wait()
     }
 
     /// Asks a question. It is answered on the caller's thread: a look-up takes some microseconds, and

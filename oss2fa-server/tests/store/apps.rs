@@ -266,7 +266,7 @@ async fn whoever_is_inactive_removed_or_without_a_device_is_refused(world: &Worl
     assert_eq!(made.requester(&app, right, now).await, Err(Reason::Requester));
     // A new seed helps.
     let seed = Seed::generate(&System).unwrap();
-    let device = Box::new(seed.device().unwrap());
+    let device = Box::new(seed.device());
     let rotate = ChangeApp { doer: doer.clone(), app: app.clone(), change: AppChange::Seed(device) };
     assert_eq!(made.store.write(rotate).await.unwrap(), Removed::Done);
     let fresh = token(seed.text().expose(), seconds);

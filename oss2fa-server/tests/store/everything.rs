@@ -91,7 +91,7 @@ pub(crate) fn app(doer: Doer, number: u8) -> RegisterApp {
         name: "web".to_owned(),
         username: name("ferris"),
         trusted: Trusted::No,
-        device: Seed::parse(&data_encoding::BASE32_NOPAD.encode(&[number; 20])).unwrap().device().unwrap(),
+        device: Seed::parse(&data_encoding::BASE32_NOPAD.encode(&[number; 20])).unwrap().device(),
         seed_reads: 0,
         most: 10,
     }

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -18,11 +17,16 @@ struct Fail {
     error: String,
 }
 
+/// Whether the request is about apps.
+#[must_use]
+pub fn is_of_apps(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|path| PATHS.contains(&path.as_str()))
+}
+
 /// Gives refusals the body `{"status": "FAIL", "error": "..."}`; status and headers stay.
-pub async fn fail(request: Request, next: Next) -> Response {
-    let is_app = request.extensions().get::<MatchedPath>().is_some_and(|path| PATHS.contains(&path.as_str()));
-    let response = next.run(request).await;
-    if !is_app || response.status().as_u16() < 400 {
+#[must_use]
+pub fn fail(response: Response) -> Response {
+    if response.status().as_u16() < 400 {
         return response;
     }
     let (mut parts, _) = response.into_parts();

@@ -15,7 +15,7 @@ use oss2fa_tests::load::{Expected, Head, Outcome, Pace, Plan, Requests, Target, 
 use super::uses::Uses;
 
 /// Enough for the writer to find several verifications at once.
-pub(crate) const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 128;
 
 // Codes are made for this rate; a server that is faster ends a run sooner.
 const FASTEST: f64 = 60_000.0;

@@ -28,10 +28,10 @@ pub(crate) const PROMISED: Scale = Scale {
     few: 1_000,
     many: 1_000_000,
     clients: 100_000,
-    rounds: 3,
+    rounds: 7,
     starts: 5,
-    seconds: 5.0,
-    seconds_at_fixed_rate: 10.0,
+    seconds: 3.0,
+    seconds_at_fixed_rate: 5.0,
     seconds_of_peer: 15.0,
     idle: Duration::from_secs(5),
 };
