@@ -186,3 +186,17 @@ async fn a_client_that_cannot_be_looked_up_is_answered_in_the_words_of_its_proto
         assert!(healthy.text.contains("status=BAD_SIGNATURE"), "{table}: {healthy:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_refusal_and_ends_nothing_else() {
+    let (world, Fixture { a, .. }) = world().await;
+    let made = json!({ "username": "gopher" });
+    let made = world.ask(&a.token, "POST", "/integrations/enrollments", &made).await.json();
+    let path = format!("/integrations/enrollments/{}/prepare-device", made["pk"]);
+    // The messenger of these tests panics where a text message is to be sent.
+    let sms = json!({ "kind": "SMS", "options": { "address": "+4915112345678" } });
+    let answer = world.ask(&a.token, "POST", &path, &sms).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "internal"), "{answer:?}");
+    let totp = world.ask(&a.token, "POST", &path, &json!({ "kind": "TOTP" })).await;
+    assert_eq!(totp.status.as_u16(), 200, "{totp:?}");
+}

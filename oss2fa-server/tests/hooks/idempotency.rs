@@ -277,3 +277,26 @@ fn the_documentation_names_the_header_at_every_change() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_where_none_is_taken_changes_no_answer() {
+    let world = World::new().await;
+    for (method, path, status) in [
+        ("PUT", VERIFY, StatusCode::METHOD_NOT_ALLOWED),
+        ("POST", "/nothing/here", StatusCode::NOT_FOUND),
+        ("GET", "/healthz", StatusCode::OK),
+        ("OPTIONS", VERIFY, StatusCode::OK),
+    ] {
+        let asked = |key: Option<&str>| {
+            let request = Request::builder().method(method).uri(path);
+            let request =
+                key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+            answer(&world.router, request.body(Body::empty()).unwrap())
+        };
+        let (without, with) = (asked(None).await, asked(Some("k")).await);
+        assert_eq!((without.status, with.status), (status, status), "{method} {path}");
+        assert_eq!(without.header("allow"), with.header("allow"), "{method} {path}");
+        assert_eq!(without.body, with.body, "{method} {path}");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM idempotency"), 0);
+}

@@ -1,6 +1,6 @@
 //! Verbs of a moment share a transaction: what fails, fails alone, and leaves nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use oss2fa_server::ids::TenantId;
 use oss2fa_server::store::Store;
@@ -23,6 +23,7 @@ clauses!(
     a_swallowed_failure_is_not_committed,
     keys_of_a_tenant_that_was_rolled_back_are_forgotten,
     after_closing_nothing_is_taken,
+    whoever_made_a_verb_frees_it,
 );
 
 /// Writes something, and then fails.
@@ -161,4 +162,29 @@ async fn after_closing_nothing_is_taken(world: &World) {
     store.close().await;
     let late = store.write(passes(world, own, 1)).await;
     assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+}
+
+/// Says which thread has freed it.
+struct Freed(Arc<Mutex<Option<String>>>);
+
+impl Verb for Freed {
+    type Output = ();
+
+    async fn run<S: Sql>(&self, _: &mut Tx<'_, S>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap() = std::thread::current().name().map(str::to_owned);
+    }
+}
+
+async fn whoever_made_a_verb_frees_it(world: &World) {
+    let store = world.begun().await;
+    let by = Arc::new(Mutex::new(None));
+    store.write(Freed(Arc::clone(&by))).await.unwrap();
+    let by = by.lock().unwrap().take().expect("it was freed before it was answered");
+    assert_ne!(by, "store-writer");
 }
