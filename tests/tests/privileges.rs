@@ -276,23 +276,24 @@ fn many_clients_at_once_leave_no_descriptor_behind() {
     let idle = open_files(&host);
     for _ in 0..2 {
         crowd(&host);
-        settles(&host, &idle);
+        settles(&host, idle.others);
     }
 }
 
-/// What the daemon has open: its store's files, and all else.
+/// What the daemon has open: connections to its store, and what belongs to none.
 struct OpenFiles {
-    store: usize,
+    connections: usize,
     others: usize,
 }
 
 fn open_files(host: &Host) -> OpenFiles {
     let folder = host.with_agent(|agent| format!("/proc/{}/fd", agent.pid()));
     let files = fs::read_dir(folder).unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
-    let (store, others): (Vec<_>, Vec<_>) =
-        files.partition(|file| file.to_string_lossy().contains("/agent.db"));
-    assert!(!store.is_empty(), "the store is open");
-    OpenFiles { store: store.len(), others: others.len() }
+    let files: Vec<_> = files.map(|file| file.to_string_lossy().into_owned()).collect();
+    let count = |counted: &dyn Fn(&str) -> bool| files.iter().filter(|file| counted(file)).count();
+    let connections = count(&|file| file.ends_with("/agent.db"));
+    assert!(connections > 0, "the store is open");
+    OpenFiles { connections, others: count(&|file| !file.contains("/agent.db")) }
 }
 
 fn crowd(host: &Host) {
@@ -308,17 +309,19 @@ fn crowd(host: &Host) {
     assert!(open_files(host).others > 300);
 }
 
-/// Nothing of a crowd stays open but the store's connections for reading: four at the most, of two files each.
-fn settles(host: &Host, idle: &OpenFiles) {
-    const READERS: usize = 4 * 2;
+/// Nothing of a crowd stays open; of the store one connection that writes and four at the most that read.
+fn settles(host: &Host, others: usize) {
     let begun = std::time::Instant::now();
     loop {
         let now = open_files(host);
-        if now.others <= idle.others && now.store <= idle.store + READERS {
+        if now.others <= others && now.connections <= 1 + 4 {
             return;
         }
-        let OpenFiles { store, others } = now;
-        assert!(begun.elapsed() < Duration::from_secs(10), "{store} of the store, {others} others are open");
+        let OpenFiles { connections, others } = now;
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{connections} to the store, {others} others are open"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

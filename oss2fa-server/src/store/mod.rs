@@ -103,7 +103,8 @@ impl Store {
         Arc::clone(&self.ring)
     }
 
-    /// Runs a verb in a transaction; returns when it is durable.
+    /// Runs a verb in a transaction; answers when it is durable. Always to be awaited: SQLite takes the verb when this is
+    /// called, PostgreSQL when it is first polled.
     ///
     /// # Errors
     /// The verb's own, or the commit's. Whether a commit whose answer was lost has happened is not known;

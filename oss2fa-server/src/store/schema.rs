@@ -18,6 +18,7 @@ pub const SQLITE: &[Migration] = &[
     ("0002_yubico", include_str!("../../migrations/sqlite/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/sqlite/0003_hosts.sql")),
     ("0004_device_use", include_str!("../../migrations/sqlite/0004_device_use.sql")),
+    ("0005_compact_secrets", include_str!("../../migrations/sqlite/0005_compact_secrets.sql")),
 ];
 
 /// For PostgreSQL.
@@ -26,6 +27,7 @@ pub const POSTGRES: &[Migration] = &[
     ("0002_yubico", include_str!("../../migrations/postgres/0002_yubico.sql")),
     ("0003_hosts", include_str!("../../migrations/postgres/0003_hosts.sql")),
     ("0004_device_use", include_str!("../../migrations/postgres/0004_device_use.sql")),
+    ("0005_compact_secrets", include_str!("../../migrations/postgres/0005_compact_secrets.sql")),
 ];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (

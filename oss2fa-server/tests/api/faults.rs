@@ -187,16 +187,28 @@ async fn a_client_that_cannot_be_looked_up_is_answered_in_the_words_of_its_proto
     }
 }
 
+/// The path where an enrollment of a new client is prepared.
+async fn begun(world: &World, token: &Credential, username: &str) -> String {
+    let body = json!({ "username": username });
+    let made = world.ask(token, "POST", "/integrations/enrollments", &body).await.json();
+    format!("/integrations/enrollments/{}/prepare-device", made["pk"])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_refusal_and_ends_nothing_else() {
     let (world, Fixture { a, .. }) = world().await;
-    let made = json!({ "username": "gopher" });
-    let made = world.ask(&a.token, "POST", "/integrations/enrollments", &made).await.json();
-    let path = format!("/integrations/enrollments/{}/prepare-device", made["pk"]);
+    let (gopher, ferris) = (begun(&world, &a.token, "gopher").await, begun(&world, &a.token, "ferris").await);
     // The messenger of these tests panics where a text message is to be sent.
     let sms = json!({ "kind": "SMS", "options": { "address": "+4915112345678" } });
-    let answer = world.ask(&a.token, "POST", &path, &sms).await;
+    let answer = world.ask(&a.token, "POST", &gopher, &sms).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "internal"), "{answer:?}");
-    let totp = world.ask(&a.token, "POST", &path, &json!({ "kind": "TOTP" })).await;
+    assert!(answer.headers.contains_key("x-request-id"), "{answer:?}");
+    // What became of a request with a key is not known then, and it is not run again.
+    let key = Credential::SentBefore("k".into());
+    for (status, code) in [(500, "internal"), (409, "idempotency_in_progress")] {
+        let answer = world.ask_with(&[&a.token, &key], "POST", &ferris, &sms).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{answer:?}");
+    }
+    let totp = world.ask(&a.token, "POST", &gopher, &json!({ "kind": "TOTP" })).await;
     assert_eq!(totp.status.as_u16(), 200, "{totp:?}");
 }

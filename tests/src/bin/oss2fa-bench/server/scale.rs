@@ -31,15 +31,15 @@ pub(crate) const PROMISED: Scale = Scale {
     rounds: 7,
     starts: 5,
     seconds: 3.0,
-    seconds_at_fixed_rate: 5.0,
+    seconds_at_fixed_rate: 3.0,
     seconds_of_peer: 15.0,
     idle: Duration::from_secs(5),
 };
 
 /// Next to nothing: shows that each part runs, and says nothing about speed.
 pub(crate) const SMALL: Scale = Scale {
-    few: 200,
-    many: 500,
+    few: 500,
+    many: 1_000,
     clients: 100,
     rounds: 1,
     starts: 1,
