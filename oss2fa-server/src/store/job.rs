@@ -30,8 +30,8 @@ pub(super) trait Job<S: Sql>: Send {
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// The verb goes back with its answer: whoever made it frees it, unless they have gone away. Memory that another thread frees takes the
-/// allocator's locks.
+/// The verb goes back with its answer: whoever made it frees it, unless they have gone away. Memory that another thread
+/// frees takes the allocator's locks.
 struct Waiting<V: Verb> {
     verb: V,
     output: Option<V::Output>,

@@ -122,6 +122,15 @@ impl SqliteSql {
         bind(&mut statement, values)?;
         Ok(statement.raw_execute()? as u64)
     }
+
+    fn change_each(&self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(of_sqlite(sql))?;
+        for values in sets {
+            bind(&mut statement, values)?;
+            statement.raw_execute()?;
+        }
+        Ok(())
+    }
 }
 
 impl Sql for SqliteSql {
@@ -150,7 +159,7 @@ impl Sql for SqliteSql {
         sql: &'static str,
         sets: &[Vec<Value<'_>>],
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
-        let answer = sets.iter().try_for_each(|values| self.change(sql, values).map(|_| ()));
+        let answer = self.change_each(sql, sets);
         self.failed |= answer.is_err();
         ready(answer)
     }
