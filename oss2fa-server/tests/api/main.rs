@@ -12,6 +12,7 @@ mod browser;
 mod clients;
 mod credentials;
 mod disclosure;
+mod earlier;
 mod faults;
 mod fixture;
 mod hosts;
