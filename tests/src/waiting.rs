@@ -31,7 +31,7 @@ const STEP: &str = "the processor, while a touch is awaited and while a key is";
 pub const PROMISED: f64 = 0.5;
 
 /// ferris, who has a key alone, which is plugged in, logs in; the measurement begins once the login is quiet. The kernel
-/// counts in hundredths of a second: those of a test tell a fifth of a per cent apart, those of the bench a twentieth.
+/// counts in hundredths of a second: those of a test tell a quarter of a per cent apart, those of the bench a twentieth.
 fn script(seconds: u32) -> String {
     format!(
         "begin log_in ferris 'press Enter: ' ''; wait_until test -e $awaited; sleep 1; measure_processor {seconds}
@@ -50,7 +50,7 @@ impl Waiting {
     /// One more step: the measurement.
     #[must_use]
     pub fn measured(guest: Guest) -> Guest {
-        guest.step(STEP, &script(5))
+        guest.step(STEP, &script(4))
     }
 
     /// A guest that does nothing else.
