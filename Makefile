@@ -63,9 +63,10 @@ test-keys: ## enrolment and logins with security keys alone: one guest with a ke
 	$(call step,security keys,$(run_keys))
 
 # nextest where it is installed: it runs each test in a process of its own, several at once, and shows
-# the slow ones. Without it the same tests run, one program after another.
+# the slow ones. Without it the same tests run, one program after another. Many wait for a time to pass: half as many
+# more than there are processors.
 run_tests = if cargo nextest --version >/dev/null 2>&1; then \
-	cargo nextest run --workspace --locked --no-fail-fast; \
+	cargo nextest run --workspace --locked --no-fail-fast --test-threads "$$(($$(nproc) * 3 / 2))"; \
 	else cargo test --workspace --locked --no-fail-fast --lib --bins --examples --tests; fi
 
 # What everybody does with a key. The guests that go further are in `make test`; they run one after the other: see

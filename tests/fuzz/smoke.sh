@@ -26,25 +26,5 @@ mkdir -p "$built/artifacts"
 # In memory where that can be: one target has a database there.
 found=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$found"' EXIT
-for target in $targets; do
-    mkdir "$found/$target"
-    log=$found/$target.log
-    status=0
-    TMPDIR=$found "$built/$host/debug/$target" "$found/$target" "$here/corpus/$target" \
-        -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -print_final_stats=1 \
-        -artifact_prefix="$built/artifacts/$target-" >"$log" 2>&1 || status=$?
-    if [ "$status" -ne 0 ]; then
-        cat "$log" >&2
-        echo "fuzz $target: FAILED; the input is in $built/artifacts" >&2
-        exit 1
-    fi
-    # `#N DONE cov: C ft: F ...`: C counts the edges that were reached, also by the seeds.
-    coverage=$(sed -n 's/^#[0-9]*[[:space:]]*DONE[[:space:]]*cov: \([0-9]*\) .*/\1/p' "$log")
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    new=$(sed -n 's/^stat::new_units_added: *//p' "$log")
-    echo "fuzz $target: $runs runs, $coverage edges, $new inputs that reached something new"
-    if [ "${coverage:-0}" -lt 50 ] || [ "${new:-0}" -lt 1 ]; then
-        echo "fuzz $target: FAILED: the coverage did not grow, so nothing was searched" >&2
-        exit 1
-    fi
-done
+# One for each processor at a time.
+printf '%s\n' $targets | xargs -n 1 -P "$(nproc)" "$here/search.sh" "$built" "$host" "$found" "$seconds"

@@ -12,6 +12,9 @@ use crate::built::Built;
 use crate::network::Network;
 use crate::world::{PATH, World};
 
+/// Its data folder, where nobody says another.
+const DATA: &str = "/var/lib/oss2fa-server";
+
 /// The folder, the network and the program of a server.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -37,9 +40,15 @@ impl Place {
         Self { folder, machine: None, network, port: free_port() }
     }
 
-    /// A machine on which the server was just installed, and never started.
-    pub(crate) fn machine() -> Self {
+    /// A machine on which the server was just installed, and never started; its data folder is a disk of so many MiB,
+    /// where that is said.
+    pub(crate) fn machine(disk: Option<u32>) -> Self {
         let world = World::new();
+        if let Some(mebibytes) = disk {
+            let size = format!("size={mebibytes}m,mode=700");
+            world.program(&["mkdir", "-p", DATA]).succeed();
+            world.program(&["mount", "-t", "tmpfs", "-o", &size, "none", DATA]).succeed();
+        }
         fs::copy(Built::server(), world.path("/usr/local/bin/oss2fa-server")).unwrap();
         world.program(&["rm", "-rf", "/etc/oss2fa"]).succeed();
         let folder = tempfile::Builder::new().prefix("oss2fa-server-").tempdir().unwrap();
@@ -63,7 +72,7 @@ impl Place {
     /// Its data folder, as the server and the programs around it see it.
     pub(crate) fn data(&self) -> PathBuf {
         match &self.machine {
-            Some(_) => PathBuf::from("/var/lib/oss2fa-server"),
+            Some(_) => PathBuf::from(DATA),
             None => self.folder.path().join("data"),
         }
     }
@@ -71,7 +80,7 @@ impl Place {
     /// A file of its data folder, as this process reaches it.
     pub(crate) fn data_from_here(&self, name: &str) -> PathBuf {
         match &self.machine {
-            Some(machine) => machine.world.path("/var/lib/oss2fa-server").join(name),
+            Some(machine) => machine.world.path(DATA).join(name),
             None => self.data().join(name),
         }
     }

@@ -25,6 +25,7 @@ pub struct Plan {
     pub(crate) token: Option<String>,
     network: Option<String>,
     bare: bool,
+    disk: Option<u32>,
 }
 
 impl Server {
@@ -32,7 +33,7 @@ impl Server {
     #[expect(clippy::new_ret_no_self, reason = "tests read as a sentence that ends with `start`")]
     #[must_use]
     pub fn new() -> Plan {
-        Plan { settings: Table::new(), token: None, network: None, bare: false }
+        Plan { settings: Table::new(), token: None, network: None, bare: false, disk: None }
     }
 }
 
@@ -83,6 +84,13 @@ impl Plan {
         self
     }
 
+    /// On a machine of its own, as [`Plan::without_configuration`], whose data folder is a disk of so many MiB.
+    #[must_use]
+    pub fn on_a_disk_of(mut self, mebibytes: u32) -> Self {
+        self.disk = Some(mebibytes);
+        self.without_configuration()
+    }
+
     /// Starts it and waits for the end of its banner.
     ///
     /// # Panics
@@ -114,7 +122,7 @@ impl Plan {
     }
 
     fn place(&self) -> Place {
-        if self.bare { Place::machine() } else { Place::folder(self.network.clone()) }
+        if self.bare { Place::machine(self.disk) } else { Place::folder(self.network.clone()) }
     }
 
     /// The data folder and flags that go without saying.

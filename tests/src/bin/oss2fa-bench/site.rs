@@ -32,12 +32,21 @@ pub(crate) fn host(accounts: &[String], filled: u32) -> Host {
 
 fn fill(host: &Host, count: u32) {
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--locked", "-p", "oss2fa-agent", "--example", "fill_store"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--locked",
+            "-p",
+            "oss2fa-agent",
+            "--example",
+            "fill_agent_store",
+        ])
         .current_dir(workspace())
         .status();
-    assert!(built.expect("cargo").success(), "fill_store was not built");
-    let program = workspace().join("target/release/examples/fill_store");
-    let inside = "/root/fill_store";
+    assert!(built.expect("cargo").success(), "fill_agent_store was not built");
+    let program = workspace().join("target/release/examples/fill_agent_store");
+    let inside = "/root/fill_agent_store";
     fs::copy(program, host.path(inside)).unwrap();
     host.program(&[inside, "/etc/oss2fa/agent.toml", &count.to_string()]).succeed();
 }

@@ -1,4 +1,4 @@
-//! Fills a new store with many enrolled users, for measurements: `fill_store CONFIG COUNT`.
+//! Fills a new store with many enrolled users, for measurements: `fill_agent_store CONFIG COUNT`.
 //!
 //! Through the store's own verbs, as the user that the agent runs as; the users need not exist.
 
@@ -27,7 +27,7 @@ impl EventSink for NoLog {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [config, count] = arguments.as_slice() else { bail!("usage: fill_store CONFIG COUNT") };
+    let [config, count] = arguments.as_slice() else { bail!("usage: fill_agent_store CONFIG COUNT") };
     let config = Config::load(Path::new(config))?;
     let owner = owner_when_serving(&config.agent.user)?;
     prepare_folder(&config.store.path, owner)?;
