@@ -1,6 +1,11 @@
 //! A disk that fills up under the running server: nobody is let in whose code could not be written down as spent, no code is
 //! accepted twice, and with room again all goes on.
-#![expect(clippy::panic, reason = "a failure is a panic in tests, in their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure is a panic in tests, in their helpers too"
+)]
 
 use std::collections::BTreeSet;
 
@@ -12,8 +17,8 @@ const LOGINS: usize = 2000;
 /// Fills the disk of the server's folder to the last byte.
 fn fill(server: &Server) -> std::path::PathBuf {
     let filler = server.file("filler");
-    let mut file = std::fs::File::create(&filler).expect("a file on the disk");
-    let full = std::io::copy(&mut std::io::repeat(0), &mut file).expect_err("the disk has an end");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    let full = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
     filler
 }
