@@ -83,15 +83,18 @@ impl Fill {
         )
         .await
         .map(ClientId)?;
-        let material = self.material(tx, i, username).await?;
+        let keys = tx.keys(self.tenant).await?;
+        let secret = Sha256::digest(format!("bench{i}"));
+        let secret = secret.get(..20).unwrap_or_default();
+        let material = self.material(tx, secret, username).await?;
+        let fingerprint = keys.fingerprint(&SecretBytes::new(secret.to_vec()));
         let device = insert(
             tx,
-            "INSERT INTO device (tenant, client, kind, name, status, created_at)
-             VALUES (?1, ?2, 'HOTP', 'Token', 'active', ?3) RETURNING pk",
-            values![self.tenant, client, self.now],
+            "INSERT INTO device (tenant, client, kind, name, status, fingerprint, created_at)
+             VALUES (?1, ?2, 'HOTP', 'Token', 'active', ?3, ?4) RETURNING pk",
+            values![self.tenant, client, &fingerprint, self.now],
         )
         .await?;
-        let keys = tx.keys(self.tenant).await?;
         let sealed = keys.seal(MATERIAL, device, material.expose(), tx.ring.random())?;
         tx.sql.execute("UPDATE device SET sealed = ?2 WHERE pk = ?1", values![device, &sealed]).await?;
         tx.sql
@@ -107,11 +110,10 @@ impl Fill {
     async fn material<S: Sql>(
         &self,
         tx: &mut Tx<'_, S>,
-        i: u32,
+        secret: &[u8],
         username: &Username,
     ) -> Result<SecretBytes, StoreError> {
-        let secret = Sha256::digest(format!("bench{i}"));
-        let secret = BASE32_NOPAD.encode(secret.get(..20).unwrap_or_default());
+        let secret = BASE32_NOPAD.encode(secret);
         let (kinds, policy, keys) = (Kinds::all(), Policy::default(), tx.keys(self.tenant).await?);
         let around = Surroundings {
             registered: &[],
