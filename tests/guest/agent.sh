@@ -109,11 +109,11 @@ _used() {
     sed 's/.*) //' "/proc/$(cat /run/agent.pid)/stat" | awk '{print $12 + $13}'
 }
 
-# measure_processor SECONDS: says what the daemon has of one core during that time, in per cent: the least of three times
-# that long, for whatever else wants the guest's processors, or this machine's, only ever adds to it.
+# measure_processor SECONDS TIMES: says what the daemon has of one core during that time, in per cent: the least of so many
+# times, for whatever else wants the guest's processors, or this machine's, only ever adds to it.
 measure_processor() {
     local used begun
-    for _ in 1 2 3; do
+    for _ in $(seq "$2"); do
         used=$(_used) begun=$(cut -d ' ' -f 1 /proc/uptime)
         sleep "$1"
         echo "$(_used) $used $(cut -d ' ' -f 1 /proc/uptime) $begun"

@@ -32,10 +32,10 @@ pub const PROMISED: f64 = 0.5;
 
 /// ferris, who has a key alone, which is plugged in, logs in; the measurement begins once the login is quiet. The kernel
 /// counts in hundredths of a second: those of a test tell a quarter of a per cent apart, those of the bench a twentieth.
-fn script(seconds: u32) -> String {
+fn script(seconds: u32, times: u32) -> String {
     format!(
-        "begin log_in ferris 'press Enter: ' ''; wait_until test -e $awaited; sleep 1; measure_processor {seconds}
-         pull_out first; sleep 1; measure_processor {seconds}
+        "begin log_in ferris 'press Enter: ' ''; wait_until test -e $awaited; sleep 1; measure_processor {seconds} {times}
+         pull_out first; sleep 1; measure_processor {seconds} {times}
          plug_in first; touch_when_awaited first; finish"
     )
 }
@@ -50,13 +50,13 @@ impl Waiting {
     /// One more step: the measurement.
     #[must_use]
     pub fn measured(guest: Guest) -> Guest {
-        guest.step(STEP, &script(4))
+        guest.step(STEP, &script(4, 3))
     }
 
     /// A guest that does nothing else.
     #[must_use]
     pub fn alone() -> Guest {
-        Guest::new().step("an agent, and a key that is enrolled", ENROLLED).step(STEP, &script(20))
+        Guest::new().step("an agent, and a key that is enrolled", ENROLLED).step(STEP, &script(20, 1))
     }
 
     /// What was measured.
