@@ -6,7 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use super::allow::{self, Methods};
 use super::api::apps::shape;
 use super::error::ApiError;
+use super::extract::From;
 use super::log::Watch;
 use super::seen::Seen;
 use super::{App, deadline, idempotency, unread, version};
@@ -58,7 +59,7 @@ impl Gate {
     async fn answer(&self, seen: &Seen, request: Request, next: Next) -> Response {
         let allow = self.methods.at(&request).cloned();
         let mut response = match allow::options(&request, allow.as_ref()) {
-            Some(options) => options,
+            Some(options) => self.unless_limited(request, options).await,
             None => self.operate(seen, request, next).await,
         };
         allow::add(&mut response, allow.as_ref());
@@ -67,7 +68,10 @@ impl Gate {
 
     async fn operate(&self, seen: &Seen, request: Request, next: Next) -> Response {
         if let Err(refused) = version::check(&request) {
-            return refused.into_response();
+            return self.unless_limited(request, refused.into_response()).await;
+        }
+        if self.methods.at(&request).is_some() && !self.methods.take(&request) {
+            return self.unless_limited(request, StatusCode::METHOD_NOT_ALLOWED.into_response()).await;
         }
         let version = request.version();
         if idempotency::has_key(&request) && self.once.take(&request) {
@@ -77,6 +81,17 @@ impl Gate {
             return deadline::limit(self.request_timeout, seen, version, answer).await;
         }
         deadline::limit(self.request_timeout, seen, version, next.run(request)).await
+    }
+}
+
+impl Gate {
+    /// What no operation answers counts for its address as well: an operation counts by what it takes.
+    async fn unless_limited(&self, request: Request, answer: Response) -> Response {
+        let (mut parts, _) = request.into_parts();
+        match From::from_request_parts(&mut parts, &self.app).await {
+            Ok(_) => answer,
+            Err(limited) => limited.into_response(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::api::{
     offline_credentials, operations, policy, security_keys, tenants, webhooks,
 };
 use super::error::{ApiError, ErrorBody, Errors};
+use super::extract::From;
 use super::gate::Gate;
 use super::log::Watch;
 use super::metrics::Requests;
@@ -142,7 +143,7 @@ pub fn router(app: App) -> Router {
     router.fallback(nothing_here).layer(from_fn(pass)).with_state(app)
 }
 
-async fn nothing_here() -> ApiError {
+async fn nothing_here(_: From) -> ApiError {
     ApiError::new(
         axum::http::StatusCode::NOT_FOUND,
         "no_such_path",

@@ -39,10 +39,14 @@ fn acceptable(headers: &HeaderMap) -> bool {
                 .iter()
                 .any(|known| kind.eq_ignore_ascii_case(known));
         kind_fits
-            && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| match name.trim() {
-                "version" => VERSIONS.contains(&value.trim().trim_matches('"')),
-                "q" => !matches!(value.trim(), "0" | "0.0" | "0.00" | "0.000"),
-                _ => true,
+            && parts.all(|part| {
+                // Names of parameters have no case (section 5.6.6). One without a value is not left out.
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "version" => VERSIONS.contains(&value.trim().trim_matches('"')),
+                    "q" => !matches!(value.trim(), "0" | "0.0" | "0.00" | "0.000"),
+                    _ => true,
+                }
             })
     })
 }
@@ -61,12 +65,22 @@ mod tests {
             acceptable(&headers)
         };
         assert!(acceptable(&HeaderMap::new()));
-        for good in ["*/*", "application/json", "application/json; version=1.0", "text/html, */*;q=0.8"] {
+        for good in [
+            "*/*",
+            "application/json",
+            "application/json; version=1.0",
+            "APPLICATION/JSON;VERSION=1.0",
+            "application/json;",
+            "text/html, */*;q=0.8",
+        ] {
             assert!(with(good), "{good}");
         }
         for bad in [
             "application/json; version=2.0",
             "application/json; version=",
+            "application/json; version",
+            "application/json; Version=2.0",
+            "application/json;Q=0",
             "text/html",
             "application/xml",
             "",

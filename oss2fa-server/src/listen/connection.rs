@@ -122,13 +122,15 @@ async fn answer(
     request.extensions_mut().insert(peer);
     // A router is always ready.
     let response = app.call(request).await?;
+    // What is there as a whole takes the client's time alone: whoever does not read it is soon a quiet one.
+    let running = response.body().size_hint().exact().is_none().then_some(running);
     Ok(response.map(|body| Answer { body, _running: running }))
 }
 
-/// The body of an answer; its request is under way for as long as it lives.
+/// The body of an answer. While it is still being made its request is under way.
 struct Answer {
     body: Body,
-    _running: Running,
+    _running: Option<Running>,
 }
 
 impl hyper::body::Body for Answer {

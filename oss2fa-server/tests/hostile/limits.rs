@@ -33,6 +33,27 @@ fn statuses(world: &World, who: Who, peers: &[&str], path: &str) -> Vec<u16> {
 const ELSEWHERE: [&str; 5] =
     ["192.0.2.11:1", "192.0.2.12:1", "198.51.100.13:1", "[2001:db8:1::1]:1", "[2001:db8:2::1]:1"];
 
+/// What no operation answers is counted too, and so is what needs no token.
+#[test]
+fn an_address_is_counted_wherever_it_knocks() {
+    let knocks = [
+        ("GET", "/openapi.json", "*/*", 200),
+        ("GET", "/nothing", "*/*", 404),
+        ("OPTIONS", "/devices-kind", "*/*", 200),
+        ("GET", "/devices-kind", "text/html", 406),
+        ("DELETE", "/devices-kind", "*/*", 405),
+    ];
+    for (method, path, accept, first) in knocks {
+        let world = World::with(ADDRESSES);
+        let knock = || {
+            let request = Builder::new().method(method).uri(path).header("Accept", accept);
+            world.ask_as(Who::Nobody, "192.0.2.44:1", request, Vec::new()).status.as_u16()
+        };
+        let statuses: Vec<u16> = (0..5).map(|_| knock()).collect();
+        assert_eq!(statuses, [first, first, first, 429, 429], "{method} {path}");
+    }
+}
+
 #[test]
 fn a_token_is_one_token_wherever_it_comes_from() {
     let world = World::with(TOKENS);

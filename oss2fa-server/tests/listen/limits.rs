@@ -73,6 +73,21 @@ fn silence_is_not_waited_for() {
     }
 }
 
+/// RFC 9113 section 6.9: whoever gives no window takes no byte of an answer.
+#[test]
+fn an_answer_that_nobody_takes_is_not_waited_for() {
+    let server = Server::plain(hasty());
+    let start = Instant::now();
+    let mut sly = Raw::open(server.address);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    // GET http://localhost/hello, as HPACK writes it (RFC 7541 section 6).
+    let head = b"\x82\x86\x44\x06/hello\x41\x09localhost";
+    let frame = [b"\0\0\x15\x01\x05\0\0\0\x01".as_slice(), head].concat();
+    sly.0.write_all(&[preface.as_slice(), no_window, &frame].concat()).unwrap();
+    in_time(sly.closed_after(start));
+}
+
 #[test]
 fn a_slow_head_within_tls_is_not_waited_for() {
     let own = OwnPair::make();

@@ -93,7 +93,7 @@ pub async fn metrics(State(app): State<App>, From(address): From) -> Result<impl
     tag = "operations",
     responses((status = 200, description = "All operations.", body = Object), Errors)
 )]
-pub async fn openapi() -> impl IntoResponse {
+pub async fn openapi(_: From) -> impl IntoResponse {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| document(&documentation()).into());
     ([(header::CONTENT_TYPE, "application/json")], TEXT.clone())
 }
