@@ -95,6 +95,7 @@ impl Service {
         token: &Token,
         context: &BindingContext,
     ) -> Result<Outcome, Refusal> {
+        let caller = &self.at_last(caller);
         from_where_it_may(caller, context)?;
         let found = self.found_enrollment(caller, enrollment).await?;
         open(found.status)?;

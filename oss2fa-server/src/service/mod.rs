@@ -187,6 +187,11 @@ impl Service {
         Caller { integration, actor, now: self.clock.now() }
     }
 
+    /// The same caller now: a body may have been long on its way since its head was looked at.
+    fn at_last(&self, caller: &Caller) -> Caller {
+        Caller { now: self.clock.now(), ..caller.clone() }
+    }
+
     async fn keys(&self, caller: &Caller) -> Result<Arc<TenantKeys>, Refusal> {
         match self.store.ring().recent(caller.tenant()) {
             Some(keys) => Ok(keys),

@@ -35,6 +35,7 @@ impl Service {
     /// # Errors
     /// A [`Refusal`] for everything but a right code that nobody had used.
     pub async fn verify(&self, caller: &Caller, code: Code) -> Result<Admitted, Refusal> {
+        let caller = &self.at_last(caller);
         if !caller.admits(&code.context) {
             return Err(Refusal::Network);
         }

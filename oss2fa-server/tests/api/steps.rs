@@ -221,3 +221,20 @@ async fn row_56_a_right_code_does_not_pass_where_the_account_may_not() {
         }
     }
 }
+
+const TARDY: &str = "NZXXIIDBNZ4SA33GEB2GQZJAN52GQZLS";
+
+/// The time of a try is when it is there as a whole: a head may be sent long before its body.
+#[tokio::test]
+async fn a_body_that_comes_after_the_end_comes_too_late() {
+    let (world, f) = world().await;
+    let answer = json!({"token": f.a.answer});
+    let complete = format!("/integrations/challenges/{}/complete", f.a.challenge);
+    let late = world.ask_slowly(&f.a.token, &complete, &answer, 301).await;
+    assert_eq!(late.refusal(), (410, "challenge_expired".to_owned()));
+
+    let begun = prepare(&world, &f.a.token, "tardy", "HOTP", json!({"secret": TARDY})).await;
+    let complete = format!("/integrations/enrollments/{begun}/complete");
+    let late = world.ask_slowly(&f.a.token, &complete, &json!({"token": hotp(TARDY, 0)}), 301).await;
+    assert_eq!(late.refusal(), (410, "enrollment_expired".to_owned()));
+}

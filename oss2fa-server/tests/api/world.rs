@@ -4,10 +4,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use oss2fa_core::random::Random;
@@ -34,18 +36,18 @@ use tower::ServiceExt;
 /// When the first server of a test stands up: 2026-01-01.
 pub(crate) const BEGIN: i64 = 1_767_225_600_000_000;
 
-/// A clock that stands.
-pub(crate) struct TestClock(i64);
+/// A clock that stands, until it is moved.
+pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
     pub(crate) fn at(now: i64) -> Self {
-        Self(now)
+        Self(AtomicI64::new(now))
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0)
+        Timestamp(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -76,6 +78,7 @@ pub(crate) struct World {
     router: Router,
     pub(crate) store: Arc<Store>,
     mailbox: Arc<Mailbox>,
+    clock: Arc<TestClock>,
     folder: TempDir,
 }
 
@@ -102,7 +105,7 @@ impl World {
         std::fs::write(&file, CONFIG).unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), listen: None };
         let config = Config::load(Some(&file), overrides).unwrap();
-        let clock = Arc::new(TestClock(now));
+        let clock = Arc::new(TestClock::at(now));
         let (store, _) = open(&config, None, &*clock, random).await.unwrap();
         let (store, mailbox) = (Arc::new(store), Arc::new(Mailbox::default()));
         let service = Service {
@@ -110,7 +113,7 @@ impl World {
             kinds: Kinds::all(),
             messenger: mailbox.clone(),
             authority: Arc::new(oss2fa_server::yubico::Nobody),
-            clock,
+            clock: clock.clone(),
             mail_subject: "Your code".into(),
         };
         let app = App::new(Parts {
@@ -129,7 +132,7 @@ impl World {
             validation: Validation::new(service.clone()),
             service,
         });
-        Self { router: router::router(app), store, mailbox, folder }
+        Self { router: router::router(app), store, mailbox, clock, folder }
     }
 
     /// The same at another time: closed, and opened again.
@@ -208,6 +211,32 @@ impl World {
             Value::String(raw) => Body::from(raw.clone()),
             other => Body::from(other.to_string()),
         };
+        self.answer(request, body).await
+    }
+
+    /// Asks as an integration, with a body that takes so many seconds to arrive behind its head.
+    pub(crate) async fn ask_slowly(
+        &self,
+        token: &Credential,
+        path: &str,
+        body: &Value,
+        seconds: i64,
+    ) -> Answer {
+        let Credential::Integration(token) = token else { panic!("the token of an integration") };
+        let (clock, body) = (Arc::clone(&self.clock), body.to_string());
+        let arriving = futures_util::stream::once(async move {
+            clock.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(body)
+        });
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .extension(ClientSocket(SocketAddr::from(([192, 0, 2, 7], 4711))))
+            .header("X-Integration-Token", token);
+        self.answer(request, Body::from_stream(arriving)).await
+    }
+
+    async fn answer(&self, request: Builder, body: Body) -> Answer {
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
