@@ -106,6 +106,41 @@ fn a_mail_server_that_does_not_take_it() {
 }
 
 #[test]
+fn whoever_begins_anew_gets_no_messages_without_end() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let device = enroll_by_mail(&vpn, &sink, "john");
+    let before = sink.mails().len();
+    for _ in 0..6 {
+        let _opened = vpn.challenge_reply("john", device).expect(201);
+    }
+    let last = vpn.challenge_reply("john", device);
+    last.refused(429, "no_more_messages");
+    assert!(last.header("Retry-After").is_some(), "{last}");
+    let _last = sink.wait_for(before + 6);
+    assert_eq!(sink.mails().len(), before + 6);
+}
+
+#[test]
+fn a_retry_sends_no_second_message_where_the_first_may_have_arrived() {
+    let sink = MailSink::start(MailSecurity::Plain);
+    let server = Server::new().config(&sink.config()).start();
+    let vpn = server.integration();
+    let device = enroll_by_mail(&vpn, &sink, "john");
+    sink.mode(MailMode::Slow(5));
+    let keyed = vpn.clone().header("Idempotency-Key: once");
+    let body = serde_json::json!({"username": "john", "device_pk": device});
+    let first = keyed.post("/integrations/challenges", &body);
+    first.refused(502, "message_not_sent");
+    let again = keyed.post("/integrations/challenges", &body);
+    assert_eq!((again.status, again.text()), (first.status, first.text()), "{again}");
+    assert!(again.header("Idempotency-Replayed").is_some(), "{again}");
+    let listed = server.cli(&["audit", "list", "--client", "john", "--event", "challenged", "--json"]);
+    assert_eq!(listed.stdout.lines().count(), 1, "{listed}");
+}
+
+#[test]
 fn a_mail_server_that_cannot_be_trusted_or_reached() {
     let sink = MailSink::start(MailSecurity::StartTls);
     let other = MailSink::start(MailSecurity::StartTls);

@@ -188,10 +188,19 @@ fn seconds_until(until: Timestamp) -> u64 {
 #[derive(Debug, Clone)]
 pub(super) struct Sentence(pub(super) String);
 
+/// The stable code of an [`ApiError`], as an extension of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Code(&'static str);
+
+impl Code {
+    /// A challenge or enrollment is there, and its message did not go out, or nobody knows.
+    pub(super) const MESSAGE_NOT_SENT: Self = Self("message_not_sent");
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after = self.details.retry_after;
-        let sentence = Sentence(self.details.message.clone());
+        let (sentence, code) = (Sentence(self.details.message.clone()), Code(self.details.code));
         let mut response = (self.status, Json(ErrorBody { error: self.details })).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -202,6 +211,7 @@ impl IntoResponse for ApiError {
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"OSS2FA\""));
         }
         response.extensions_mut().insert(sentence);
+        response.extensions_mut().insert(code);
         response
     }
 }

@@ -19,7 +19,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
 use super::App;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::extract::{Admin, Before, Integrated, acts_as_administrator};
 use super::seen::Seen;
 use crate::ids::{SERVER, TenantId};
@@ -157,11 +157,12 @@ fn digest(parts: &Parts, body: &Bytes) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// Keeps an answer, or gives the key back where nothing was done.
+/// Keeps an answer, or gives the key back where nothing was done. Of a message that was not sent nobody knows whether it
+/// was: its challenge is there, and what sends again is to ask for that.
 async fn keep(app: &App, marked: Marked, response: Response) -> Response {
     let store = &app.service().store;
     let status = response.status();
-    if status.is_server_error()
+    if (status.is_server_error() && response.extensions().get() != Some(&Code::MESSAGE_NOT_SENT))
         || matches!(
             status,
             StatusCode::UNAUTHORIZED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::TOO_MANY_REQUESTS

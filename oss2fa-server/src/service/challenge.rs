@@ -15,11 +15,15 @@ use crate::outside::SECOND;
 use crate::store::verbs::Doer;
 use crate::store::verbs::attempts::{Admitted, Attempt, Verdict};
 use crate::store::verbs::challenges::{
-    CancelChallenge, Challenge, CreateChallenge, FindChallenge, Found, KeepStep, Kept, Sending,
+    CancelChallenge, Challenge, CreateChallenge, DeviceMessages, FindChallenge, Found, KeepStep, Kept,
+    Sending,
 };
 use crate::store::verbs::clients::{ClientStatus, FindByName};
 use crate::store::verbs::tenants::Removed;
 use crate::store::verbs::trusted::Trust;
+
+/// While one challenge is good, a device gets the messages of so many.
+const CHALLENGES: u32 = 2;
 
 /// What a challenge is asked for with.
 #[derive(Debug)]
@@ -134,6 +138,7 @@ impl Service {
         token: &Token,
         remember: Remember,
     ) -> Result<Outcome, Refusal> {
+        let caller = &self.at_last(caller);
         let Found { challenge: found, client, device } = self.found_challenge(caller, challenge).await?;
         may_go_on(caller, &found, client)?;
         let device = device.ok_or(Refusal::Over("challenge"))?;
@@ -248,6 +253,11 @@ impl Service {
             challenge,
             step: KeptStep::pack(&step)?,
             sending,
+            device: DeviceMessages {
+                since: caller.now.before(policy.challenge_expiry),
+                most: CHALLENGES * policy.sends,
+                of_challenge: policy.sends,
+            },
             now: caller.now,
         };
         // Counted and kept before anything is sent: nobody can have two messages for one count.
@@ -256,7 +266,13 @@ impl Service {
             open(found.status)?;
             return Err(match found.sends_left {
                 0 => Refusal::NoMoreMessages { next: None },
-                _ => Refusal::NoMoreMessages { next: found.sent_at.map(|at| at.after(policy.resend_after)) },
+                // Where this one has sent nothing, its device has had enough of others.
+                _ => Refusal::NoMoreMessages {
+                    next: Some(found.sent_at.map_or_else(
+                        || caller.now.after(policy.challenge_expiry),
+                        |at| at.after(policy.resend_after),
+                    )),
+                },
             });
         }
         match step.send {

@@ -5,7 +5,7 @@ use oss2fa_server::ids::ChallengeId;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::attempts::{Attempt, Verdict};
 use oss2fa_server::store::verbs::challenges::{
-    CancelChallenge, CreateChallenge, FindChallenge, Found, KeepStep, Kept, Sending,
+    CancelChallenge, CreateChallenge, DeviceMessages, FindChallenge, Found, KeepStep, Kept, Sending,
 };
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, ClientStatus};
 use oss2fa_server::store::verbs::tenants::Removed;
@@ -24,6 +24,7 @@ clauses!(
     another_device_does_not_complete_it,
     a_removed_device_ends_it,
     messages_are_counted_and_spaced,
+    a_device_gets_no_more_messages_by_more_challenges,
     nobody_is_asked_who_may_not_pass,
 );
 
@@ -43,6 +44,7 @@ fn keep(world: &World, own: Own, challenge: ChallengeId, sending: Sending) -> Ke
         challenge,
         step: SecretBytes::new(b"a code that was sent".to_vec()),
         sending,
+        device: DeviceMessages { since: world.now().before(300), most: 4, of_challenge: 2 },
         now: world.now(),
     }
 }
@@ -164,6 +166,26 @@ async fn messages_are_counted_and_spaced(world: &World) {
     assert_eq!(store.write(message()).await.unwrap(), Kept::NotNow);
     // What sends nothing is not counted.
     assert_eq!(store.write(keep(world, own, pk, Sending::Nothing)).await.unwrap(), Kept::Done);
+}
+
+async fn a_device_gets_no_more_messages_by_more_challenges(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let (other, of_other) = enrolled(world, &store, own, "gopher", counting(b"98765432109876543210")).await;
+    let first_message = async |client, device| {
+        let pk = challenge(world, &store, own, client, device).await;
+        let message = keep(world, own, pk, Sending::Message { not_since: world.now().before(30) });
+        store.write(message).await.unwrap()
+    };
+    for _ in 0..4 {
+        assert_eq!(first_message(client, device).await, Kept::Done);
+        world.pass(1);
+    }
+    assert_eq!(first_message(client, device).await, Kept::NotNow);
+    assert_eq!(first_message(other, of_other).await, Kept::Done, "somebody else's device");
+    world.pass(299);
+    assert_eq!(first_message(client, device).await, Kept::Done, "after a while");
 }
 
 async fn nobody_is_asked_who_may_not_pass(world: &World) {

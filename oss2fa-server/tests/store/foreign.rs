@@ -17,7 +17,9 @@ use oss2fa_server::store::verbs::apps::{
     AppChange, ChangeApp, FindApp, ListApps, Registered, TakeSeed, TakenSeed, Trusted,
 };
 use oss2fa_server::store::verbs::attempts::{Verdict, Verify};
-use oss2fa_server::store::verbs::challenges::{CancelChallenge, FindChallenge, KeepStep, Kept, Sending};
+use oss2fa_server::store::verbs::challenges::{
+    CancelChallenge, DeviceMessages, FindChallenge, KeepStep, Kept, Sending,
+};
 use oss2fa_server::store::verbs::clients::{
     ChangeClient, ClientChange, ClientStatus, DevicesOf, FindByName, FindClient, ListClients,
 };
@@ -230,6 +232,7 @@ cases! {
                 challenge: victim.challenge,
                 step: SecretBytes::new(b"mine".to_vec()),
                 sending,
+                device: DeviceMessages { since: victim.world.now().before(300), most: 6, of_challenge: 3 },
                 now: doer.now,
             };
             assert_eq!(victim.store.write(keep).await.unwrap(), Kept::NotNow);

@@ -156,6 +156,8 @@ pub struct KeepStep {
     pub step: SecretBytes,
     /// Whether a message goes out with it, which counts.
     pub sending: Sending,
+    /// How many the device may get: whoever begins anew does not begin to count anew.
+    pub device: DeviceMessages,
     /// When.
     pub now: Timestamp,
 }
@@ -170,6 +172,17 @@ pub enum Sending {
     },
     /// It does not.
     Nothing,
+}
+
+/// How many messages a device may get, whatever the number of its challenges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMessages {
+    /// Those of challenges that sent their last one after this.
+    pub since: Timestamp,
+    /// So many.
+    pub most: u32,
+    /// What a challenge begins with.
+    pub of_challenge: u32,
 }
 
 /// What came of keeping a step.
@@ -198,15 +211,37 @@ impl Verb for KeepStep {
                     )
                     .await?
             }
-            Sending::Message { not_since } => tx
-                .sql
-                .execute(
-                    "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
+            Sending::Message { not_since } => {
+                // Held to the end: messages of one client are counted one after another, on whatever node.
+                tx.sql
+                    .row(
+                        "SELECT c.pk FROM client c WHERE c.tenant = ?1
+                           AND c.pk = (SELECT client FROM challenge WHERE tenant = ?1 AND pk = ?2) FOR UPDATE OF c",
+                        values![self.tenant, self.challenge],
+                    )
+                    .await?;
+                tx.sql
+                    .execute(
+                        "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
                          WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
-                           AND expires_at > ?5 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?6)",
-                    values![self.tenant, self.integration, self.challenge, &sealed, self.now, not_since],
-                )
-                .await?,
+                           AND expires_at > ?5 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?6)
+                           AND (SELECT coalesce(sum(CAST(?8 AS BIGINT) - o.sends_left), 0) FROM challenge o
+                                WHERE o.tenant = ?1 AND o.client = challenge.client AND o.device = challenge.device
+                                  AND o.sent_at > ?7) < CAST(?9 AS BIGINT)",
+                        values![
+                            self.tenant,
+                            self.integration,
+                            self.challenge,
+                            &sealed,
+                            self.now,
+                            not_since,
+                            self.device.since,
+                            self.device.of_challenge,
+                            self.device.most
+                        ],
+                    )
+                    .await?
+            }
         };
         Ok(if rows == 1 { Kept::Done } else { Kept::NotNow })
     }
