@@ -57,17 +57,34 @@ pub async fn serve(
     random: Arc<dyn Random>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
+    // Before a first start makes anything: one that ends here shows its token the next time.
+    let listener = listen::bind(config.listen)?;
     let (store, first) = open(&config, credentials, &*clock, Arc::clone(&random)).await?;
     let store = Arc::new(store);
-    let app = app(&config, Arc::clone(&store), Arc::clone(&clock), random)?;
-    let transport = transport(&config, host, &*clock)?;
     // Whoever holds the other end is told to stop when this one is dropped.
     let (stopping, told) = watch::channel(());
-    let bus = bus(&config, &app, &clock, told)?;
-    // Before anybody is told that the server runs: from here on none of them kills it.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let hangups = signal(SignalKind::hangup())?;
-    let listener = listen::bind(config.listen)?;
+    let ready = || {
+        let app = app(&config, Arc::clone(&store), Arc::clone(&clock), random)?;
+        let transport = transport(&config, host, &*clock)?;
+        let bus = bus(&config, &app, &clock, told)?;
+        // Before anybody is told that the server runs: from here on none of them kills it.
+        let told_to_stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        anyhow::Ok((app, transport, bus, told_to_stop, signal(SignalKind::hangup())?))
+    };
+    let (app, transport, bus, (mut terminate, mut interrupt), hangups) = match ready() {
+        Ok(ready) => ready,
+        Err(error) => {
+            // The store is made, and what proves its integration is shown now and never again.
+            if let Some(First { tenant, credentials, .. }) = &first {
+                write!(
+                    out,
+                    "{}",
+                    lines(&[("Tenant", &tenant.public_id), ("Integration", credentials.token.expose())])
+                )?;
+            }
+            return Err(error);
+        }
+    };
     write!(out, "{}", banner(&store, listener.local_addr()?, &transport, first).await?)?;
     out.flush()?;
     tell_systemd(NotifyState::Ready);
@@ -259,16 +276,15 @@ async fn banner(
             }
         }
     };
-    let lines = [
-        ("Listener 1", format!("tcp (addr: \"{address}\", tls: \"{tls}\")")),
-        ("Tenant", tenant),
-        ("Integration", integration),
-        ("Version", format!("OSS2FA v{VERSION}")),
-    ];
-    let mut text = String::new();
-    for (label, value) in lines {
-        text.push_str(&format!("{label:>24}: {value}\n"));
-    }
-    text.push_str("\n==> OSS2FA server started\n");
-    Ok(text)
+    let text = lines(&[
+        ("Listener 1", &format!("tcp (addr: \"{address}\", tls: \"{tls}\")")),
+        ("Tenant", &tenant),
+        ("Integration", &integration),
+        ("Version", &format!("OSS2FA v{VERSION}")),
+    ]);
+    Ok(text + "\n==> OSS2FA server started\n")
+}
+
+fn lines(said: &[(&str, &str)]) -> String {
+    said.iter().map(|(label, value)| format!("{label:>24}: {value}\n")).collect()
 }
