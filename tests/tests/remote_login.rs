@@ -305,7 +305,7 @@ fn fail_open_lets_pass_only_without_a_server_and_the_server_hears_of_it() {
     server.stop();
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[]);
     assert_eq!(pam, Pam::Ignore, "{ran}");
-    assert!(host.syslog().text().contains("event=fail_open user=\"ferris\""));
+    host.syslog().wait_for("event=fail_open user=\"ferris\"");
     server.start_again();
     let heard = || server.cli(&["audit", "list", "--json"]).stdout.matches("fail_open").count();
     wait_until("the server hears of it", || heard() > 0);
