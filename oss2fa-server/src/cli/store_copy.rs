@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use indicatif::ProgressBar;
+
 use crate::config::StoreUrl;
 use crate::ids::SERVER;
 use crate::open::{open_existing, place};
@@ -45,11 +47,7 @@ impl StoreCopy {
             let (from, to) = (place(&from), place(&to));
             let copy = Copy { from: &from, to: &to, ring, clock: &*environment.clock, doer, id };
             let mut watch = |progress| {
-                match progress {
-                    Progress::Rows(rows) => bar.set_length(2 * rows),
-                    Progress::Done(rows) => bar.inc(rows),
-                    Progress::Checking => bar.set_message("checking"),
-                }
+                follow(&bar, progress);
                 ControlFlow::Continue(())
             };
             copy.run(&mut watch).await.map_err(failure)
@@ -75,10 +73,34 @@ impl StoreCopy {
     }
 }
 
+fn follow(bar: &ProgressBar, progress: Progress) {
+    match progress {
+        Progress::Rows(rows) => bar.set_length(rows),
+        Progress::Done(rows) => bar.inc(rows),
+        Progress::Checking => bar.set_message("checking"),
+    }
+}
+
 fn failure(error: CopyError) -> Failure {
     let code = match &error {
         CopyError::NotEmpty(_) | CopyError::Moved(_) | CopyError::Interrupted(_) => Code::StillUsed,
         _ => Code::StoreUnavailable,
     };
     Failure::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_full_when_each_row_was_written_and_read_again() {
+        let bar = ProgressBar::hidden();
+        // As `tests/store/copy.rs` sees a copy of four rows tell of itself.
+        for progress in [Progress::Rows(8), Progress::Done(4), Progress::Checking, Progress::Done(4)] {
+            assert_ne!(Some(bar.position()), bar.length(), "full before the end");
+            follow(&bar, progress);
+        }
+        assert_eq!(Some(bar.position()), bar.length());
+    }
 }

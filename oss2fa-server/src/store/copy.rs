@@ -44,7 +44,7 @@ pub struct Copy<'a> {
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// So many rows will be copied, and then be read again.
+    /// So many rows will be done; one that is written and then read again counts twice.
     Rows(u64),
     /// So many more are done.
     Done(u64),
