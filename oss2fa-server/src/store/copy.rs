@@ -69,6 +69,8 @@ pub struct Copied {
 pub struct CheckedAudit {
     /// Whose; 0 is the server itself.
     pub tenant: TenantId,
+    /// The tenant's name; none: the server itself.
+    pub name: Option<String>,
     /// What was found.
     pub verdict: AuditVerdict,
 }
@@ -353,7 +355,9 @@ async fn check<T: Side>(
     for tenant in tenants {
         let verify = VerifyAudit { tenant: *tenant };
         let verdict = verify.run(&mut Tx::new(to, ring)).await.map_err(CopyError::Target)?;
-        audits.push(CheckedAudit { tenant: *tenant, verdict });
+        let named = to.row("SELECT name FROM tenant WHERE pk = ?1", values![*tenant]).await;
+        let name = named.and_then(|row| row.map(|row| row.take(0)).transpose()).map_err(CopyError::Target)?;
+        audits.push(CheckedAudit { tenant: *tenant, name, verdict });
     }
     Ok(audits)
 }

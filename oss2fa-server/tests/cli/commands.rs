@@ -223,6 +223,41 @@ fn a_store_that_was_moved_is_reopened_only_by_hand() {
 }
 
 #[test]
+fn a_copy_says_whose_audit_was_broken_before() {
+    let (host, _) = Host::begun();
+    host.done(&["integration", "create", "vpn"]);
+    let url = |name: &str| format!("sqlite:{}", host.path(name).display());
+    let (first, second, third) = (url("data/server.db"), url("second.db"), url("third.db"));
+    let copy = |from: &str, to: &str, form: &[&str]| {
+        host.run(&[&["store", "copy", "--from", from, "--to", to], form].concat())
+    };
+    let whole = copy(&first, &url("whole.db"), &[]);
+    assert!(whole.status == 0 && whole.stdout.contains("2 audits were checked"), "{whole:?}");
+    assert!(whole.stdout.contains("and are whole"), "{whole:?}");
+    assert_eq!(host.typed(&["store", "reopen"], "reopen\n").status, 0);
+    host.sql("UPDATE audit SET detail = 'forged' WHERE tenant = 1 AND seq = 2");
+    let ran = copy(&first, &second, &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.stdout.contains("both sides have the digest") && !ran.stdout.contains("are whole."),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("The old store takes no writes any more"), "{ran:?}");
+    for words in ["the copy is complete", "of \"default\" at event 2: ", "oss2fa-server audit verify"] {
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    assert!(!ran.stderr.contains("of the server"), "{ran:?}");
+    // It is complete indeed: the copy can be copied in its turn.
+    let ran = copy(&second, &third, &["--json"]);
+    assert_eq!((ran.status, ran.error().as_str()), (1, "audit_broken"));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let (server, tenant) = (&report["audits"][0], &report["audits"][1]);
+    assert_eq!((&server["name"], server["verdict"]["whole"].is_object()), (&Value::Null, true), "{report}");
+    assert_eq!((&tenant["tenant"], &tenant["name"]), (&json!(1), &json!("default")), "{report}");
+    assert_eq!(tenant["verdict"]["broken"]["at"], 2, "{report}");
+}
+
+#[test]
 fn a_backup_is_a_whole_store_without_its_key() {
     let (host, _) = Host::begun();
     let server = host.serve();
