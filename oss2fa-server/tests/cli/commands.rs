@@ -324,3 +324,47 @@ fn a_configuration_is_checked_with_its_files() {
     fs::set_permissions(host.path("key"), PermissionsExt::from_mode(0o600)).unwrap();
     refused("64 hexadecimal digits");
 }
+
+#[test]
+fn a_configuration_is_checked_with_the_authorities_of_database_and_broker() {
+    let host = Host::empty();
+    let (absent, bare, broken) = (host.path("absent.pem"), host.path("bare.pem"), host.path("broken.pem"));
+    fs::write(&bare, "no certificate\n").unwrap();
+    fs::write(&broken, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let (right, key) = (host.path("ca.pem"), host.path("ca.key"));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=authority", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&right)
+        .output()
+        .expect("openssl");
+    assert!(made.status.success(), "{made:?}");
+    let database = "store = \"postgres://oss2fa:hunter2@db.example/oss2fa?sslmode=require\"\nstore_ca_file";
+    let broker = "[ungleich_otp]\nenabled = true\nbus_url = \"amqps://a:hunter2@mq.example\"\nbus_ca_file";
+    for (settings, name) in [(database, "store_ca_file"), (broker, "bus_ca_file")] {
+        for (file, problem) in [
+            (&absent, "cannot be read"),
+            (&bare, "no certificate"),
+            (&broken, "has a certificate of no use"),
+            (&right, ""),
+        ] {
+            let text = format!("{settings} = '{}'\n", file.display());
+            fs::write(host.path("server.toml"), text).unwrap();
+            let ran = host.run(&["check-config"]);
+            if file == &right {
+                assert_eq!(ran.status, 0, "{name}: {ran:?}");
+                continue;
+            }
+            assert_eq!(ran.status, 2, "{name}: {ran:?}");
+            for words in [name, problem, file.to_str().unwrap()] {
+                assert!(ran.stderr.contains(words) && !ran.stderr.contains("hunter2"), "{words}: {ran:?}");
+            }
+            // It says what the server says, which does not start either.
+            let serve = host.run(&["serve"]);
+            let refusal = ran.stderr.trim().trim_start_matches("error: ");
+            assert!(serve.status != 0 && serve.stderr.contains(refusal), "{serve:?} without {refusal}");
+        }
+    }
+}
