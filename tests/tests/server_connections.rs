@@ -1,10 +1,13 @@
 //! Connections that live on: Python's http.client sends its next request on the same one, or is told not to;
-//! and curl as people call it, which speaks HTTP/2.
-#![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
+//! and curl as people call it, which speaks HTTP/2. New ones meet the certificate that lies on the disk by then.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure is a panic in tests, in their helpers too")]
 
-use std::process::Command;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use oss2fa_tests::server::Server;
+use oss2fa_tests::server::{Authority, Server};
 
 /// Arguments: PORT CA TOKEN. Each kind of request a hundred times, on one connection unless told that it ends.
 const CALLER: &str = r#"
@@ -97,4 +100,46 @@ fn curl_gets_every_answer_over_http_2_also_where_its_body_was_not_read() {
     for _again in 0..5 {
         assert_eq!(curl(&server, "POST", enrollments, &[&token], &large), "413 over HTTP/2");
     }
+}
+
+/// The certificate that a new connection is shown, as PEM; the authority vouches for it.
+fn shown(server: &Server, authority: &Authority) -> String {
+    let output = Command::new("/usr/bin/openssl")
+        .args(["s_client", "-verify_return_error", "-CAfile"])
+        .arg(authority.ca())
+        .args(["-connect", &format!("127.0.0.1:{}", server.port())])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (_, rest) = text.split_once("-----BEGIN").unwrap_or_else(|| panic!("{output:?}"));
+    let (certificate, _) = rest.split_once("-----END").unwrap_or_else(|| panic!("{output:?}"));
+    certificate.trim_end().to_owned()
+}
+
+/// The one on the disk, in the same form.
+fn kept(authority: &Authority) -> String {
+    let text = fs::read_to_string(authority.certificate()).unwrap();
+    let (_, rest) = text.split_once("-----BEGIN").unwrap();
+    rest.split_once("-----END").unwrap().0.trim_end().to_owned()
+}
+
+#[test]
+fn a_certificate_that_was_replaced_on_the_disk_is_shown_without_a_restart() {
+    let authority = Authority::new();
+    let (certificate, key) = (authority.certificate(), authority.key());
+    let files = format!("certificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
+    let server = Server::new().config(&format!("[tls]\n{files}")).start();
+    let before = shown(&server, &authority);
+    assert_eq!(before, kept(&authority));
+    authority.renew();
+    let after = kept(&authority);
+    assert_ne!(before, after);
+    // Nobody tells the server: it looks every five seconds.
+    let begun = Instant::now();
+    while shown(&server, &authority) != after {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the old one is shown still:\n{}", server.log());
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(server.anybody().get("/healthz").status, 200);
 }

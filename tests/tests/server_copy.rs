@@ -46,8 +46,12 @@ fn a_running_installation_moves_from_sqlite_to_postgresql() {
     let database = cluster.database();
     let (status, drawn) = copied_at_a_terminal(&server, &database);
     assert_eq!(status, 0, "{drawn}");
-    let counted = drawn.split('\r').any(|line| line.contains("rows") && line.contains('/'));
-    assert!(counted, "a bar counts the rows: {drawn:?}");
+    let (_, copied) = drawn.split_once("Copied ").unwrap();
+    let rows: u64 = copied.split(' ').next().unwrap().parse().unwrap();
+    // Each is written, and read again.
+    let all = format!("/{} ", 2 * rows);
+    let counted = drawn.split('\r').any(|line| line.contains("rows") && line.contains(&all));
+    assert!(counted, "a bar counts the rows up to {all}: {drawn:?}");
     assert!(drawn.contains("both sides have the digest"), "{drawn}");
     assert!(drawn.contains("audits were checked"), "{drawn}");
 

@@ -1,6 +1,7 @@
 //! Three nodes over one PostgreSQL: one code passes once, one of them dies under load, the database restarts.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a failure is a panic in tests, in their helpers too"
 )]
@@ -92,13 +93,14 @@ struct User {
     codes: Vec<String>,
     next: usize,
     accepted: BTreeSet<usize>,
+    tried_again: u32,
 }
 
 impl User {
     fn new(vpn: &Caller<'_>, name: &str) -> Self {
         let client = vpn.enroll(name, "HOTP");
         let codes = client.token.codes(client.token.position, CODES);
-        Self { client, codes, next: 0, accepted: BTreeSet::new() }
+        Self { client, codes, next: 0, accepted: BTreeSet::new(), tried_again: 0 }
     }
 
     /// One try at one node; what it was when it was no verdict.
@@ -121,8 +123,26 @@ impl User {
         }
     }
 
+    /// One try with the newest code that was accepted. What is wrong with a verdict shows now: a login with a later
+    /// code hides it.
+    fn newest_is_refused(&mut self, vpn: &Caller<'_>) -> Result<(), String> {
+        let Some(newest) = self.accepted.last() else { return Ok(()) };
+        let body = json!({"username": self.client.username, "token": self.codes[*newest]});
+        let again = vpn.try_send("POST", "/integrations/clients/verify", &body)?;
+        match again.status {
+            200 => panic!("code {newest} passed twice: its login was lost"),
+            403 => {
+                self.tried_again += 1;
+                Ok(())
+            }
+            500.. => Err(again.to_string()),
+            _ => Err(format!("an answer that is none: {again}")),
+        }
+    }
+
+    // With the one that was tried again last, and one whose answer was lost, these are less than lock.
     fn none_is_accepted_again(&self, nodes: &[Server; 3]) {
-        for (number, position) in self.accepted.iter().rev().take(3).enumerate() {
+        for (number, position) in self.accepted.iter().rev().take(2).enumerate() {
             let again = nodes[number % 3].integration().verify(&self.client.username, &self.codes[*position]);
             assert_eq!(again.status, 403, "code {position} again: {again}");
         }
@@ -145,25 +165,51 @@ impl Drop for Stop<'_> {
     }
 }
 
-fn load(users: &mut [User], nodes: &[Server; 3], seen: &Seen, act: impl FnOnce()) {
-    let stop = &AtomicBool::new(false);
+/// Something dies under load: whoever has a login under way ends it, begins no other before it is dead, and then tries
+/// the newest accepted code again before any later one.
+#[derive(Default)]
+struct Death {
+    begun: AtomicU32,
+    over: AtomicU32,
+}
+
+impl Death {
+    fn of(&self, kill: impl FnOnce()) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        kill();
+        self.over.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn load(users: &mut [User], nodes: &[Server; 3], seen: &Seen, act: impl FnOnce(&Death)) {
+    let (stop, death) = (&AtomicBool::new(false), &Death::default());
     thread::scope(|scope| {
         let _stop = Stop(stop);
         for (offset, user) in users.iter_mut().enumerate() {
             scope.spawn(move || {
-                let mut number = offset;
+                let (mut number, mut known) = (offset, 0);
                 while !stop.load(Ordering::Relaxed) {
+                    let begun = death.begun.load(Ordering::SeqCst);
+                    if death.over.load(Ordering::SeqCst) < begun {
+                        thread::sleep(Duration::from_millis(1));
+                        continue;
+                    }
                     number += 1;
-                    if let Err(error) = user.log_in(&nodes[number % 3].integration()) {
-                        seen.errors.fetch_add(1, Ordering::Relaxed);
-                        seen.strange.fetch_add(u32::from(error.contains("is none")), Ordering::Relaxed);
-                        // A client that is refused a connection does not hammer.
-                        thread::sleep(Duration::from_millis(20));
+                    let vpn = nodes[number % 3].integration();
+                    let tried = if begun == known { user.log_in(&vpn) } else { user.newest_is_refused(&vpn) };
+                    match tried {
+                        Ok(()) => known = begun,
+                        Err(error) => {
+                            seen.errors.fetch_add(1, Ordering::Relaxed);
+                            seen.strange.fetch_add(u32::from(error.contains("is none")), Ordering::Relaxed);
+                            // A client that is refused a connection does not hammer.
+                            thread::sleep(Duration::from_millis(20));
+                        }
                     }
                 }
             });
         }
-        act();
+        act(death);
     });
 }
 
@@ -211,7 +257,7 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
     let vpn = nodes[0].integration();
     let mut users: Vec<User> = (0..4).map(|number| User::new(&vpn, &format!("user-{number}"))).collect();
     let (seen, mut enrolled) = (Seen::default(), Vec::new());
-    load(&mut users, &nodes, &seen, || {
+    load(&mut users, &nodes, &seen, |death| {
         let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
         enrolled = thread::scope(|scope| {
             let enrolling = scope.spawn(|| enroll_many(&nodes[1].integration(), &stop, &count));
@@ -224,7 +270,7 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
                 }
                 // In the middle of the next one, at another step each time.
                 thread::sleep(Duration::from_millis(round * 13));
-                nodes[1].kill_9();
+                death.of(|| nodes[1].kill_9());
                 thread::sleep(Duration::from_millis(200));
                 nodes[1].start_again();
             }
@@ -234,6 +280,7 @@ fn a_node_that_dies_under_load_takes_nothing_with_it() {
     });
     for user in &users {
         user.none_is_accepted_again(&nodes);
+        assert!(user.tried_again >= 7, "a code was tried again after {} of 8 deaths", user.tried_again);
     }
     let accepted: usize = users.iter().map(|user| user.accepted.len()).sum();
     assert!(accepted > 100, "{accepted} codes were accepted");
@@ -256,14 +303,10 @@ fn a_database_that_restarts_under_load_gives_errors_and_then_all_is_well() {
     let vpn = nodes[0].integration();
     let mut users: Vec<User> = (0..4).map(|number| User::new(&vpn, &format!("user-{number}"))).collect();
     let seen = Seen::default();
-    load(&mut users, &nodes, &seen, || {
+    load(&mut users, &nodes, &seen, |death| {
         for round in 0..3 {
             thread::sleep(Duration::from_millis(400));
-            if round == 1 {
-                cluster.kill()
-            } else {
-                cluster.stop()
-            };
+            death.of(|| if round == 1 { cluster.kill() } else { cluster.stop() });
             let away = nodes[round].anybody().get("/readyz");
             assert_eq!(away.status, 503, "not ready without its database: {away}");
             let alive = nodes[round].anybody().get("/healthz");
@@ -282,6 +325,7 @@ fn a_database_that_restarts_under_load_gives_errors_and_then_all_is_well() {
     assert_eq!(seen.strange.into_inner(), 0);
     for user in &mut users {
         user.none_is_accepted_again(&nodes);
+        assert!(user.tried_again >= 2, "a code was tried again after {} of 3 restarts", user.tried_again);
         for node in &nodes {
             let before = user.accepted.len();
             while user.accepted.len() == before {

@@ -200,7 +200,7 @@ fn verify(context: &mut Context<'_, '_>, of: &Chain) -> Result<(), Failure> {
     }
     let (mut verdicts, mut broken) = (Vec::new(), Vec::new());
     for (pk, tenant) in chains {
-        let whose = tenant.as_ref().map_or_else(|| "the server".to_owned(), |name| format!("{name:?}"));
+        let whose = whose(tenant.as_deref());
         let verdict = store.read(VerifyAudit { tenant: pk })?;
         match &verdict {
             AuditVerdict::Whole { events, chain } if context.form == Form::Words => {
@@ -208,7 +208,7 @@ fn verify(context: &mut Context<'_, '_>, of: &Chain) -> Result<(), Failure> {
                 context.console.say(&format!("The audit of {whose} is whole: {events}, chain {chain}."))?;
             }
             AuditVerdict::Whole { .. } => {}
-            AuditVerdict::Broken { at, what } => broken.push(format!("of {whose} at event {at}: {what}")),
+            AuditVerdict::Broken { at, what } => broken.push(broken_at(&whose, *at, what)),
         }
         verdicts.push(Verdict { tenant, verdict });
     }
@@ -226,4 +226,14 @@ fn verify(context: &mut Context<'_, '_>, of: &Chain) -> Result<(), Failure> {
             broken.join("; ")
         ),
     ))
+}
+
+/// The tenant of this name; without one the server itself.
+pub(crate) fn whose(tenant: Option<&str>) -> String {
+    tenant.map_or_else(|| "the server".to_owned(), |name| format!("{name:?}"))
+}
+
+/// Where a chain breaks, and how.
+pub(crate) fn broken_at(whose: &str, at: i64, what: &str) -> String {
+    format!("of {whose} at event {at}: {what}")
 }

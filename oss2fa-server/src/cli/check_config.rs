@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::context::{Context, Form};
 use super::dotted;
 use super::failure::{Code, Failure};
-use crate::config::{CertificateFiles, Config, PlainHttp, SmtpSecurity, Summary, TlsConfig};
+use crate::config::{BusConfig, CertificateFiles, Config, PlainHttp, SmtpSecurity, Summary, TlsConfig};
 use crate::keys::{MasterKeySource, MasterKeys};
 use crate::listen::{CertificateResolver, PairFiles};
 use crate::message::Delivery;
-use crate::open::key_source;
+use crate::open::{key_source, place};
 use crate::yubico::ValidationServers;
 
 /// Check the configuration, with the password, key and certificate files that it names
@@ -40,6 +40,11 @@ impl CheckConfig {
             ValidationServers::configured(section, Arc::clone(&environment.random))
                 .map_err(|error| bad(error.to_string()))?;
         }
+        // What stands for the authorities of others is read as it is by a server that starts.
+        place(&config).check().map_err(|error| bad(error.to_string()))?;
+        if let Some(bus) = config.ungleich_otp.as_ref().and_then(|section| section.bus.as_ref()) {
+            check_bus(bus).map_err(bad)?;
+        }
         check_tls(&config, &mut warnings).map_err(bad)?;
         check_key(context, &config, &mut warnings).map_err(bad)?;
         look_closer(&config, &mut warnings);
@@ -56,6 +61,16 @@ impl CheckConfig {
         }
         context.console.say("The configuration can be used.")
     }
+}
+
+#[cfg(feature = "bus")]
+fn check_bus(bus: &BusConfig) -> Result<(), String> {
+    crate::bus::Target::new(bus).map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "bus"))]
+fn check_bus(_: &BusConfig) -> Result<(), String> {
+    Err("[ungleich_otp] bus_url is set, and this oss2fa-server was built without the bus".to_owned())
 }
 
 fn check_tls(config: &Config, warnings: &mut Vec<String>) -> Result<(), String> {

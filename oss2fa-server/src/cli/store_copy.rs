@@ -2,13 +2,17 @@
 
 use std::ops::ControlFlow;
 
+use indicatif::ProgressBar;
+
 use crate::config::StoreUrl;
 use crate::ids::SERVER;
 use crate::open::{open_existing, place};
 use crate::service::credential::hex;
-use crate::store::copy::{Copied, Copy, CopyError, Progress};
+use crate::store::audit::AuditVerdict;
+use crate::store::copy::{CheckedAudit, Copied, Copy, CopyError, Progress};
 use crate::store::error::StoreError;
 
+use super::audit::{broken_at, whose};
 use super::context::{Context, Form};
 use super::failure::{Code, Failure};
 
@@ -45,11 +49,7 @@ impl StoreCopy {
             let (from, to) = (place(&from), place(&to));
             let copy = Copy { from: &from, to: &to, ring, clock: &*environment.clock, doer, id };
             let mut watch = |progress| {
-                match progress {
-                    Progress::Rows(rows) => bar.set_length(2 * rows),
-                    Progress::Done(rows) => bar.inc(rows),
-                    Progress::Checking => bar.set_message("checking"),
-                }
+                follow(&bar, progress);
                 ControlFlow::Continue(())
             };
             copy.run(&mut watch).await.map_err(failure)
@@ -59,19 +59,52 @@ impl StoreCopy {
     }
 
     fn tell(&self, context: &mut Context<'_, '_>, copied: &Copied) -> Result<(), Failure> {
+        let whole = is_whole(copied);
         if context.form == Form::Json {
-            return context.console.json(copied);
+            context.console.json(copied)?;
+            return whole;
         }
         let Copied { rows, digest, audits } = copied;
         context
             .console
             .say(&format!("Copied {rows} rows to {}; both sides have the digest {digest}.", self.to))?;
-        context.console.say(&format!("{} audits were checked on the new store.", audits.len()))?;
+        let found = if whole.is_ok() { ", and are whole" } else { ", and not all are whole: see below" };
+        context.console.say(&format!("{} audits were checked on the new store{found}.", audits.len()))?;
         context.console.say(
             "The old store takes no writes any more, so that no code can be used on both sides. Now set `store` in \
              server.toml to the new one, keep the master key file, and restart the server. To go back instead: \
              oss2fa-server store reopen",
-        )
+        )?;
+        whole
+    }
+}
+
+/// The copy is what the old store was. Whether that was as servers had written it is another question.
+fn is_whole(copied: &Copied) -> Result<(), Failure> {
+    let broken = copied.audits.iter().filter_map(|CheckedAudit { name, verdict, .. }| match verdict {
+        AuditVerdict::Whole { .. } => None,
+        AuditVerdict::Broken { at, what } => Some(broken_at(&whose(name.as_deref()), *at, what)),
+    });
+    let broken: Vec<String> = broken.collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::AuditBroken,
+        format!(
+            "the copy is complete, but the audit is not whole: {}. It was so in the old store: somebody or something \
+             other than a server wrote there. Keep the old store as it is, and compare it with a backup. To check \
+             the new one again: oss2fa-server audit verify",
+            broken.join("; ")
+        ),
+    ))
+}
+
+fn follow(bar: &ProgressBar, progress: Progress) {
+    match progress {
+        Progress::Rows(rows) => bar.set_length(rows),
+        Progress::Done(rows) => bar.inc(rows),
+        Progress::Checking => bar.set_message("checking"),
     }
 }
 
@@ -81,4 +114,20 @@ fn failure(error: CopyError) -> Failure {
         _ => Code::StoreUnavailable,
     };
     Failure::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_full_when_each_row_was_written_and_read_again() {
+        let bar = ProgressBar::hidden();
+        // As `tests/store/copy.rs` sees a copy of four rows tell of itself.
+        for progress in [Progress::Rows(8), Progress::Done(4), Progress::Checking, Progress::Done(4)] {
+            assert_ne!(Some(bar.position()), bar.length(), "full before the end");
+            follow(&bar, progress);
+        }
+        assert_eq!(Some(bar.position()), bar.length());
+    }
 }

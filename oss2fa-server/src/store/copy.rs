@@ -44,7 +44,7 @@ pub struct Copy<'a> {
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// So many rows will be copied, and then be read again.
+    /// So many rows will be done; one that is written and then read again counts twice.
     Rows(u64),
     /// So many more are done.
     Done(u64),
@@ -69,6 +69,8 @@ pub struct Copied {
 pub struct CheckedAudit {
     /// Whose; 0 is the server itself.
     pub tenant: TenantId,
+    /// The tenant's name; none: the server itself.
+    pub name: Option<String>,
     /// What was found.
     pub verdict: AuditVerdict,
 }
@@ -353,7 +355,9 @@ async fn check<T: Side>(
     for tenant in tenants {
         let verify = VerifyAudit { tenant: *tenant };
         let verdict = verify.run(&mut Tx::new(to, ring)).await.map_err(CopyError::Target)?;
-        audits.push(CheckedAudit { tenant: *tenant, verdict });
+        let named = to.row("SELECT name FROM tenant WHERE pk = ?1", values![*tenant]).await;
+        let name = named.and_then(|row| row.map(|row| row.take(0)).transpose()).map_err(CopyError::Target)?;
+        audits.push(CheckedAudit { tenant: *tenant, name, verdict });
     }
     Ok(audits)
 }

@@ -51,6 +51,19 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Reads the files that a connection needs, as a server does that starts; connects to nobody.
+    ///
+    /// # Errors
+    /// What such a server would refuse.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres { url, authorities, .. } => Postgres::check(url, authorities.as_deref()),
+        }
+    }
+}
+
 enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),

@@ -73,6 +73,14 @@ impl Postgres {
         Ok(Self::start(pool, ring))
     }
 
+    /// Prepares connections and makes none.
+    ///
+    /// # Errors
+    /// A file of authorities that is of no use.
+    pub fn check(url: &PostgresUrl, authorities: Option<&Path>) -> Result<(), StoreError> {
+        pool(url, authorities, WRITERS + 1, Limits::Serving).map(drop)
+    }
+
     fn start(pool: Pool, ring: &Arc<KeyRing>) -> Self {
         let (jobs, queue) = channel(WAITING);
         let queue = Arc::new(tokio::sync::Mutex::new(queue));

@@ -223,6 +223,41 @@ fn a_store_that_was_moved_is_reopened_only_by_hand() {
 }
 
 #[test]
+fn a_copy_says_whose_audit_was_broken_before() {
+    let (host, _) = Host::begun();
+    host.done(&["integration", "create", "vpn"]);
+    let url = |name: &str| format!("sqlite:{}", host.path(name).display());
+    let (first, second, third) = (url("data/server.db"), url("second.db"), url("third.db"));
+    let copy = |from: &str, to: &str, form: &[&str]| {
+        host.run(&[&["store", "copy", "--from", from, "--to", to], form].concat())
+    };
+    let whole = copy(&first, &url("whole.db"), &[]);
+    assert!(whole.status == 0 && whole.stdout.contains("2 audits were checked"), "{whole:?}");
+    assert!(whole.stdout.contains("and are whole"), "{whole:?}");
+    assert_eq!(host.typed(&["store", "reopen"], "reopen\n").status, 0);
+    host.sql("UPDATE audit SET detail = 'forged' WHERE tenant = 1 AND seq = 2");
+    let ran = copy(&first, &second, &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.stdout.contains("both sides have the digest") && !ran.stdout.contains("are whole."),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("The old store takes no writes any more"), "{ran:?}");
+    for words in ["the copy is complete", "of \"default\" at event 2: ", "oss2fa-server audit verify"] {
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    assert!(!ran.stderr.contains("of the server"), "{ran:?}");
+    // It is complete indeed: the copy can be copied in its turn.
+    let ran = copy(&second, &third, &["--json"]);
+    assert_eq!((ran.status, ran.error().as_str()), (1, "audit_broken"));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let (server, tenant) = (&report["audits"][0], &report["audits"][1]);
+    assert_eq!((&server["name"], server["verdict"]["whole"].is_object()), (&Value::Null, true), "{report}");
+    assert_eq!((&tenant["tenant"], &tenant["name"]), (&json!(1), &json!("default")), "{report}");
+    assert_eq!(tenant["verdict"]["broken"]["at"], 2, "{report}");
+}
+
+#[test]
 fn a_backup_is_a_whole_store_without_its_key() {
     let (host, _) = Host::begun();
     let server = host.serve();
@@ -288,4 +323,48 @@ fn a_configuration_is_checked_with_its_files() {
     fs::write(host.path("key"), "not a key\n").unwrap();
     fs::set_permissions(host.path("key"), PermissionsExt::from_mode(0o600)).unwrap();
     refused("64 hexadecimal digits");
+}
+
+#[test]
+fn a_configuration_is_checked_with_the_authorities_of_database_and_broker() {
+    let host = Host::empty();
+    let (absent, bare, broken) = (host.path("absent.pem"), host.path("bare.pem"), host.path("broken.pem"));
+    fs::write(&bare, "no certificate\n").unwrap();
+    fs::write(&broken, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let (right, key) = (host.path("ca.pem"), host.path("ca.key"));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=authority", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&right)
+        .output()
+        .expect("openssl");
+    assert!(made.status.success(), "{made:?}");
+    let database = "store = \"postgres://oss2fa:hunter2@db.example/oss2fa?sslmode=require\"\nstore_ca_file";
+    let broker = "[ungleich_otp]\nenabled = true\nbus_url = \"amqps://a:hunter2@mq.example\"\nbus_ca_file";
+    for (settings, name) in [(database, "store_ca_file"), (broker, "bus_ca_file")] {
+        for (file, problem) in [
+            (&absent, "cannot be read"),
+            (&bare, "no certificate"),
+            (&broken, "has a certificate of no use"),
+            (&right, ""),
+        ] {
+            let text = format!("{settings} = '{}'\n", file.display());
+            fs::write(host.path("server.toml"), text).unwrap();
+            let ran = host.run(&["check-config"]);
+            if file == &right {
+                assert_eq!(ran.status, 0, "{name}: {ran:?}");
+                continue;
+            }
+            assert_eq!(ran.status, 2, "{name}: {ran:?}");
+            for words in [name, problem, file.to_str().unwrap()] {
+                assert!(ran.stderr.contains(words) && !ran.stderr.contains("hunter2"), "{words}: {ran:?}");
+            }
+            // It says what the server says, which does not start either.
+            let serve = host.run(&["serve"]);
+            let refusal = ran.stderr.trim().trim_start_matches("error: ");
+            assert!(serve.status != 0 && serve.stderr.contains(refusal), "{serve:?} without {refusal}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod clients;
 mod cluster;
 mod copy;
 mod copy_interrupted;
+mod durability;
 mod enrollments;
 mod everything;
 mod foreign;
