@@ -172,13 +172,31 @@ async fn what_was_never_answered_is_said_to_be_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_happen_is_not_kept() {
     let world = World::new().await;
+    world.hotp("ferris").await;
+    let wrong = json!({ "username": "ferris", "token": "000000" });
+    let mut tries = 0;
+    while world.post(VERIFY, &wrong).await.status != StatusCode::TOO_MANY_REQUESTS {
+        tries += 1;
+        assert!(tries < 50, "never locked");
+    }
+    let reply = world.keyed("k", VERIFY, &right(1)).await;
+    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS, "{reply:?}");
+    assert_eq!(world.number("SELECT count(*) FROM idempotency"), 0);
+}
+
+/// The step is kept and its message counted, whatever became of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_did_not_go_out_is_sent_again_by_no_retry() {
+    let world = World::new().await;
     // No mail is configured: the code cannot be sent.
     let made = world.post("/integrations/enrollments", &json!({ "username": "ferris" })).await.json();
     let path = format!("/integrations/enrollments/{}/prepare-device", made["pk"]);
     let body = json!({ "kind": "EMAIL", "options": { "address": "ferris@example.org" } });
-    let reply = world.keyed("k", &path, &body).await;
-    assert!(reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS, "{reply:?}");
-    assert_eq!(world.number("SELECT count(*) FROM idempotency"), 0);
+    let first = world.keyed("k", &path, &body).await;
+    assert_eq!(first.status, StatusCode::BAD_GATEWAY, "{first:?}");
+    let again = world.keyed("k", &path, &body).await;
+    assert_eq!((again.status, again.json()), (first.status, first.json()));
+    assert_eq!(world.number("SELECT count(*) FROM idempotency"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
