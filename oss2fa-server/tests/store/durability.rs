@@ -2,6 +2,7 @@
 //! accepted is not good again after a power cut. No test can cut the power; so the settings are asked for, on the
 //! connections of the store itself.
 
+use oss2fa_server::store::Store;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::sql::Sql;
 use oss2fa_server::store::verb::{Query, Tx, Verb};
@@ -40,29 +41,31 @@ async fn sqlite_syncs_its_log_with_each_commit() {
     }
 }
 
+const SETTING: &str = "SELECT current_setting('synchronous_commit')";
+
+/// A store in a database that is set to this.
+async fn set_to(cluster: &Cluster, value: &str) -> Store {
+    let url = cluster.database();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    cluster.sql(name, &format!("ALTER DATABASE {name} SET synchronous_commit = {value}"));
+    assert_eq!(cluster.sql(name, SETTING), value, "for everybody else");
+    World::at(tempfile::tempdir().unwrap(), place(&url)).begun().await
+}
+
 #[tokio::test]
 async fn postgresql_syncs_with_each_commit_also_where_the_database_is_set_not_to() {
     let cluster = Cluster::start();
-    let url = cluster.database();
-    let (_, name) = url.rsplit_once('/').unwrap();
-    cluster.sql(name, &format!("ALTER DATABASE {name} SET synchronous_commit = off"));
-    let setting = "SELECT current_setting('synchronous_commit')";
-    assert_eq!(cluster.sql(name, setting), "off", "for everybody else");
-    let store = World::at(tempfile::tempdir().unwrap(), place(&url)).begun().await;
+    let store = set_to(&cluster, "off").await;
     // Writers take turns, and readers as they are free.
     for _ in 0..8 {
-        assert_eq!(store.write(Word(setting)).await.unwrap(), "on");
-        assert_eq!(store.read(Word(setting)).await.unwrap(), "on");
+        assert_eq!(store.write(Word(SETTING)).await.unwrap(), "on");
+        assert_eq!(store.read(Word(SETTING)).await.unwrap(), "on");
     }
 }
 
 #[tokio::test]
 async fn postgresql_keeps_a_stricter_setting_of_the_database() {
     let cluster = Cluster::start();
-    let url = cluster.database();
-    let (_, name) = url.rsplit_once('/').unwrap();
-    cluster.sql(name, &format!("ALTER DATABASE {name} SET synchronous_commit = remote_apply"));
-    let store = World::at(tempfile::tempdir().unwrap(), place(&url)).begun().await;
-    let setting = "SELECT current_setting('synchronous_commit')";
-    assert_eq!(store.write(Word(setting)).await.unwrap(), "remote_apply");
+    let store = set_to(&cluster, "remote_apply").await;
+    assert_eq!(store.write(Word(SETTING)).await.unwrap(), "remote_apply");
 }
