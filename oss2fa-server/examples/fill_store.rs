@@ -90,17 +90,23 @@ impl Fill {
         let fingerprint = keys.fingerprint(&SecretBytes::new(secret.to_vec()));
         let device = insert(
             tx,
-            "INSERT INTO device (tenant, client, kind, name, status, fingerprint, created_at)
-             VALUES (?1, ?2, 'HOTP', 'Token', 'active', ?3, ?4) RETURNING pk",
-            values![self.tenant, client, &fingerprint, self.now],
+            "INSERT INTO device (tenant, client, kind, name, status, created_at)
+             VALUES (?1, ?2, 'HOTP', 'Token', 'active', ?3) RETURNING pk",
+            values![self.tenant, client, self.now],
         )
         .await?;
         let sealed = keys.seal(MATERIAL, device, material.expose(), tx.ring.random())?;
         tx.sql.execute("UPDATE device SET sealed = ?2 WHERE pk = ?1", values![device, &sealed]).await?;
         tx.sql
             .execute(
-                "INSERT INTO device_use (device, tenant, next_position) VALUES (?1, ?2, 0)",
-                values![device, self.tenant],
+                "INSERT INTO device_use (client, device, tenant, next_position) VALUES (?1, ?2, ?3, 0)",
+                values![client, device, self.tenant],
+            )
+            .await?;
+        tx.sql
+            .execute(
+                "INSERT INTO device_fingerprint (fingerprint, device, tenant) VALUES (?1, ?2, ?3)",
+                values![&fingerprint, device, self.tenant],
             )
             .await?;
         Ok(())

@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 23] = [
+pub const TABLES: [Table; 24] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -79,14 +79,19 @@ pub const TABLES: [Table; 23] = [
             "shown",
             "status",
             "sealed",
-            "fingerprint",
+            "next_position",
             "created_at",
         ],
     },
     Table {
         name: "device_use",
-        key: &["device"],
-        columns: &["device", "tenant", "next_position", "last_used_at"],
+        key: &["client", "device"],
+        columns: &["client", "device", "tenant", "next_position", "last_used_at"],
+    },
+    Table {
+        name: "device_fingerprint",
+        key: &["fingerprint", "device"],
+        columns: &["fingerprint", "device", "tenant"],
     },
     Table {
         name: "app",

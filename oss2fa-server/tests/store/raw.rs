@@ -47,6 +47,8 @@ pub(crate) fn tables(script: &'static str) -> Vec<Table> {
 pub(crate) enum Altered {
     Added(&'static str, &'static str),
     Dropped(&'static str, &'static str),
+    /// In the place of the one that had the new name.
+    Renamed(&'static str, &'static str),
 }
 
 /// All of it, in its order.
@@ -56,7 +58,10 @@ pub(crate) fn altered(script: &'static str) -> Vec<Altered> {
         .map(|rest| match (rest.split_once(" ADD COLUMN "), rest.split_once(" DROP COLUMN ")) {
             (Some((table, column)), _) => Altered::Added(table, column.split_whitespace().next().unwrap()),
             (None, Some((table, column))) => Altered::Dropped(table, column.strip_suffix(';').unwrap()),
-            (None, None) => panic!("nothing else is altered: {rest}"),
+            (None, None) => {
+                let (table, name) = rest.split_once(" RENAME TO ").expect("nothing else is altered");
+                Altered::Renamed(table, name.strip_suffix(';').unwrap())
+            }
         })
         .collect()
 }
@@ -67,15 +72,23 @@ pub(crate) fn all_tables() -> Vec<Table> {
     for (_, script) in oss2fa_server::store::schema::SQLITE {
         all.extend(tables(script));
         for altered in altered(script) {
-            let (Altered::Added(name, column) | Altered::Dropped(name, column)) = altered;
-            let columns = &mut all.iter_mut().find(|table| table.name == name).unwrap().columns;
-            columns.retain(|known| *known != column);
-            if matches!(altered, Altered::Added(..)) {
-                columns.push(column);
+            match altered {
+                Altered::Added(table, column) => columns_of(&mut all, table).push(column),
+                Altered::Dropped(table, column) => {
+                    columns_of(&mut all, table).retain(|known| *known != column)
+                }
+                Altered::Renamed(table, name) => {
+                    all.retain(|table| table.name != name);
+                    all.iter_mut().find(|known| known.name == table).unwrap().name = name;
+                }
             }
         }
     }
     all
+}
+
+fn columns_of<'a>(all: &'a mut [Table], name: &str) -> &'a mut Vec<&'static str> {
+    &mut all.iter_mut().find(|table| table.name == name).unwrap().columns
 }
 
 /// All that a tenant has, or everything.

@@ -14,6 +14,7 @@ use oss2fa_server::store::{Place, Store};
 use oss2fa_server::whereabouts::Whereabouts;
 
 use crate::raw::{altered, change, number, tables};
+use crate::sealed::bytes;
 use crate::sow::{
     RFC_CODES, RFC_SECRET, challenge, complete, counting, enrolled, is_admitted, prepared, right, tenant,
 };
@@ -26,6 +27,7 @@ clauses!(
     numbers_are_never_given_twice,
     a_store_from_before_hosts_is_brought_up_with_what_is_in_it,
     a_store_from_before_device_use_keeps_what_was_spent,
+    a_store_from_before_use_by_client_keeps_what_was_spent,
     a_device_whose_use_is_missing_lets_nobody_in,
 );
 
@@ -158,7 +160,56 @@ fn whole(world: &World) -> &'static str {
     }
 }
 
+/// Makes a store what it was before its uses were found by their client.
+async fn before_use_by_client(world: &World, store: &Store) {
+    for statement in [
+        "ALTER TABLE device ADD COLUMN fingerprint BYTEA",
+        "UPDATE device SET fingerprint = (SELECT f.fingerprint FROM device_fingerprint f WHERE f.device = pk)",
+        "DROP TABLE device_fingerprint",
+        "CREATE INDEX device_fingerprint ON device (fingerprint) WHERE fingerprint IS NOT NULL",
+        "ALTER TABLE device_use RENAME TO use_by_client",
+        "CREATE TABLE device_use (device BIGINT PRIMARY KEY, tenant BIGINT NOT NULL, next_position BIGINT NOT NULL,
+            last_used_at BIGINT)",
+        "INSERT INTO device_use (device, tenant, next_position, last_used_at)
+            SELECT d.pk, d.tenant, coalesce(u.next_position, d.next_position), u.last_used_at
+            FROM device d LEFT JOIN use_by_client u ON u.client = d.client AND u.device = d.pk",
+        "DROP TABLE use_by_client",
+        "ALTER TABLE device DROP COLUMN next_position",
+        "DELETE FROM migration WHERE name = '0006_use_by_client'",
+    ] {
+        let statement = statement.replace("BIGINT", whole(world)).replace("BYTEA", bytes(world));
+        change(store, statement).await;
+    }
+    if let Place::Sqlite(_) = world.place() {
+        change(store, "DROP INDEX client_verified").await;
+    }
+}
+
+/// Makes a store what it was before uses had a table of their own.
+async fn before_device_use(world: &World, store: &Store) {
+    before_use_by_client(world, store).await;
+    for statement in [
+        "ALTER TABLE device ADD COLUMN next_position BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE device ADD COLUMN last_used_at BIGINT",
+        "UPDATE device SET next_position = (SELECT u.next_position FROM device_use u WHERE u.device = pk),
+            last_used_at = (SELECT u.last_used_at FROM device_use u WHERE u.device = pk)",
+        "DROP TABLE device_use",
+        "DELETE FROM migration WHERE name = '0004_device_use'",
+    ] {
+        change(store, statement.replace("BIGINT", whole(world))).await;
+    }
+}
+
 async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
+    keeps_what_was_spent(world, before_device_use).await;
+}
+
+async fn a_store_from_before_use_by_client_keeps_what_was_spent(world: &World) {
+    keeps_what_was_spent(world, before_use_by_client).await;
+}
+
+/// What was spent in a store stays spent when `before` has made it one of an earlier release, and this one opens it.
+async fn keeps_what_was_spent(world: &World, before: impl AsyncFn(&World, &Store)) {
     let store = world.begun().await;
     let own = tenant(world, &store, 1).await;
     let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
@@ -172,16 +223,7 @@ async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
     let remove =
         ChangeClient { doer: own.doer(world), client: corro, change: ClientChange::RemoveDevice(gone) };
     store.write(remove).await.unwrap();
-    for statement in [
-        "ALTER TABLE device ADD COLUMN next_position BIGINT NOT NULL DEFAULT 0",
-        "ALTER TABLE device ADD COLUMN last_used_at BIGINT",
-        "UPDATE device SET next_position = (SELECT u.next_position FROM device_use u WHERE u.device = pk),
-            last_used_at = (SELECT u.last_used_at FROM device_use u WHERE u.device = pk)",
-        "DROP TABLE device_use",
-        "DELETE FROM migration WHERE name = '0004_device_use'",
-    ] {
-        change(&store, statement.replace("BIGINT", whole(world))).await;
-    }
+    before(world, &store).await;
     drop(store);
     let store = world.node().await;
     assert!(!tried(&store, RFC_CODES[3]).await, "the code was spent before");
@@ -190,9 +232,12 @@ async fn a_store_from_before_device_use_keeps_what_was_spent(world: &World) {
     assert!(tried(&store, RFC_CODES[4]).await);
     let position = format!("SELECT next_position FROM device_use WHERE device = {device}");
     assert_eq!(number(&store, position).await, 5);
-    let pk = prepared(world, &store, own, "corro").await;
-    let again = store.write(complete(world, own, pk, "corro", of_corro(6))).await.unwrap();
-    assert_eq!(again, Completed::Used, "of a device that is gone");
+    assert_eq!(number(&store, "SELECT count(*) FROM device_use").await, 1, "of the device that can be used");
+    for (position, free) in [(6, false), (8, true)] {
+        let pk = prepared(world, &store, own, "corro").await;
+        let again = store.write(complete(world, own, pk, "corro", of_corro(position))).await.unwrap();
+        assert_eq!(again != Completed::Used, free, "{position}: {again:?}, of a device that is gone");
+    }
 }
 
 async fn a_device_whose_use_is_missing_lets_nobody_in(world: &World) {

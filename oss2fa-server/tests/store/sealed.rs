@@ -68,7 +68,8 @@ async fn changed_by_one_bit(world: &World) {
     assert!(matches!(found, Err(StoreError::Sealed("device"))), "{:?}", found.map(drop));
 }
 
-fn bytes(world: &World) -> &'static str {
+/// The type of bytes.
+pub(crate) fn bytes(world: &World) -> &'static str {
     match world.place() {
         oss2fa_server::store::Place::Sqlite(_) => "BLOB",
         oss2fa_server::store::Place::Postgres { .. } => "BYTEA",

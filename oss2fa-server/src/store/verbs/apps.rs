@@ -188,9 +188,9 @@ pub(super) async fn position_of<S: Sql>(
     let rows = tx
         .sql
         .rows(
-            "SELECT d.status, u.next_position FROM device d
-                LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
-             WHERE d.tenant = ?1 AND d.fingerprint = ?2",
+            "SELECT d.status, d.next_position FROM device_fingerprint f
+                JOIN device d ON d.pk = f.device AND d.tenant = f.tenant
+             WHERE f.tenant = ?1 AND f.fingerprint = ?2",
             values![tenant, fingerprint],
         )
         .await?;
@@ -268,7 +268,7 @@ impl Query for FindApp {
                  FROM app a JOIN client c ON c.pk = a.client AND c.tenant = a.tenant
                     LEFT JOIN device d ON d.pk = a.device AND d.tenant = a.tenant AND d.client = a.client
                         AND d.status = 'active'
-                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    LEFT JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE a.tenant = ?1 AND a.integration = ?2 AND a.uuid = ?3",
                 values![
                     self.tenant,
@@ -382,7 +382,7 @@ impl Verb for TakeSeed {
                 "SELECT a.client, d.pk, d.sealed, u.last_used_at FROM app a
                     LEFT JOIN device d ON d.pk = a.device AND d.tenant = a.tenant AND d.client = a.client
                         AND d.status = 'active'
-                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    LEFT JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE a.tenant = ?1 AND a.integration = ?2 AND a.uuid = ?3
                    AND (CAST(?4 AS TEXT) IS NULL OR a.username = ?4)",
                 values![tenant, integration, &self.app, self.username.as_ref()],

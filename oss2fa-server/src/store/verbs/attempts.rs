@@ -197,9 +197,7 @@ impl Try<'_> {
                 tx.sql
                     .execute(
                         "UPDATE device_use SET next_position = CAST(?4 AS BIGINT) + 1, last_used_at = ?5
-                         WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
-                           AND EXISTS (SELECT 1 FROM device
-                                WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
+                         WHERE tenant = ?1 AND client = ?2 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)",
                         values![tenant, self.client, device, position, now],
                     )
                     .await
@@ -226,9 +224,7 @@ impl Try<'_> {
                     .execute(
                         "UPDATE device_use SET last_used_at = ?5,
                             next_position = CASE WHEN CAST(?4 AS BIGINT) > 0 THEN CAST(?4 AS BIGINT) + 1 ELSE 0 END
-                         WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
-                           AND EXISTS (SELECT 1 FROM device
-                                WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
+                         WHERE tenant = ?1 AND client = ?2 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)",
                         values![tenant, self.client, device, position, now],
                     )
                     .await?;
@@ -251,10 +247,8 @@ impl Try<'_> {
         let behind = tx
             .sql
             .row(
-                "SELECT u.next_position FROM device d JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
-                    JOIN challenge h ON h.device = d.pk AND h.tenant = d.tenant
-                 WHERE d.tenant = ?1 AND d.client = ?2 AND d.pk = ?3 AND d.status = 'active'
-                   AND h.pk = ?4 AND h.status IN (1, 2)",
+                "SELECT u.next_position FROM device_use u JOIN challenge h ON h.device = u.device AND h.tenant = u.tenant
+                 WHERE u.tenant = ?1 AND u.client = ?2 AND u.device = ?3 AND h.pk = ?4 AND h.status IN (1, 2)",
                 values![self.doer.tenant, self.client, device, self.challenge],
             )
             .await?;
@@ -269,9 +263,7 @@ impl Try<'_> {
     async fn mark_used<S: Sql>(&self, tx: &mut Tx<'_, S>, device: DeviceId) -> Result<u64, StoreError> {
         tx.sql
             .execute(
-                "UPDATE device_use SET last_used_at = ?4 WHERE tenant = ?1 AND device = ?3
-                   AND EXISTS (SELECT 1 FROM device
-                        WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active')",
+                "UPDATE device_use SET last_used_at = ?4 WHERE tenant = ?1 AND client = ?2 AND device = ?3",
                 values![self.doer.tenant, self.client, device, self.doer.now],
             )
             .await

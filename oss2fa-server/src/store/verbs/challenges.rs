@@ -100,7 +100,7 @@ impl Verb for CreateChallenge {
             .sql
             .row(
                 "SELECT d.kind, d.sealed, u.next_position FROM device d
-                 JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                 JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.client = ?2 AND d.pk = ?3 AND d.status = 'active'
                    AND c.integration = ?4 AND c.status <> 'inactive'",
@@ -282,7 +282,7 @@ impl Query for FindChallenge {
                         h.fingerprint, h.attempts_left, h.sends_left, h.sent_at, h.created_at, h.expires_at,
                         h.completed_at, c.status, d.status, d.sealed, u.next_position, h.whereabouts
                  FROM challenge h JOIN client c ON c.pk = h.client JOIN device d ON d.pk = h.device
-                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    LEFT JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE h.tenant = ?1 AND h.integration = ?2 AND h.pk = ?3
                    AND c.tenant = ?1 AND c.integration = ?2 AND d.tenant = ?1 AND d.client = c.pk",
                 values![self.tenant, self.integration, self.challenge],
@@ -297,12 +297,12 @@ impl Query for FindChallenge {
             }
             None => None,
         };
-        let opened = match row.take::<String>(17)?.as_str() {
-            "active" => {
+        let opened = match (row.take::<String>(17)?.as_str(), row.take::<Option<i64>>(19)?) {
+            ("active", Some(next_position)) => {
                 let codes = codes_of(tx, self.tenant, device).await?;
                 let sealed: Vec<u8> = row.take(18)?;
                 let keys = tx.keys_for(self.tenant, &sealed).await?;
-                Some(stored(&keys, device, &sealed, row.take(19)?, codes)?)
+                Some(stored(&keys, device, &sealed, next_position, codes)?)
             }
             _ => None,
         };

@@ -172,7 +172,7 @@ impl Query for FindByName {
                 "SELECT c.pk, c.integration, c.username, c.status, c.created_at,
                         d.pk, d.kind, d.name, d.shown, d.created_at, u.last_used_at
                  FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
-                    LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = c.tenant
+                    LEFT JOIN device_use u ON u.client = c.pk AND u.device = d.pk AND u.tenant = c.tenant
                  WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk",
                 values![self.tenant, self.integration, &self.username],
             )
@@ -211,9 +211,10 @@ pub(super) async fn hold_for_verifying<S: Sql>(
         .sql
         .rows(
             "SELECT c.pk, c.status, d.pk, d.kind, d.sealed, u.next_position
-             FROM client c LEFT JOIN device d ON d.client = c.pk AND d.status = 'active'
-                LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = c.tenant
-             WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 ORDER BY d.pk FOR UPDATE OF c",
+             FROM client c LEFT JOIN device_use u ON u.client = c.pk AND u.tenant = c.tenant
+                LEFT JOIN device d ON d.pk = u.device AND d.client = u.client AND d.tenant = u.tenant
+                    AND d.status = 'active'
+             WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3 FOR UPDATE OF c",
             values![tenant, integration, username],
         )
         .await?;
@@ -222,8 +223,6 @@ pub(super) async fn hold_for_verifying<S: Sql>(
     let mut devices = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(pk) = row.take::<Option<DeviceId>>(2)? else { continue };
-        // A device whose use is not known spends nothing; it must not keep its owner's others from it.
-        let Some(position) = row.take::<Option<i64>>(5)? else { continue };
         let kind: String = row.take(3)?;
         let codes = match kind.as_str() {
             crate::device::recovery_code::NAME => codes_of(tx, tenant, pk).await?,
@@ -231,9 +230,11 @@ pub(super) async fn hold_for_verifying<S: Sql>(
         };
         let sealed = row.bytes(4)?;
         let keys = tx.keys_for(tenant, sealed).await?;
-        let device = stored(&keys, pk, sealed, position, codes)?;
+        let device = stored(&keys, pk, sealed, row.take(5)?, codes)?;
         devices.push((kind, device));
     }
+    // By the database, it would cost a sorter for what is one device nearly always.
+    devices.sort_unstable_by_key(|(_, device)| device.pk);
     Ok(Some(Verifiable { client, status, devices }))
 }
 
@@ -318,7 +319,7 @@ impl Query for DevicesOf {
             .sql
             .rows(
                 "SELECT d.pk, d.kind, d.name, d.shown, d.created_at, u.last_used_at
-                 FROM device d LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                 FROM device d LEFT JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE d.tenant = ?1 AND d.client = ?2 AND d.status = 'active' ORDER BY d.pk",
                 values![self.tenant, self.client],
             )
@@ -447,7 +448,10 @@ impl ChangeClient {
             "DELETE FROM recovery_code WHERE tenant = ?1
                 AND device IN (SELECT pk FROM device WHERE tenant = ?1 AND client = ?2)",
             // Position and fingerprint stay: a used code does not come back with an import.
-            "UPDATE device SET status = 'removed', sealed = NULL WHERE tenant = ?1 AND client = ?2",
+            "UPDATE device SET status = 'removed', sealed = NULL, next_position = (SELECT u.next_position
+                FROM device_use u WHERE u.client = device.client AND u.device = device.pk AND u.tenant = ?1)
+             WHERE tenant = ?1 AND client = ?2 AND status = 'active'",
+            "DELETE FROM device_use WHERE tenant = ?1 AND client = ?2",
             "DELETE FROM client WHERE tenant = ?1 AND pk = ?2",
         ] {
             tx.sql.execute(statement, which).await?;

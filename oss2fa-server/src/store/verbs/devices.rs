@@ -25,19 +25,27 @@ pub(super) async fn add_device<S: Sql>(
     let device: DeviceId = tx
         .sql
         .row(
-            "INSERT INTO device (tenant, client, kind, name, shown, status, fingerprint, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7) RETURNING pk",
-            values![tenant, client, kind, &new.name, new.shown.as_ref(), fingerprint, now],
+            "INSERT INTO device (tenant, client, kind, name, shown, status, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6) RETURNING pk",
+            values![tenant, client, kind, &new.name, new.shown.as_ref(), now],
         )
         .await?
         .ok_or(StoreError::Corrupt("no number for a device"))?
         .take(0)?;
     tx.sql
         .execute(
-            "INSERT INTO device_use (device, tenant, next_position) VALUES (?1, ?2, ?3)",
-            values![device, tenant, next_position],
+            "INSERT INTO device_use (client, device, tenant, next_position) VALUES (?1, ?2, ?3, ?4)",
+            values![client, device, tenant, next_position],
         )
         .await?;
+    if let Some(fingerprint) = fingerprint {
+        tx.sql
+            .execute(
+                "INSERT INTO device_fingerprint (fingerprint, device, tenant) VALUES (?1, ?2, ?3)",
+                values![fingerprint, device, tenant],
+            )
+            .await?;
+    }
     // Sealed for its row, whose number is known only now.
     let keys = tx.keys(tenant).await?;
     let sealed = keys.seal(MATERIAL, device.0, new.material.expose(), tx.ring.random())?;
@@ -68,7 +76,7 @@ pub(super) async fn add_device<S: Sql>(
     Ok(device)
 }
 
-/// Removes a device, its codes, and the challenges that are open on it.
+/// Removes a device, its codes, and the challenges that are open on it. The caller holds the client's row.
 pub(super) async fn remove_device<S: Sql>(
     tx: &mut Tx<'_, S>,
     tenant: TenantId,
@@ -78,12 +86,19 @@ pub(super) async fn remove_device<S: Sql>(
     let rows = tx
         .sql
         .execute(
-            "UPDATE device SET status = 'removed', sealed = NULL
+            "UPDATE device SET status = 'removed', sealed = NULL, next_position = (SELECT u.next_position
+                FROM device_use u WHERE u.client = ?2 AND u.device = ?3 AND u.tenant = ?1)
              WHERE tenant = ?1 AND client = ?2 AND pk = ?3 AND status = 'active'",
             values![tenant, client, device],
         )
         .await?;
     if rows > 0 {
+        tx.sql
+            .execute(
+                "DELETE FROM device_use WHERE tenant = ?1 AND client = ?2 AND device = ?3",
+                values![tenant, client, device],
+            )
+            .await?;
         let which = values![tenant, device];
         tx.sql.execute("DELETE FROM recovery_code WHERE tenant = ?1 AND device = ?2", which).await?;
         tx.sql.execute("DELETE FROM yubikey WHERE tenant = ?1 AND device = ?2", which).await?;
@@ -131,7 +146,7 @@ impl Query for DevicesOfKinds {
             .rows(
                 "SELECT d.pk, d.kind, d.sealed, u.next_position, d.name
                  FROM client c JOIN device d ON d.client = c.pk AND d.tenant = c.tenant AND d.status = 'active'
-                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE c.tenant = ?1 AND c.integration = ?2 AND c.username = ?3
                    AND c.status IN ('active', 'bypass') ORDER BY d.pk",
                 values![self.tenant, self.integration, &self.username],

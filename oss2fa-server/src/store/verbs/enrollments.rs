@@ -384,10 +384,12 @@ impl CompleteEnrollment {
         let row = tx
             .sql
             .row(
-                "SELECT 1 FROM device d LEFT JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                "SELECT 1 FROM device_fingerprint f JOIN device d ON d.pk = f.device AND d.tenant = f.tenant
+                    LEFT JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                     LEFT JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
-                 WHERE d.tenant = ?1 AND d.fingerprint = ?2 AND d.kind NOT IN ('U2F', 'FIDO2')
-                   AND (u.device IS NULL OR u.next_position >= CAST(?3 AS BIGINT)
+                 WHERE f.tenant = ?1 AND f.fingerprint = ?2 AND d.kind NOT IN ('U2F', 'FIDO2')
+                   AND (coalesce(u.next_position, d.next_position) IS NULL
+                        OR coalesce(u.next_position, d.next_position) >= CAST(?3 AS BIGINT)
                         OR (d.status = 'active' AND c.integration = ?4 AND c.username = ?5))",
                 values![self.doer.tenant, fingerprint, position, self.doer.integration, &self.username],
             )
@@ -404,8 +406,9 @@ impl CompleteEnrollment {
         let row = tx
             .sql
             .row(
-                "SELECT 1 FROM device d JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
-                 WHERE d.tenant = ?1 AND d.fingerprint = ?2 AND d.kind IN ('U2F', 'FIDO2') AND c.integration = ?3",
+                "SELECT 1 FROM device_fingerprint f JOIN device d ON d.pk = f.device AND d.tenant = f.tenant
+                    JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
+                 WHERE f.tenant = ?1 AND f.fingerprint = ?2 AND d.kind IN ('U2F', 'FIDO2') AND c.integration = ?3",
                 values![self.doer.tenant, fingerprint, self.doer.integration],
             )
             .await?;

@@ -89,7 +89,7 @@ impl RecordHostEvents {
             .execute(
                 "UPDATE device_use SET next_position = CAST(?4 AS BIGINT) + 1
                  WHERE tenant = ?1 AND device = ?3 AND next_position <= CAST(?4 AS BIGINT)
-                   AND EXISTS (SELECT 1 FROM device d JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
+                   AND client = (SELECT c.pk FROM device d JOIN client c ON c.pk = d.client AND c.tenant = d.tenant
                         WHERE d.pk = ?3 AND d.tenant = ?1 AND d.status = 'active' AND c.integration = ?2)",
                 values![tenant, integration, device, i64::from(counter)],
             )

@@ -314,7 +314,10 @@ pub struct RemoveIntegration {
     pub integration: IntegrationId,
 }
 
-const OF_INTEGRATIONS: [&str; 15] = [
+const OF_INTEGRATIONS: [&str; 17] = [
+    // Meets every try on the row of its client: none spends a code from here on.
+    "UPDATE client SET status = 'inactive' WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM enrollment WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM host_event WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM offline_credential WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM webhook_delivery WHERE tenant = ?1
@@ -330,12 +333,14 @@ const OF_INTEGRATIONS: [&str; 15] = [
     "DELETE FROM yubikey WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM yubico_client WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM challenge WHERE tenant = ?1 AND integration = ?2",
-    "DELETE FROM enrollment WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM recovery_code WHERE tenant = ?1 AND device IN (SELECT pk FROM device WHERE client IN
         (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2))",
-    "UPDATE device SET status = 'removed', sealed = NULL WHERE tenant = ?1
+    "UPDATE device SET status = 'removed', sealed = NULL, next_position = (SELECT u.next_position
+        FROM device_use u WHERE u.client = device.client AND u.device = device.pk AND u.tenant = ?1)
+     WHERE tenant = ?1 AND status = 'active'
         AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
-    // Meets every try on the row of its client: nothing commits before it.
+    "DELETE FROM device_use WHERE tenant = ?1
+        AND client IN (SELECT pk FROM client WHERE tenant = ?1 AND integration = ?2)",
     "DELETE FROM client WHERE tenant = ?1 AND integration = ?2",
 ];
 

@@ -227,7 +227,7 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 21] = [
+const OF_TENANTS: [&str; 22] = [
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
@@ -248,6 +248,7 @@ const OF_TENANTS: [&str; 21] = [
     "DELETE FROM integration WHERE tenant = ?1",
     // Behind what an enrolment holds: none adds a row any more.
     "DELETE FROM device_use WHERE tenant = ?1",
+    "DELETE FROM device_fingerprint WHERE tenant = ?1",
     "DELETE FROM administrator WHERE tenant = ?1",
     "DELETE FROM audit WHERE tenant = ?1",
     "DELETE FROM audit_head WHERE tenant = ?1",

@@ -124,7 +124,7 @@ impl Query for FindYubikey {
                  FROM yubikey y JOIN client c ON c.pk = y.client AND c.tenant = y.tenant
                     JOIN device d ON d.pk = y.device AND d.tenant = y.tenant AND d.client = c.pk
                         AND d.status = 'active'
-                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE y.tenant = ?1 AND y.integration = ?2 AND c.username = ?3 AND y.public_id = ?4",
                 values![self.tenant, self.integration, &self.username, self.public_id.as_str()],
             )
@@ -179,7 +179,7 @@ impl Verb for Validate {
                  FROM yubikey y JOIN client c ON c.pk = y.client AND c.tenant = y.tenant
                     JOIN device d ON d.pk = y.device AND d.tenant = y.tenant AND d.client = c.pk
                         AND d.status = 'active'
-                    JOIN device_use u ON u.device = d.pk AND u.tenant = d.tenant
+                    JOIN device_use u ON u.client = d.client AND u.device = d.pk AND u.tenant = d.tenant
                  WHERE y.tenant = ?1 AND y.integration = ?2 AND y.public_id = ?3 FOR UPDATE OF c",
                 values![tenant, integration, self.public_id.as_str()],
             )
