@@ -19,6 +19,7 @@ mod hosts;
 mod inactive;
 mod keys_at_hosts;
 mod matrix;
+mod messages;
 mod names;
 mod offline;
 mod operations;

@@ -233,6 +233,7 @@ cases! {
                 step: SecretBytes::new(b"mine".to_vec()),
                 sending,
                 device: DeviceMessages { since: victim.world.now().before(300), most: 6, of_challenge: 3 },
+                limits: LockPolicy::default(),
                 now: doer.now,
             };
             assert_eq!(victim.store.write(keep).await.unwrap(), Kept::NotNow);
