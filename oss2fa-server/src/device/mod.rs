@@ -84,6 +84,17 @@ pub enum Outgoing {
     },
 }
 
+impl Outgoing {
+    /// Where it goes, in one spelling: mail systems take small letters for large ones.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Mail { to, .. } => to.as_str().to_ascii_lowercase(),
+            Self::Sms { to, .. } => to.as_str().to_owned(),
+        }
+    }
+}
+
 /// A step that waits for its answer.
 #[derive(Debug)]
 pub struct Step {

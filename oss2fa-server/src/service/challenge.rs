@@ -268,16 +268,11 @@ impl Service {
             Kept::NotNow => {
                 let found = self.found_challenge(caller, challenge).await?.challenge;
                 open(found.status)?;
-                return Err(match found.sends_left {
-                    0 => Refusal::NoMoreMessages { next: None },
-                    // Where this one has sent nothing, its device has had enough of others.
-                    _ => Refusal::NoMoreMessages {
-                        next: Some(found.sent_at.map_or_else(
-                            || caller.now.after(policy.challenge_expiry),
-                            |at| at.after(policy.resend_after),
-                        )),
-                    },
-                });
+                return Err(caller.no_more_messages(
+                    found.sends_left,
+                    found.sent_at,
+                    policy.challenge_expiry,
+                ));
             }
         }
         match step.send {

@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 23] = [
+pub const TABLES: [Table; 24] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",
@@ -207,6 +207,11 @@ pub const TABLES: [Table; 23] = [
         name: "webhook_delivery",
         key: &["pk"],
         columns: &["pk", "tenant", "webhook", "body", "attempts", "next_at", "created_at"],
+    },
+    Table {
+        name: "enrollment_message",
+        key: &["pk"],
+        columns: &["pk", "tenant", "integration", "address", "sent_at"],
     },
     Table {
         name: "host_event",

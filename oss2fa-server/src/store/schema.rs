@@ -19,6 +19,7 @@ pub const SQLITE: &[Migration] = &[
     ("0003_hosts", include_str!("../../migrations/sqlite/0003_hosts.sql")),
     ("0004_device_use", include_str!("../../migrations/sqlite/0004_device_use.sql")),
     ("0005_compact_secrets", include_str!("../../migrations/sqlite/0005_compact_secrets.sql")),
+    ("0006_enrollment_messages", include_str!("../../migrations/sqlite/0006_enrollment_messages.sql")),
 ];
 
 /// For PostgreSQL.
@@ -28,6 +29,7 @@ pub const POSTGRES: &[Migration] = &[
     ("0003_hosts", include_str!("../../migrations/postgres/0003_hosts.sql")),
     ("0004_device_use", include_str!("../../migrations/postgres/0004_device_use.sql")),
     ("0005_compact_secrets", include_str!("../../migrations/postgres/0005_compact_secrets.sql")),
+    ("0006_enrollment_messages", include_str!("../../migrations/postgres/0006_enrollment_messages.sql")),
 ];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -1,5 +1,6 @@
 //! Messages with codes: to whom one goes, and when none does.
 
+use oss2fa_server::outside::{Clock, System};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, world};
@@ -43,4 +44,51 @@ async fn nobody_gets_a_code_that_cannot_pass() {
     let world = world.at(crate::world::BEGIN + 91_000_000).await;
     assert_eq!(challenge(&world, &f, f.a.mail_device).await.status, 201, "the pause is over");
     assert_eq!(world.mails(), 1);
+}
+
+/// Begins an enrollment by mail; what `prepare-device` answers.
+async fn enroll_by_mail(world: &World, f: &Fixture, username: &str, address: &str) -> Answer {
+    let begun = post(world, f, "/integrations/enrollments", json!({"username": username})).await.pk();
+    let path = format!("/integrations/enrollments/{begun}/prepare-device");
+    post(world, f, &path, json!({"kind": "EMAIL", "options": {"address": address}})).await
+}
+
+#[tokio::test]
+async fn an_address_gets_no_messages_without_end_by_enrollments() {
+    let (world, f) = world().await;
+    let spellings = ["eve@aurora.example", "Eve@Aurora.example", "EVE@aurora.EXAMPLE"];
+    for (n, address) in spellings.iter().cycle().take(6).enumerate() {
+        enroll_by_mail(&world, &f, &format!("person.{n}"), address).await.ok();
+    }
+    let refused = enroll_by_mail(&world, &f, "person.7", spellings[0]).await;
+    assert_eq!(refused.refusal(), (429, "no_more_messages".to_owned()));
+    assert!(may_come_back(&refused), "{refused:?}");
+    assert_eq!(world.mails(), 6);
+    enroll_by_mail(&world, &f, "person.7", "adam@aurora.example").await.ok();
+    assert!(!world.rows().to_ascii_lowercase().contains("eve@"), "an address is stored that can be read");
+    let world = world.at(crate::world::BEGIN + 361_000_000).await;
+    enroll_by_mail(&world, &f, "person.7", spellings[0]).await.ok();
+}
+
+#[tokio::test]
+async fn whoever_is_told_to_wait_is_told_how_long() {
+    let (world, f) = world().await;
+    // `Retry-After` is counted by the clock of the machine.
+    let now = System.now().0;
+    let world = world.at(now).await;
+    let mut opened = Vec::new();
+    for _ in 0..6 {
+        opened.push(challenge(&world, &f, f.a.mail_device).await.pk());
+    }
+    let resend = format!("/integrations/challenges/{}/resend", opened[0]);
+    let wait = async |world: &World| {
+        let refused = post(world, &f, &resend, Value::Null).await;
+        assert_eq!(refused.refusal(), (429, "no_more_messages".to_owned()));
+        refused.json()["error"]["retry_after"].as_u64().unwrap()
+    };
+    let spaced = wait(&world).await;
+    assert!((1..=31).contains(&spaced), "{spaced}");
+    let world = world.at(now + 31_000_000).await;
+    let used_up = wait(&world).await;
+    assert!((250..=332).contains(&used_up), "its device has had what it may get: {used_up}");
 }

@@ -314,9 +314,10 @@ pub struct RemoveIntegration {
     pub integration: IntegrationId,
 }
 
-const OF_INTEGRATIONS: [&str; 15] = [
+const OF_INTEGRATIONS: [&str; 16] = [
     "DELETE FROM host_event WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM offline_credential WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM enrollment_message WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM webhook_delivery WHERE tenant = ?1
         AND webhook IN (SELECT pk FROM webhook WHERE tenant = ?1 AND integration = ?2)",
     "DELETE FROM webhook WHERE tenant = ?1 AND integration = ?2",

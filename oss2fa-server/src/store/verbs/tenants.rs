@@ -227,7 +227,7 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 21] = [
+const OF_TENANTS: [&str; 22] = [
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
@@ -238,6 +238,7 @@ const OF_TENANTS: [&str; 21] = [
     "DELETE FROM lock WHERE tenant = ?1",
     "DELETE FROM challenge WHERE tenant = ?1",
     "DELETE FROM enrollment WHERE tenant = ?1",
+    "DELETE FROM enrollment_message WHERE tenant = ?1",
     "DELETE FROM recovery_code WHERE tenant = ?1",
     "DELETE FROM app WHERE tenant = ?1",
     "DELETE FROM yubikey WHERE tenant = ?1",
