@@ -7,6 +7,7 @@
     reason = "a test may fail where it likes"
 )]
 
+mod begun;
 mod bodies;
 mod browser;
 mod clients;

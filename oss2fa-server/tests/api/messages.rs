@@ -92,3 +92,44 @@ async fn whoever_is_told_to_wait_is_told_how_long() {
     let used_up = wait(&world).await;
     assert!((250..=332).contains(&used_up), "its device has had what it may get: {used_up}");
 }
+
+#[tokio::test]
+async fn an_enrollment_sends_another_message_not_too_soon_and_not_too_often() {
+    let (world, f) = world().await;
+    let begun = post(&world, &f, "/integrations/enrollments", json!({"username": "new.person"})).await.pk();
+    let path = format!("/integrations/enrollments/{begun}");
+    let prepare = json!({"kind": "EMAIL", "options": {"address": "new@aurora.example"}});
+    let prepared =
+        async |world: &World| post(world, &f, &format!("{path}/prepare-device"), prepare.clone()).await;
+    prepared(&world).await.ok();
+    let mut codes = vec![world.mailed_code()];
+    let mut world = world;
+    for later in [30_000_000, 60_000_000] {
+        let soon = prepared(&world).await;
+        assert_eq!(soon.refusal(), (429, "no_more_messages".to_owned()));
+        assert!(may_come_back(&soon), "{soon:?}");
+        world = world.at(crate::world::BEGIN + 60_000_000 + later).await;
+        prepared(&world).await.ok();
+        assert_eq!(world.mails(), 1);
+        codes.push(world.mailed_code());
+    }
+    // Three are the most, and the last is the one that counts.
+    let world = world.at(crate::world::BEGIN + 200_000_000).await;
+    let over = prepared(&world).await;
+    assert_eq!(over.refusal(), (429, "no_more_messages".to_owned()));
+    assert!(!may_come_back(&over), "it sends no other: {over:?}");
+    let complete = format!("{path}/complete");
+    let wrong = post(&world, &f, &complete, json!({"token": codes[0]})).await;
+    assert_eq!(wrong.refusal(), (403, "wrong_token".to_owned()));
+    let done = post(&world, &f, &complete, json!({"token": codes.last().unwrap()})).await;
+    assert_eq!(done.status, 201, "{done:?}");
+}
+
+#[tokio::test]
+async fn what_has_sent_nothing_sends_nothing_again() {
+    let (world, f) = world().await;
+    let resend = format!("/integrations/challenges/{}/resend", f.a.challenge);
+    let refused = post(&world, &f, &resend, Value::Null).await;
+    assert_eq!(refused.refusal(), (409, "nothing_to_send".to_owned()));
+    assert_eq!(world.mails(), 0);
+}
