@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::fido::FidoPolicy;
+use crate::message::EmailAddress;
 
 /// The rules of one integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -183,9 +184,11 @@ impl Policy {
             let (value, allowed) = (format!("{kind:?}"), "names that GET /devices-kind lists");
             return Err(BadPolicy { key: "device_kinds", value, allowed });
         }
-        let domain = |domain: &String| !domain.is_empty() && !domain.contains(['@', ' ', '*']);
-        if let Some(bad) = self.email_domains.iter().find(|name| !domain(name)) {
-            let (value, allowed) = (format!("{bad:?}"), "domains such as \"example.org\", without @ and *");
+        // What no address can have behind its @ would let nobody enroll.
+        let of_address = |domain: &String| EmailAddress::parse(&format!("a@{domain}"));
+        if let Some(bad) = self.email_domains.iter().find(|domain| of_address(domain).is_err()) {
+            let allowed = "domains such as \"example.org\", in plain ASCII, without @ and *";
+            let value = format!("{bad:?}");
             return Err(BadPolicy { key: "email_domains", value, allowed });
         }
         if let Some(issuer) = &self.issuer

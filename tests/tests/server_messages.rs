@@ -226,6 +226,8 @@ fn a_code_comes_by_sms() {
 fn a_gateway_that_does_not_take_it() {
     let gateway = Gateway::start();
     let server = Server::new().config(&gateway.config()).start();
+    // Seven messages to one number.
+    server.set_policy(&json!({"sends": 4}));
     let vpn = server.integration();
     for mode in [
         GatewayMode::AcceptInVain,

@@ -84,6 +84,17 @@ pub enum Outgoing {
     },
 }
 
+impl Outgoing {
+    /// Where it goes, in one spelling: mail systems take small letters for large ones.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Mail { to, .. } => to.as_str().to_ascii_lowercase(),
+            Self::Sms { to, .. } => to.as_str().to_owned(),
+        }
+    }
+}
+
 /// A step that waits for its answer.
 #[derive(Debug)]
 pub struct Step {
@@ -182,11 +193,23 @@ impl std::fmt::Debug for Token {
     }
 }
 
+/// A `token` that is one of no kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the token must be text, as in {{\"token\": \"123456\"}}, or for FIDO2 and U2F the object that the browser gave"
+)]
+pub struct NoToken;
+
 impl Token {
-    /// Takes what stands in the request.
-    #[must_use]
-    pub fn new(value: Value) -> Self {
-        Self(value)
+    /// Takes what stands in the request. A number is none: it has lost the zeros that a code may begin with.
+    ///
+    /// # Errors
+    /// [`NoToken`] for what is neither text nor an object: nobody's try.
+    pub fn read(value: Value) -> Result<Self, NoToken> {
+        match value {
+            Value::String(_) | Value::Object(_) => Ok(Self(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Err(NoToken),
+        }
     }
 
     /// The text, where it is one.

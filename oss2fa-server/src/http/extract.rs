@@ -246,7 +246,7 @@ impl FromRequestParts<App> for Desk {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let From(address) = From::from_request_parts(parts, app).await?;
         let named = named_integration(parts);
-        if !acts_as_administrator(parts) {
+        if acts_for(parts, app).await? == ActsFor::Itself {
             let Integrated(caller) = Integrated::from_request_parts(parts, app).await?;
             return match named.transpose()? {
                 Some(named) if named != caller.pk() => Err(ApiError::not_found("integration")),
@@ -263,11 +263,34 @@ impl FromRequestParts<App> for Desk {
     }
 }
 
-/// Whether a request that either may make is an administrator's: no token of an integration is with it, and
-/// one of an administrator is, or the query names an integration.
-pub(super) fn acts_as_administrator(parts: &Parts) -> bool {
-    let is_admin = parts.headers.contains_key(ADMIN) || named_integration(parts).is_some();
-    is_admin && !parts.headers.contains_key(INTEGRATION)
+/// For whom a request is made that either may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ActsFor {
+    /// An integration, for itself.
+    Itself,
+    /// An administrator, for an integration.
+    Another,
+}
+
+/// By the header with the token. A pair, of which nothing tells whose it is, is an integration's where the query names
+/// none, or where one has it.
+pub(super) async fn acts_for(parts: &mut Parts, app: &App) -> Result<ActsFor, ApiError> {
+    if parts.headers.contains_key(INTEGRATION) {
+        return Ok(ActsFor::Itself);
+    }
+    if parts.headers.contains_key(ADMIN) {
+        return Ok(ActsFor::Another);
+    }
+    if named_integration(parts).is_none() {
+        return Ok(ActsFor::Itself);
+    }
+    // Counted before the store is asked.
+    From::from_request_parts(parts, app).await?;
+    let found = match credential(&parts.headers, INTEGRATION) {
+        Some(credential) => recognise(app, &credential).await?,
+        None => None,
+    };
+    Ok(if found.is_some() { ActsFor::Itself } else { ActsFor::Another })
 }
 
 /// Whoever may see what this server can do: an integration, or an administrator, who need not name one.

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
-use super::allow::{self, Methods};
+use super::allow::{self, Allowed, Methods};
 use super::api::apps::shape;
 use super::error::ApiError;
 use super::extract::From;
@@ -57,24 +57,32 @@ impl Gate {
     }
 
     async fn answer(&self, seen: &Seen, request: Request, next: Next) -> Response {
-        let allow = self.methods.at(&request).cloned();
-        let mut response = match allow::options(&request, allow.as_ref()) {
+        let allowed = self.methods.at(&request);
+        let mut response = match allow::options(&request, allowed) {
             Some(options) => self.unless_limited(request, options).await,
-            None => self.operate(seen, request, next).await,
+            None => self.operate(seen, allowed, request, next).await,
         };
-        allow::add(&mut response, allow.as_ref());
+        allow::add(&mut response, allowed);
         response
     }
 
-    async fn operate(&self, seen: &Seen, request: Request, next: Next) -> Response {
+    async fn operate(
+        &self,
+        seen: &Seen,
+        allowed: Option<&Allowed>,
+        request: Request,
+        next: Next,
+    ) -> Response {
         if let Err(refused) = version::check(&request) {
             return self.unless_limited(request, refused.into_response()).await;
         }
-        if self.methods.at(&request).is_some() && !self.methods.take(&request) {
+        if allowed.is_some_and(|allowed| !allowed.takes(request.method())) {
             return self.unless_limited(request, StatusCode::METHOD_NOT_ALLOWED.into_response()).await;
         }
         let version = request.version();
-        if idempotency::has_key(&request) && self.once.take(&request) {
+        if idempotency::has_key(&request)
+            && self.once.at(&request).is_some_and(|once| once.takes(request.method()))
+        {
             // Apart: what requests without a key never need goes with none of them.
             let once = Box::pin(idempotency::once(self.app.clone(), request, next));
             let answer = async { once.await.unwrap_or_else(IntoResponse::into_response) };
@@ -82,9 +90,7 @@ impl Gate {
         }
         deadline::limit(self.request_timeout, seen, version, next.run(request)).await
     }
-}
 
-impl Gate {
     /// What no operation answers counts for its address as well: an operation counts by what it takes.
     async fn unless_limited(&self, request: Request, answer: Response) -> Response {
         let (mut parts, _) = request.into_parts();

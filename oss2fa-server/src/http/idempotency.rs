@@ -20,7 +20,7 @@ use utoipa::openapi::{OpenApi, RefOr, Required};
 
 use super::App;
 use super::error::{ApiError, Code};
-use super::extract::{Admin, Before, Integrated, acts_as_administrator};
+use super::extract::{ActsFor, Admin, Before, Integrated, acts_for};
 use super::seen::Seen;
 use crate::ids::{SERVER, TenantId};
 use crate::store::verbs::idempotency::{Keep, KeptAnswer, Marked, Principal, Release, Reserve, Reserved};
@@ -122,7 +122,7 @@ fn key(headers: &HeaderMap) -> Result<String, ApiError> {
 
 /// Who asks. What was recognised stays with the request, so that its operation counts nobody twice.
 async fn recognise(parts: &mut Parts, app: &App) -> Result<(TenantId, Principal), ApiError> {
-    if parts.uri.path().starts_with("/tenants") || acts_as_administrator(parts) {
+    if parts.uri.path().starts_with("/tenants") || acts_for(parts, app).await? == ActsFor::Another {
         let Admin(mandate) = Admin::from_request_parts(parts, app).await?;
         let administrator = &mandate.administrator;
         let of = (administrator.tenant.unwrap_or(SERVER), Principal::Administrator(administrator.pk));

@@ -73,7 +73,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal::NotFound`] alike for a name that no client has, a client without devices, and a device of
-    /// somebody else.
+    /// somebody else. [`Refusal::Locked`] where a code is to be sent that could not pass.
     pub async fn create_challenge(&self, caller: &Caller, new: NewChallenge) -> Result<Shown, Refusal> {
         let find =
             FindByName { tenant: caller.tenant(), integration: caller.pk(), username: new.username.clone() };
@@ -185,7 +185,7 @@ impl Service {
     /// Sends the code of a challenge again: a new one, the old is worth nothing.
     ///
     /// # Errors
-    /// [`Refusal::NoMoreMessages`], [`Refusal::NothingToSend`], and others.
+    /// [`Refusal::NoMoreMessages`], [`Refusal::Locked`], [`Refusal::NothingToSend`], and others.
     pub async fn resend_challenge(&self, caller: &Caller, challenge: ChallengeId) -> Result<Shown, Refusal> {
         let Found { challenge: found, client, device } = self.found_challenge(caller, challenge).await?;
         may_go_on(caller, &found, client)?;
@@ -258,22 +258,22 @@ impl Service {
                 most: CHALLENGES * policy.sends,
                 of_challenge: policy.sends,
             },
+            limits: policy.locks,
             now: caller.now,
         };
         // Counted and kept before anything is sent: nobody can have two messages for one count.
-        if self.store.write(keep).await? == Kept::NotNow {
-            let found = self.found_challenge(caller, challenge).await?.challenge;
-            open(found.status)?;
-            return Err(match found.sends_left {
-                0 => Refusal::NoMoreMessages { next: None },
-                // Where this one has sent nothing, its device has had enough of others.
-                _ => Refusal::NoMoreMessages {
-                    next: Some(found.sent_at.map_or_else(
-                        || caller.now.after(policy.challenge_expiry),
-                        |at| at.after(policy.resend_after),
-                    )),
-                },
-            });
+        match self.store.write(keep).await? {
+            Kept::Done => {}
+            Kept::Locked { until } => return Err(Refusal::Locked { until }),
+            Kept::NotNow => {
+                let found = self.found_challenge(caller, challenge).await?.challenge;
+                open(found.status)?;
+                return Err(caller.no_more_messages(
+                    found.sends_left,
+                    found.sent_at,
+                    policy.challenge_expiry,
+                ));
+            }
         }
         match step.send {
             Some(message) => self.send(around, message, seconds, Occasion::Login).await,

@@ -11,12 +11,18 @@ use crate::device::{Enrolled, Kind, NewDevice, Step, Surroundings, Token};
 use crate::ids::{ClientId, EnrollmentId, Username};
 use crate::message::text::Occasion;
 use crate::outside::SECOND;
-use crate::store::verbs::challenges::{Kept, Sending};
+use crate::store::verbs::challenges::Kept;
 use crate::store::verbs::devices::DevicesOfKinds;
 use crate::store::verbs::enrollments::{
-    CompleteEnrollment, Completed, CreateEnrollment, Enrollment, FindEnrollment, KeepEnrollmentStep,
-    RefuseEnrollment,
+    CompleteEnrollment, Completed, CreateEnrollment, Enrollment, EnrollmentMessage, FindEnrollment,
+    KeepEnrollmentStep, RefuseEnrollment,
 };
+
+/// While one enrollment is good, an address gets the messages of so many.
+const ENROLLMENTS: u32 = 2;
+
+/// What the digest of an address is for.
+const ADDRESS: &str = "enrollment address";
 
 /// An enrollment with what the application is shown of it.
 pub struct Shown {
@@ -80,7 +86,7 @@ impl Service {
         let registered = self.registered(caller, &found.username, kind).await?;
         let around = Surroundings { registered: &registered, ..self.around(caller, &found.username, &keys) };
         let step = kind.prepare(&around, enrollment.0, options)?;
-        self.keep_and_send(caller, &found, kind, step).await?;
+        self.keep_and_send(caller, &found, &around, kind, step).await?;
         self.enrollment(caller, enrollment).await
     }
 
@@ -125,7 +131,7 @@ impl Service {
                 Some(_) => Err(Refusal::Unfit(why)),
             },
             Enrolled::Another(step) => {
-                self.keep_and_send(caller, &found, kind, step).await?;
+                self.keep_and_send(caller, &found, &around, kind, step).await?;
                 Ok(Outcome::Another(self.enrollment(caller, enrollment).await?))
             }
             Enrolled::Device(device) => {
@@ -184,33 +190,41 @@ impl Service {
         &self,
         caller: &Caller,
         found: &Enrollment,
+        around: &Surroundings<'_>,
         kind: &dyn Kind,
         step: Step,
     ) -> Result<(), Refusal> {
         let policy = &caller.integration.policy;
-        let sending = match step.send {
-            Some(_) => Sending::Message { not_since: caller.now.before(policy.resend_after) },
-            None => Sending::Nothing,
-        };
+        let message = step.send.as_ref().map(|message| EnrollmentMessage {
+            not_since: caller.now.before(policy.resend_after),
+            address: around.keys.digest(ADDRESS, caller.pk().0, &message.address()),
+            since: caller.now.before(policy.enrollment_expiry),
+            most: ENROLLMENTS * policy.sends,
+        });
         let keep = KeepEnrollmentStep {
             doer: caller.doer(""),
             enrollment: found.pk,
             kind: kind.description().name,
             step: KeptStep::pack(&step)?,
-            sending,
+            message,
         };
         // Counted and kept before anything is sent: nobody can have two messages for one count.
-        if self.store.write(keep).await? == Kept::NotNow {
-            return Err(match found.sends_left {
-                0 => Refusal::NoMoreMessages { next: None },
-                _ => Refusal::NoMoreMessages { next: found.sent_at.map(|at| at.after(policy.resend_after)) },
-            });
+        match self.store.write(keep).await? {
+            Kept::Done => {}
+            Kept::Locked { until } => return Err(Refusal::Locked { until }),
+            Kept::NotNow => {
+                let found = self.found_enrollment(caller, found.pk).await?;
+                open(found.status)?;
+                return Err(caller.no_more_messages(
+                    found.sends_left,
+                    found.sent_at,
+                    policy.enrollment_expiry,
+                ));
+            }
         }
         let Some(message) = step.send else { return Ok(()) };
-        let keys = self.keys(caller).await?;
-        let around = self.around(caller, &found.username, &keys);
         let left = u32::try_from((found.expires_at.0 - caller.now.0) / SECOND).unwrap_or(0);
-        self.send(&around, message, left, Occasion::Enrollment).await
+        self.send(around, message, left, Occasion::Enrollment).await
     }
 
     async fn found_enrollment(

@@ -101,6 +101,15 @@ impl Caller {
         }
     }
 
+    /// Why no message goes out for a challenge or an enrollment of which this is left; what others have had counts
+    /// for `others` seconds.
+    fn no_more_messages(&self, sends_left: u32, sent_at: Option<Timestamp>, others: u32) -> Refusal {
+        let resend_after = self.integration.policy.resend_after;
+        let spaced = sent_at.map(|at| at.after(resend_after)).filter(|next| *next > self.now);
+        let next = (sends_left > 0).then(|| spaced.unwrap_or_else(|| self.now.after(others)));
+        Refusal::NoMoreMessages { next }
+    }
+
     fn around<'a>(
         &'a self,
         username: &'a Username,

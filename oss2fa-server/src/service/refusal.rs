@@ -1,6 +1,6 @@
 //! Why something was not done. The default of everything that decides.
 
-use crate::device::{KindError, NotOffered};
+use crate::device::{KindError, NoToken, NotOffered};
 use crate::message::NotSent;
 use crate::outside::Timestamp;
 use crate::policy::BadPolicy;
@@ -99,6 +99,12 @@ pub enum Refusal {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NoToken> for Refusal {
+    fn from(error: NoToken) -> Self {
+        Self::Options(error.to_string())
+    }
 }
 
 impl From<KindError> for Refusal {

@@ -214,6 +214,11 @@ pub const TABLES: [Table; 24] = [
         columns: &["pk", "tenant", "webhook", "body", "attempts", "next_at", "created_at"],
     },
     Table {
+        name: "enrollment_message",
+        key: &["pk"],
+        columns: &["pk", "tenant", "integration", "address", "sent_at"],
+    },
+    Table {
         name: "host_event",
         key: &["integration", "digest"],
         columns: &["tenant", "integration", "digest", "recorded_at"],

@@ -20,6 +20,7 @@ pub const SQLITE: &[Migration] = &[
     ("0004_device_use", include_str!("../../migrations/sqlite/0004_device_use.sql")),
     ("0005_compact_secrets", include_str!("../../migrations/sqlite/0005_compact_secrets.sql")),
     ("0006_use_by_client", include_str!("../../migrations/sqlite/0006_use_by_client.sql")),
+    ("0007_enrollment_messages", include_str!("../../migrations/sqlite/0007_enrollment_messages.sql")),
 ];
 
 /// For PostgreSQL.
@@ -30,6 +31,7 @@ pub const POSTGRES: &[Migration] = &[
     ("0004_device_use", include_str!("../../migrations/postgres/0004_device_use.sql")),
     ("0005_compact_secrets", include_str!("../../migrations/postgres/0005_compact_secrets.sql")),
     ("0006_use_by_client", include_str!("../../migrations/postgres/0006_use_by_client.sql")),
+    ("0007_enrollment_messages", include_str!("../../migrations/postgres/0007_enrollment_messages.sql")),
 ];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (

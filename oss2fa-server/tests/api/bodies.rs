@@ -99,3 +99,50 @@ async fn what_is_no_tenant_role_or_status_is_refused() {
     }
     assert_eq!(world.rows(), before);
 }
+
+#[tokio::test]
+async fn what_is_no_token_is_nobodys_try() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let not_text = "the token must be text";
+    for token in [json!(123_456), json!(1.5), Value::Null, json!(true), json!(["123456"])] {
+        for (path, mut body) in [
+            (format!("/integrations/challenges/{}/complete", f.a.challenge), json!({})),
+            (format!("/integrations/challenges/{}/complete", f.a.mail_challenge), json!({})),
+            (format!("/integrations/enrollments/{}/complete", f.a.enrollment), json!({})),
+            ("/integrations/clients/verify".to_owned(), json!({"username": f.a.username})),
+        ] {
+            body["token"] = token.clone();
+            let refused = world.ask(&f.a.token, "POST", &path, &body).await;
+            assert_eq!(refused.refusal(), (422, "bad_options".to_owned()), "{path} {body}");
+            assert!(refused.text.contains(not_text), "{refused:?}");
+        }
+    }
+    // Also where the number has the digits of the code.
+    let complete = format!("/integrations/challenges/{}/complete", f.a.challenge);
+    let number = json!({"token": f.a.answer.parse::<u32>().unwrap()});
+    assert_eq!(world.ask(&f.a.token, "POST", &complete, &number).await.status, 422);
+    assert_eq!(world.rows(), before, "a try was counted");
+    world.ask(&f.a.token, "POST", &complete, &json!({"token": f.a.answer})).await.ok();
+}
+
+#[tokio::test]
+async fn a_text_that_is_refused_is_refused_for_what_it_has() {
+    let (world, f) = world().await;
+    let with = |field: &str, text: &str| {
+        let mut body = json!({"username": f.a.username, "device_pk": f.a.device, "binding_context": {}});
+        let place = if field == "reference" { &mut body } else { &mut body["binding_context"] };
+        place[field] = json!(text);
+        body
+    };
+    for (field, text, why) in [
+        ("reference", "a\0b", "U+0000"),
+        ("reference", &*"x".repeat(257), "256 bytes"),
+        ("fingerprint", "a\nb", "control characters"),
+        ("fingerprint", &*"x".repeat(257), "256 bytes"),
+    ] {
+        let refused = world.ask(&f.a.token, "POST", "/integrations/challenges", &with(field, text)).await;
+        assert_eq!(refused.refusal(), (422, "bad_options".to_owned()), "{field} {text:?}");
+        assert!(refused.text.contains(why), "{refused:?}");
+    }
+}

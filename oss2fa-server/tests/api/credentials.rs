@@ -42,6 +42,15 @@ async fn a_desk_has_whoever_it_says() {
     assert_eq!(get(&f.a.token, &named(f.b.integration)).await.refusal(), (404, "not_found".to_owned()));
     assert_eq!(get(&f.b.admin, &named(f.a.integration)).await.status, 404);
     assert_eq!(get(&f.a.admin, &named(999_999)).await.status, 404);
+    // By its pair as by its token.
+    for path in [clients, &named(f.a.integration)] {
+        assert_eq!(get(&f.a.pair, path).await.ok()["results"][0]["pk"], f.a.client);
+    }
+    assert_eq!(get(&f.a.pair, &named(f.b.integration)).await.refusal(), (404, "not_found".to_owned()));
+    let unlock = format!("{clients}/{}/unlock?integration={}", f.a.client, f.a.integration);
+    let key = Credential::SentBefore("once".to_owned());
+    let unlocked = world.ask_with(&[&f.a.pair, &key], "POST", &unlock, &Value::Null).await;
+    assert_eq!(unlocked.status, 204, "{unlocked:?}");
     // A name that stands twice is read once, by one reader.
     let twice = format!("{}&integration={}", named(f.a.integration), f.b.integration);
     let found = get(&f.a.admin, &twice).await.ok();

@@ -7,6 +7,7 @@
     reason = "a test may fail where it likes"
 )]
 
+mod begun;
 mod bodies;
 mod browser;
 mod clients;
@@ -19,6 +20,7 @@ mod hosts;
 mod inactive;
 mod keys_at_hosts;
 mod matrix;
+mod messages;
 mod names;
 mod offline;
 mod operations;

@@ -151,3 +151,29 @@ async fn each_of_its_three_locks_closes_where_it_says() {
     let free = verify(&world, &f, "somebody.else", &code(OTHER, 1, 6), "192.0.2.7").await;
     assert_eq!(free.0, 200, "{free:?}");
 }
+
+#[tokio::test]
+async fn its_domains_are_domains() {
+    let (world, f) = world().await;
+    let path = format!("/tenants/integrations/{}/policy", f.a.integration);
+    let put = async |domain: &str| {
+        world.ask(&f.a.admin, "PUT", &path, &json!({"email_domains": ["example.org", domain]})).await
+    };
+    for bad in [
+        "",
+        "a\0b",
+        "a b",
+        "a@b.example",
+        "*.example.org",
+        ".example.org",
+        "a..example",
+        "b\u{fc}cher.example",
+    ] {
+        let refused = put(bad).await;
+        assert_eq!(refused.refusal(), (422, "bad_policy".to_owned()), "{bad:?}");
+        assert!(refused.text.contains("email_domains"), "{refused:?}");
+    }
+    for good in ["example.com", "Mail.Example.ORG", "xn--bcher-kva.example", "localhost"] {
+        assert_eq!(put(good).await.ok()["email_domains"][1], good);
+    }
+}

@@ -12,7 +12,6 @@ use oss2fa_server::store::Store;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::verb::{Query, Verb};
 use oss2fa_server::store::verbs::Doer;
-use oss2fa_server::store::verbs::challenges::Sending;
 use oss2fa_server::store::verbs::enrollments::{CreateEnrollment, FindEnrollment, KeepEnrollmentStep};
 use oss2fa_server::store::verbs::tenants::{CreateTenant, Created};
 use tempfile::TempDir;
@@ -112,7 +111,7 @@ impl Process<'_> {
             enrollment,
             kind: "TOTP",
             step: SecretBytes::new(text.as_bytes().to_vec()),
-            sending: Sending::Nothing,
+            message: None,
         });
     }
 

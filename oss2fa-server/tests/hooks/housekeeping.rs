@@ -95,6 +95,18 @@ async fn what_hosts_reported_is_remembered_for_90_days_and_a_revoked_credential_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_of_enrollments_stay_as_long_as_any_policy_counts_them() {
+    let world = World::new().await;
+    let sent =
+        "INSERT INTO enrollment_message (tenant, integration, address, sent_at) VALUES (1, 1, x'00', ?1)";
+    world.database().execute(sent, [world.clock.by(0)]).unwrap();
+    world.clock.by(DAY);
+    assert_eq!(swept(&world).await, 0);
+    world.clock.by(1);
+    assert_eq!((swept(&world).await, rows(&world, "enrollment_message")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_holds_stays() {
     let world = World::new().await;
     world.hotp("ferris").await;

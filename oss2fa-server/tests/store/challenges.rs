@@ -2,6 +2,7 @@
 
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_server::ids::ChallengeId;
+use oss2fa_server::policy::LockPolicy;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::attempts::{Attempt, Verdict};
 use oss2fa_server::store::verbs::challenges::{
@@ -25,6 +26,7 @@ clauses!(
     a_removed_device_ends_it,
     messages_are_counted_and_spaced,
     a_device_gets_no_more_messages_by_more_challenges,
+    a_code_that_cannot_pass_is_not_sent,
     nobody_is_asked_who_may_not_pass,
 );
 
@@ -45,6 +47,7 @@ fn keep(world: &World, own: Own, challenge: ChallengeId, sending: Sending) -> Ke
         step: SecretBytes::new(b"a code that was sent".to_vec()),
         sending,
         device: DeviceMessages { since: world.now().before(300), most: 4, of_challenge: 2 },
+        limits: LockPolicy::default(),
         now: world.now(),
     }
 }
@@ -186,6 +189,33 @@ async fn a_device_gets_no_more_messages_by_more_challenges(world: &World) {
     assert_eq!(first_message(other, of_other).await, Kept::Done, "somebody else's device");
     world.pass(299);
     assert_eq!(first_message(client, device).await, Kept::Done, "after a while");
+}
+
+async fn a_code_that_cannot_pass_is_not_sent(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let (other, of_other) = enrolled(world, &store, own, "gopher", counting(b"98765432109876543210")).await;
+    let until = loop {
+        match store.write(wrong(world, own, client)).await.unwrap() {
+            Verdict::Locked { until } => break until,
+            verdict => assert_eq!(verdict, Verdict::Refused { attempts_left: None }),
+        }
+    };
+    let message = async |client, device, source| {
+        let asking = asking(world, own, client, device);
+        let asking = CreateChallenge { doer: own.from(world, source), ..asking };
+        let pk = store.write(asking).await.unwrap().unwrap().pk;
+        let sending = Sending::Message { not_since: world.now().before(30) };
+        let kept = store.write(keep(world, own, pk, sending)).await.unwrap();
+        (kept, find(world, &store, own, pk).await.unwrap().challenge.sends_left)
+    };
+    assert_eq!(message(client, device, "192.0.2.1").await, (Kept::Locked { until }, 2));
+    // Where no code is refused, as it is for tries.
+    assert_eq!(message(client, device, "192.0.2.2").await, (Kept::Done, 1));
+    assert_eq!(message(other, of_other, "192.0.2.1").await, (Kept::Done, 1));
+    world.pass(30);
+    assert_eq!(message(client, device, "192.0.2.1").await, (Kept::Done, 1), "the pause is over");
 }
 
 async fn nobody_is_asked_who_may_not_pass(world: &World) {

@@ -3,10 +3,11 @@
 use oss2fa_core::secret::SecretBytes;
 use oss2fa_server::ids::EnrollmentId;
 use oss2fa_server::store::Store;
-use oss2fa_server::store::verbs::challenges::{Kept, Sending};
+use oss2fa_server::store::verbs::challenges::Kept;
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, ClientStatus, DevicesOf};
 use oss2fa_server::store::verbs::enrollments::{
-    CompleteEnrollment, Completed, Enrollment, FindEnrollment, KeepEnrollmentStep, RefuseEnrollment,
+    CompleteEnrollment, Completed, Enrollment, EnrollmentMessage, FindEnrollment, KeepEnrollmentStep,
+    RefuseEnrollment,
 };
 
 use crate::raw::number;
@@ -21,6 +22,7 @@ clauses!(
     it_ends_with_its_last_try,
     it_expires,
     messages_are_counted_and_spaced,
+    an_address_gets_no_more_messages_by_more_enrollments,
     a_client_that_may_not_pass_gets_no_device,
     new_codes_replace_the_old_ones,
     a_used_code_does_not_come_back_with_its_secret,
@@ -34,13 +36,37 @@ async fn find(world: &World, store: &Store, own: Own, enrollment: EnrollmentId) 
     store.read(find).await.unwrap().unwrap()
 }
 
-fn keep(world: &World, own: Own, enrollment: EnrollmentId, sending: Sending) -> KeepEnrollmentStep {
+/// A message to an address; another number, another address.
+pub(crate) fn to_address(world: &World, number: u8) -> EnrollmentMessage {
+    let now = world.now();
+    EnrollmentMessage { not_since: now.before(30), address: [number; 32], since: now.before(300), most: 3 }
+}
+
+/// Begins an enrollment that sends a message.
+pub(crate) async fn mailed(
+    world: &World,
+    store: &Store,
+    own: Own,
+    who: &str,
+    number: u8,
+) -> (EnrollmentId, Kept) {
+    let pk = enrollment(world, store, own, who).await;
+    let message = keep(world, own, pk, Some(to_address(world, number)));
+    (pk, store.write(message).await.unwrap())
+}
+
+fn keep(
+    world: &World,
+    own: Own,
+    enrollment: EnrollmentId,
+    message: Option<EnrollmentMessage>,
+) -> KeepEnrollmentStep {
     KeepEnrollmentStep {
         doer: own.doer(world),
         enrollment,
         kind: "EMAIL",
         step: SecretBytes::new(b"second step".to_vec()),
-        sending,
+        message,
     }
 }
 
@@ -54,7 +80,7 @@ async fn it_goes_from_new_to_complete(world: &World) {
     // Not before there is something to answer.
     let early = store.write(complete(world, own, pk, "ferris", counting(RFC_SECRET))).await.unwrap();
     assert_eq!(early, Completed::Over);
-    assert_eq!(store.write(keep(world, own, pk, Sending::Nothing)).await.unwrap(), Kept::Done);
+    assert_eq!(store.write(keep(world, own, pk, None)).await.unwrap(), Kept::Done);
     let waits = find(world, &store, own, pk).await;
     assert_eq!((waits.status, waits.kind.as_deref()), (2, Some("EMAIL")));
     assert_eq!(waits.step.unwrap().expose(), b"second step");
@@ -74,7 +100,7 @@ async fn it_goes_from_new_to_complete(world: &World) {
     let again =
         store.write(complete(world, own, pk, "ferris", counting(b"another secret 12345"))).await.unwrap();
     assert_eq!(again, Completed::Over);
-    assert_eq!(store.write(keep(world, own, pk, Sending::Nothing)).await.unwrap(), Kept::NotNow);
+    assert_eq!(store.write(keep(world, own, pk, None)).await.unwrap(), Kept::NotNow);
 }
 
 async fn it_ends_with_its_last_try(world: &World) {
@@ -103,7 +129,7 @@ async fn it_expires(world: &World) {
     assert_eq!(find(world, &store, own, pk).await.status, 5);
     let late = store.write(complete(world, own, pk, "ferris", counting(RFC_SECRET))).await.unwrap();
     assert_eq!(late, Completed::Over);
-    assert_eq!(store.write(keep(world, own, pk, Sending::Nothing)).await.unwrap(), Kept::NotNow);
+    assert_eq!(store.write(keep(world, own, pk, None)).await.unwrap(), Kept::NotNow);
     let refuse = RefuseEnrollment { doer: own.doer(world), enrollment: pk, username: name("ferris") };
     assert_eq!(store.write(refuse).await.unwrap(), None);
 }
@@ -112,7 +138,7 @@ async fn messages_are_counted_and_spaced(world: &World) {
     let store = world.begun().await;
     let own = tenant(world, &store, 1).await;
     let pk = enrollment(world, &store, own, "ferris").await;
-    let message = || keep(world, own, pk, Sending::Message { not_since: world.now().before(30) });
+    let message = || keep(world, own, pk, Some(to_address(world, 1)));
     assert_eq!(store.write(message()).await.unwrap(), Kept::Done);
     assert_eq!(store.write(message()).await.unwrap(), Kept::NotNow, "too soon");
     world.pass(30);
@@ -121,6 +147,29 @@ async fn messages_are_counted_and_spaced(world: &World) {
     assert_eq!(store.write(message()).await.unwrap(), Kept::NotNow, "that were two");
     let found = find(world, &store, own, pk).await;
     assert_eq!((found.sends_left, found.sent_at), (0, Some(world.now().before(30))));
+}
+
+async fn an_address_gets_no_more_messages_by_more_enrollments(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let sibling = crate::sow::integration(world, &store, own.tenant, 2).await;
+    let (first, kept) = mailed(world, &store, own, "ferris", 1).await;
+    assert_eq!(kept, Kept::Done);
+    world.pass(30);
+    // One that turns to another address has sent what it has sent.
+    assert_eq!(store.write(keep(world, own, first, Some(to_address(world, 2)))).await.unwrap(), Kept::Done);
+    for who in ["corro", "gopher"] {
+        assert_eq!(mailed(world, &store, own, who, 1).await.1, Kept::Done);
+    }
+    let (pk, kept) = mailed(world, &store, own, "tux", 1).await;
+    let refused = find(world, &store, own, pk).await;
+    assert_eq!((kept, refused.status, refused.sends_left), (Kept::NotNow, 1, 2));
+    assert_eq!(mailed(world, &store, own, "tux", 2).await.1, Kept::Done, "another address");
+    assert_eq!(mailed(world, &store, sibling, "tux", 1).await.1, Kept::Done, "of another integration");
+    world.pass(269);
+    assert_eq!(mailed(world, &store, own, "tux", 1).await.1, Kept::NotNow);
+    world.pass(1);
+    assert_eq!(mailed(world, &store, own, "tux", 1).await.1, Kept::Done, "after a while");
 }
 
 async fn a_client_that_may_not_pass_gets_no_device(world: &World) {

@@ -7,11 +7,13 @@ use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::administrators::{CreateAdministrator, Role};
 use oss2fa_server::store::verbs::apps::{RegisterApp, Registered, Trusted};
+use oss2fa_server::store::verbs::challenges::Kept;
 use oss2fa_server::store::verbs::idempotency::{Marked, Principal, Reserve};
 use oss2fa_server::store::verbs::tenants::Created;
 use oss2fa_server::store::verbs::trusted::Trust;
 use oss2fa_server::store::verbs::webhooks::{CreateWebhook, CreatedWebhook, Webhook};
 
+use crate::enrollments::mailed;
 use crate::hosts::report;
 use crate::offline::noted;
 use crate::sow::{
@@ -29,6 +31,7 @@ pub(crate) async fn everything(world: &World, store: &Store) -> Own {
     enrolled(world, store, own, "ferris", codes()).await;
     challenge(world, store, own, client, device).await;
     prepared(world, store, own, "corro").await;
+    assert_eq!(mailed(world, store, own, "corro", 1).await.1, Kept::Done);
     // Admitted from an address, and refused: a known source and locks.
     assert!(is_admitted(&store.write(right(world, own, client, device, RFC_CODES[0])).await.unwrap()));
     store.write(wrong(world, own, client)).await.unwrap();

@@ -39,6 +39,7 @@ use oss2fa_server::store::verbs::tenants::{Created, Removed};
 use oss2fa_server::store::verbs::trusted::{IsTrusted, RecordPass, Trust};
 use oss2fa_server::store::verbs::{Doer, Page};
 
+use crate::enrollments::to_address;
 use crate::everything::{app, marked, webhook};
 use crate::foreign_outbox;
 use crate::raw::{change, dump};
@@ -233,6 +234,7 @@ cases! {
                 step: SecretBytes::new(b"mine".to_vec()),
                 sending,
                 device: DeviceMessages { since: victim.world.now().before(300), most: 6, of_challenge: 3 },
+                limits: LockPolicy::default(),
                 now: doer.now,
             };
             assert_eq!(victim.store.write(keep).await.unwrap(), Kept::NotNow);
@@ -322,13 +324,13 @@ cases! {
         assert!(victim.store.read(find).await.unwrap().is_none());
     }
     Integration KeepEnrollmentStep(victim, doer) {
-        for sending in [Sending::Nothing, Sending::Message { not_since: victim.world.now() }] {
+        for message in [None, Some(to_address(victim.world, 1))] {
             let keep = KeepEnrollmentStep {
                 doer: doer.clone(),
                 enrollment: victim.enrollment,
                 kind: "HOTP",
                 step: SecretBytes::new(b"mine".to_vec()),
-                sending,
+                message,
             };
             assert_eq!(victim.store.write(keep).await.unwrap(), Kept::NotNow);
         }

@@ -12,7 +12,7 @@ use oss2fa_server::policy::{LockPolicy, Policy};
 use oss2fa_server::store::Store;
 use oss2fa_server::store::verbs::Doer;
 use oss2fa_server::store::verbs::attempts::{Attempt, Verdict};
-use oss2fa_server::store::verbs::challenges::{CreateChallenge, Sending};
+use oss2fa_server::store::verbs::challenges::CreateChallenge;
 use oss2fa_server::store::verbs::enrollments::{
     CompleteEnrollment, Completed, CreateEnrollment, KeepEnrollmentStep,
 };
@@ -125,7 +125,7 @@ pub(crate) async fn prepared(world: &World, store: &Store, own: Own, who: &str) 
         enrollment,
         kind: "HOTP",
         step: SecretBytes::new(b"step".to_vec()),
-        sending: Sending::Nothing,
+        message: None,
     };
     store.write(keep).await.unwrap();
     enrollment

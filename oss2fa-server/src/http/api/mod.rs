@@ -84,14 +84,14 @@ pub struct Context {
 /// Reads the context.
 ///
 /// # Errors
-/// 422 where a text is too long.
+/// 422 where a text is too long, or has control characters.
 pub fn binding(context: Option<Context>) -> Result<BindingContext, ApiError> {
     let Context { address, fingerprint, trusted_device_token, host, service, tty, remote_host, program } =
         context.unwrap_or_default();
     for text in [&fingerprint, &trusted_device_token].into_iter().flatten() {
         if text.len() > 256 || text.chars().any(char::is_control) {
-            let refusal = Refusal::Options("texts of the binding context have at most 256 bytes".to_owned());
-            return Err(refusal.into());
+            let allowed = "texts of the binding context have at most 256 bytes, and no control characters";
+            return Err(Refusal::Options(allowed.to_owned()).into());
         }
     }
     let whereabouts = Whereabouts::default()

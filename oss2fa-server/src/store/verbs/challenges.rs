@@ -5,9 +5,11 @@ use oss2fa_core::secret::SecretBytes;
 
 use super::Doer;
 use super::clients::{ClientStatus, codes_of, stored};
+use super::locks::{Locks, Tried};
 use crate::device::StoredDevice;
 use crate::ids::{ChallengeId, ClientId, IntegrationId, TenantId, Username};
 use crate::outside::Timestamp;
+use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
 use crate::store::verb::{Query, Tx, Verb};
@@ -158,6 +160,8 @@ pub struct KeepStep {
     pub sending: Sending,
     /// How many the device may get: whoever begins anew does not begin to count anew.
     pub device: DeviceMessages,
+    /// When wrong answers lock: a code that cannot pass is not sent.
+    pub limits: LockPolicy,
     /// When.
     pub now: Timestamp,
 }
@@ -192,6 +196,11 @@ pub enum Kept {
     Done,
     /// No more messages, or not yet; or the challenge is over.
     NotNow,
+    /// Its code could not pass: too many tries.
+    Locked {
+        /// Until when.
+        until: Timestamp,
+    },
 }
 
 impl Verb for KeepStep {
@@ -212,14 +221,9 @@ impl Verb for KeepStep {
                     .await?
             }
             Sending::Message { not_since } => {
-                // Held to the end: messages of one client are counted one after another, on whatever node.
-                tx.sql
-                    .row(
-                        "SELECT c.pk FROM client c WHERE c.tenant = ?1
-                           AND c.pk = (SELECT client FROM challenge WHERE tenant = ?1 AND pk = ?2) FOR UPDATE OF c",
-                        values![self.tenant, self.challenge],
-                    )
-                    .await?;
+                if let Some(until) = self.hold_client(tx).await? {
+                    return Ok(Kept::Locked { until });
+                }
                 tx.sql
                     .execute(
                         "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
@@ -244,6 +248,34 @@ impl Verb for KeepStep {
             }
         };
         Ok(if rows == 1 { Kept::Done } else { Kept::NotNow })
+    }
+}
+
+impl KeepStep {
+    /// Holds the client to the end: its messages are counted one after another, on whatever node. Until when the
+    /// answer would be refused unseen, where it would be.
+    async fn hold_client<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Option<Timestamp>, StoreError> {
+        let held = tx
+            .sql
+            .row(
+                "SELECT c.pk, h.source, d.kind FROM challenge h
+                    JOIN client c ON c.pk = h.client AND c.tenant = h.tenant
+                    JOIN device d ON d.pk = h.device AND d.tenant = h.tenant
+                 WHERE h.tenant = ?1 AND h.integration = ?2 AND h.pk = ?3 FOR UPDATE OF c",
+                values![self.tenant, self.integration, self.challenge],
+            )
+            .await?;
+        // The update finds no challenge either.
+        let Some(held) = held else { return Ok(None) };
+        let locks = Locks {
+            tenant: self.tenant,
+            tried: Tried::Client(held.take(0)?),
+            source: held.text(1)?,
+            kind: held.text(2)?,
+            limits: self.limits,
+            now: self.now,
+        };
+        Ok(locks.look(tx).await?.closed_until)
     }
 }
 

@@ -4,7 +4,7 @@ use oss2fa_core::ids::DeviceId;
 use oss2fa_core::secret::SecretBytes;
 
 use super::Doer;
-use super::challenges::{Kept, Sending};
+use super::challenges::Kept;
 use super::clients::ClientStatus;
 use super::devices::{add_device, remove_device};
 use super::yubikeys::is_taken;
@@ -178,8 +178,22 @@ pub struct KeepEnrollmentStep {
     pub kind: &'static str,
     /// What the kind wants back.
     pub step: SecretBytes,
-    /// Whether a message goes out with it, which counts.
-    pub sending: Sending,
+    /// What goes out with it.
+    pub message: Option<EnrollmentMessage>,
+}
+
+/// A message of an enrollment, which counts for it and for the address: whoever begins anew does not begin to count
+/// anew.
+#[derive(Debug, Clone, Copy)]
+pub struct EnrollmentMessage {
+    /// The last one of the enrollment must be at least as old as this.
+    pub not_since: Timestamp,
+    /// Keyed digest of where it goes.
+    pub address: [u8; 32],
+    /// Those to the address count that were sent after this, by whatever enrollments of the integration.
+    pub since: Timestamp,
+    /// So many.
+    pub most: u32,
 }
 
 impl Verb for KeepEnrollmentStep {
@@ -189,8 +203,8 @@ impl Verb for KeepEnrollmentStep {
         let Doer { tenant, integration, now, .. } = self.doer;
         let keys = tx.keys(tenant).await?;
         let sealed = keys.seal(STEP, self.enrollment.0, self.step.expose(), tx.ring.random())?;
-        let rows = match self.sending {
-            Sending::Nothing => {
+        let rows = match &self.message {
+            None => {
                 tx.sql
                     .execute(
                         "UPDATE enrollment SET kind = ?4, sealed = ?5, status = 2
@@ -200,19 +214,59 @@ impl Verb for KeepEnrollmentStep {
                     )
                     .await?
             }
-            Sending::Message { not_since } => {
-                tx.sql
-                    .execute(
-                        "UPDATE enrollment SET kind = ?4, sealed = ?5, status = 2,
-                            sends_left = sends_left - 1, sent_at = ?6
-                         WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
-                           AND expires_at > ?6 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?7)",
-                        values![tenant, integration, self.enrollment, self.kind, &sealed, now, not_since],
-                    )
-                    .await?
-            }
+            Some(message) => self.keep_with(tx, message, &sealed).await?,
         };
         Ok(if rows == 1 { Kept::Done } else { Kept::NotNow })
+    }
+}
+
+impl KeepEnrollmentStep {
+    /// Keeps the step, and counts the message that goes out with it.
+    async fn keep_with<S: Sql>(
+        &self,
+        tx: &mut Tx<'_, S>,
+        message: &EnrollmentMessage,
+        sealed: &[u8],
+    ) -> Result<u64, StoreError> {
+        let Doer { tenant, integration, now, .. } = self.doer;
+        // Held to the end: messages to one address are counted one after another, on whatever node.
+        let held = values![tenant, integration];
+        tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
+        let kept = tx
+            .sql
+            .execute(
+                "UPDATE enrollment SET kind = ?4, sealed = ?5, status = 2,
+                    sends_left = sends_left - 1, sent_at = ?6
+                 WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
+                   AND expires_at > ?6 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?7)
+                   AND (SELECT count(*) FROM enrollment_message m
+                        WHERE m.tenant = ?1 AND m.integration = ?2 AND m.address = ?8
+                          AND m.sent_at > ?9) < CAST(?10 AS BIGINT)",
+                values![
+                    tenant,
+                    integration,
+                    self.enrollment,
+                    self.kind,
+                    sealed,
+                    now,
+                    message.not_since,
+                    &message.address,
+                    message.since,
+                    message.most
+                ],
+            )
+            .await?;
+        if kept == 1 {
+            // A row each: an enrollment may turn to another address.
+            tx.sql
+                .execute(
+                    "INSERT INTO enrollment_message (tenant, integration, address, sent_at)
+                     VALUES (?1, ?2, ?3, ?4)",
+                    values![tenant, integration, &message.address, now],
+                )
+                .await?;
+        }
+        Ok(kept)
     }
 }
 

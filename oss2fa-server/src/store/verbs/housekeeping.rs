@@ -26,12 +26,19 @@ pub struct Litter {
 
 /// All that is swept. The condition stands outside of the choice of rows as well: PostgreSQL looks at it
 /// again where a row was changed meanwhile, as when a counter of failures is raised.
-pub const LITTER: [Litter; 9] = [
+pub const LITTER: [Litter; 10] = [
     Litter {
         name: "enrollments",
         age: DAY,
         sql: "DELETE FROM enrollment WHERE expires_at < ?1 AND pk IN
             (SELECT pk FROM enrollment WHERE expires_at < ?1 ORDER BY expires_at, pk LIMIT ?2)",
+    },
+    // No policy counts for longer: an enrollment expires within a day.
+    Litter {
+        name: "messages of enrollments",
+        age: DAY,
+        sql: "DELETE FROM enrollment_message WHERE sent_at < ?1 AND pk IN
+            (SELECT pk FROM enrollment_message WHERE sent_at < ?1 ORDER BY sent_at, pk LIMIT ?2)",
     },
     Litter {
         name: "challenges",

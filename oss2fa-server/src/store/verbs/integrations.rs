@@ -314,12 +314,13 @@ pub struct RemoveIntegration {
     pub integration: IntegrationId,
 }
 
-const OF_INTEGRATIONS: [&str; 17] = [
+const OF_INTEGRATIONS: [&str; 18] = [
     // Meets every try on the row of its client: none spends a code from here on.
     "UPDATE client SET status = 'inactive' WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM enrollment WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM host_event WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM offline_credential WHERE tenant = ?1 AND integration = ?2",
+    "DELETE FROM enrollment_message WHERE tenant = ?1 AND integration = ?2",
     "DELETE FROM webhook_delivery WHERE tenant = ?1
         AND webhook IN (SELECT pk FROM webhook WHERE tenant = ?1 AND integration = ?2)",
     "DELETE FROM webhook WHERE tenant = ?1 AND integration = ?2",

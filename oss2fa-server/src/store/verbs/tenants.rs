@@ -238,6 +238,7 @@ const OF_TENANTS: [&str; 22] = [
     "DELETE FROM lock WHERE tenant = ?1",
     "DELETE FROM challenge WHERE tenant = ?1",
     "DELETE FROM enrollment WHERE tenant = ?1",
+    "DELETE FROM enrollment_message WHERE tenant = ?1",
     "DELETE FROM recovery_code WHERE tenant = ?1",
     "DELETE FROM app WHERE tenant = ?1",
     "DELETE FROM yubikey WHERE tenant = ?1",

@@ -19,6 +19,7 @@ use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
 use crate::ids::ChallengeId;
 use crate::service::challenge::{Outcome, Remember};
+use crate::service::refusal::Refusal;
 use crate::store::verbs::attempts::Admitted;
 
 /// The answer.
@@ -75,7 +76,8 @@ pub async fn complete(
     Body(answer): Body<Answer>,
 ) -> Result<Response, ApiError> {
     let remember = if answer.remember_device { Remember::Device } else { Remember::Nothing };
-    match app.service().complete_challenge(&caller, pk, &Token::new(answer.token), remember).await? {
+    let token = Token::read(answer.token).map_err(Refusal::from)?;
+    match app.service().complete_challenge(&caller, pk, &token, remember).await? {
         Outcome::Complete { admitted, trusted_device } => {
             Ok(Json(Complete::of(admitted, trusted_device)).into_response())
         }

@@ -49,7 +49,9 @@ pub async fn create(
     Body(asked): Body<Asked>,
 ) -> Result<(StatusCode, Json<Challenge>), ApiError> {
     if asked.reference.as_ref().is_some_and(|word| word.len() > 256 || word.contains('\0')) {
-        return Err(Refusal::Options("the reference has at most 256 bytes".to_owned()).into());
+        return Err(
+            Refusal::Options("the reference has at most 256 bytes, none of them U+0000".to_owned()).into()
+        );
     }
     let new = NewChallenge {
         username: username(&asked.username)?,

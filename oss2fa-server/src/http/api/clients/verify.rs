@@ -13,6 +13,7 @@ use crate::http::api::{Context, binding, username};
 use crate::http::body::Body;
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
+use crate::service::refusal::Refusal;
 use crate::service::verify::Code;
 use crate::store::verbs::attempts::Admitted;
 
@@ -66,7 +67,7 @@ pub async fn verify(
     let code = Code {
         username: username(&asked.username)?,
         device: asked.device_pk.map(DeviceId),
-        token: Token::new(asked.token),
+        token: Token::read(asked.token).map_err(Refusal::from)?,
         context: binding(asked.binding_context)?,
     };
     Ok(Json(app.service().verify(&caller, code).await?.into()))

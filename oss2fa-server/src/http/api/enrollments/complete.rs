@@ -18,6 +18,7 @@ use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
 use crate::ids::EnrollmentId;
 use crate::service::enrollment::Outcome;
+use crate::service::refusal::Refusal;
 
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
@@ -58,7 +59,8 @@ pub async fn complete(
     Pk(pk): Pk<EnrollmentId>,
     Body(proof): Body<Proof>,
 ) -> Result<Response, ApiError> {
-    let (token, context) = (Token::new(proof.token), binding(proof.binding_context)?);
+    let token = Token::read(proof.token).map_err(Refusal::from)?;
+    let context = binding(proof.binding_context)?;
     match app.service().complete_enrollment(&caller, pk, &token, &context).await? {
         Outcome::Complete(client, device) => {
             let made = [(CLIENT_ID, HeaderValue::from(client.0)), (DEVICE_ID, HeaderValue::from(device.0))];
