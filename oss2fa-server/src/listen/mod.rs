@@ -4,6 +4,7 @@ mod certificate;
 mod connection;
 mod control;
 mod error;
+mod expiry;
 mod open;
 mod rarely;
 pub mod self_signed;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub use certificate::{CertificateResolver, LOOK_EVERY, PairFiles};
 pub use error::ListenError;
+pub use expiry::{Ending, Origin, Validity, tell as tell_of_expiry};
 pub use tls::Tls;
 
 use connection::Shared;

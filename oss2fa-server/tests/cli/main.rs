@@ -9,6 +9,7 @@
 
 mod apps;
 mod beside;
+mod certificate;
 mod commands;
 mod failures;
 mod help;
