@@ -12,7 +12,7 @@ use crate::config::{BusConfig, CertificateFiles, Config, PlainHttp, SmtpSecurity
 use crate::keys::{MasterKeySource, MasterKeys};
 use crate::listen::{CertificateResolver, Origin, PairFiles};
 use crate::message::Delivery;
-use crate::open::{key_source, place};
+use crate::open::{check_folders, key_source, place};
 use crate::outside::Timestamp;
 use crate::yubico::ValidationServers;
 
@@ -41,6 +41,7 @@ impl CheckConfig {
             ValidationServers::configured(section, Arc::clone(&environment.random))
                 .map_err(|error| bad(error.to_string()))?;
         }
+        check_folders(&config).map_err(|error| bad(error.to_string()))?;
         // What stands for the authorities of others is read as it is by a server that starts.
         place(&config).check().map_err(|error| bad(error.to_string()))?;
         if let Some(bus) = config.ungleich_otp.as_ref().and_then(|section| section.bus.as_ref()) {
