@@ -23,7 +23,8 @@ use crate::http::metrics::Exporter;
 use crate::http::peer::{Direct, Proxies};
 use crate::http::{App, Operations, Parts, router};
 use crate::listen::{
-    self, LOOK_EVERY, ListenLimits, Origin, PairFiles, Tls, Transport, self_signed, tell_of_expiry,
+    self, LOOK_EVERY, ListenLimits, Origin, PairFiles, PerAddress, Tls, Transport, self_signed,
+    tell_of_expiry,
 };
 use crate::message::Delivery;
 use crate::open::{First, open};
@@ -93,6 +94,10 @@ pub async fn serve(
     let bus = bus.map(tokio::spawn);
     let limits = ListenLimits {
         connections: config.limits.connections.get() as usize,
+        per_address: PerAddress {
+            most: config.limits.connections_per_address.get() as usize,
+            exempt: config.proxy.as_ref().map(|proxy| proxy.trusted.clone()).unwrap_or_default(),
+        },
         request_timeout: config.limits.request_timeout,
         handshake_timeout: Duration::from_secs(10),
         stop_grace: config.limits.stop_grace,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::control::{Control, Order, Running};
-use super::{ClientSocket, ListenLimits, Transport};
+use super::{ClientSocket, Transport};
 
 /// The head of a request may have this many bytes, and so may what HTTP/1.1 reads at once.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -39,11 +40,11 @@ pub(super) struct Shared {
     http: auto::Builder<TokioExecutor>,
     transport: Transport,
     app: Router,
-    limits: ListenLimits,
+    handshake_timeout: Duration,
 }
 
 impl Shared {
-    pub(super) fn new(transport: Transport, app: Router, limits: ListenLimits) -> Self {
+    pub(super) fn new(transport: Transport, app: Router, handshake_timeout: Duration) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .keep_alive(true)
@@ -60,7 +61,7 @@ impl Shared {
             .initial_connection_window_size(CONNECTION_WINDOW);
         // Now, and not again for each request.
         let app = app.with_state(());
-        Self { http, transport, app, limits }
+        Self { http, transport, app, handshake_timeout }
     }
 
     /// Serves the connection until it ends.
@@ -71,13 +72,11 @@ impl Shared {
         }
         match &self.transport {
             Transport::Plain => self.http(stream, peer, control).await,
-            Transport::Tls(tls) => {
-                match timeout(self.limits.handshake_timeout, tls.acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => self.http(stream, peer, control).await,
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
-                }
-            }
+            Transport::Tls(tls) => match timeout(self.handshake_timeout, tls.acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.http(stream, peer, control).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+            },
         }
     }
 

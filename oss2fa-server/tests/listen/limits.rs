@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use oss2fa_server::listen::ListenLimits;
+use oss2fa_server::listen::{ListenLimits, PerAddress};
 
 use crate::peers::{Raw, got, said, start};
 use crate::server::{OwnPair, Server, Setup};
@@ -138,6 +138,31 @@ fn two_thousand_idle_connections_hold_while_another_answers() {
     idle.iter_mut().for_each(Raw::hello);
     let drained = server.stop();
     assert_eq!((drained.finished, drained.cut), (MANY, 0));
+}
+
+#[test]
+fn one_address_leaves_room_for_others_and_a_proxy_has_no_limit() {
+    let setup = |exempt: &[&str]| {
+        let exempt = exempt.iter().map(|network| network.parse().unwrap()).collect();
+        let setup = Setup::default();
+        let per_address = PerAddress { most: 3, exempt };
+        Setup { limits: ListenLimits { per_address, ..setup.limits }, ..setup }
+    };
+    let server = Server::plain(setup(&[]));
+    let mut open: Vec<_> = (0..3).map(|_| Raw::open(server.address)).collect();
+    open.iter_mut().for_each(Raw::hello);
+    let start = Instant::now();
+    assert!(Raw::open(server.address).closed_after(start) < TIMEOUT, "a fourth is closed");
+    let url = server.url("http", "/hello").replace("localhost", "127.0.0.1");
+    assert_eq!(got(&["--interface", "127.0.0.2", &url]), "hello", "another address is served");
+    drop(open.pop());
+    // Its end is seen a moment later.
+    assert_eq!(got(&["--retry", "20", "--retry-all-errors", "--retry-delay", "1", &url]), "hello");
+    assert!(crate::server::logs().contains("connections_of_address"));
+
+    let server = Server::plain(setup(&["127.0.0.0/8"]));
+    let mut open: Vec<_> = (0..20).map(|_| Raw::open(server.address)).collect();
+    open.iter_mut().for_each(Raw::hello);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use oss2fa_server::listen::{
-    ClientSocket, Drained, ListenLimits, PairFiles, Tls, Transport, bind, self_signed, serve,
+    ClientSocket, Drained, ListenLimits, PairFiles, PerAddress, Tls, Transport, bind, self_signed, serve,
 };
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -32,6 +32,7 @@ impl Default for Setup {
             address: "127.0.0.1:0",
             limits: ListenLimits {
                 connections: 10_000,
+                per_address: PerAddress { most: 10_000, exempt: Vec::new() },
                 request_timeout: Duration::from_secs(30),
                 handshake_timeout: Duration::from_secs(10),
                 stop_grace: Duration::from_secs(10),
