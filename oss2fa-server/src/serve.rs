@@ -45,6 +45,10 @@ const VERSION: &str = "1.0";
 /// How often limits forget who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
+/// Whoever reads a long audit and works on each line stops for longer than whoever reads an answer: so many times
+/// `request_timeout`. The system's buffers, which must empty in part, hold some megabytes.
+const STREAM: u32 = 10;
+
 /// Subject of mails where none is configured.
 const SUBJECT: &str = "Your code";
 
@@ -99,6 +103,7 @@ pub async fn serve(
             exempt: config.proxy.as_ref().map(|proxy| proxy.trusted.clone()).unwrap_or_default(),
         },
         request_timeout: config.limits.request_timeout,
+        stream_timeout: config.limits.request_timeout * STREAM,
         handshake_timeout: Duration::from_secs(10),
         stop_grace: config.limits.stop_grace,
     };

@@ -39,6 +39,7 @@ fn without_descriptors_it_says_so_once_and_recovers() {
         connections: 10_000,
         per_address: PerAddress { most: 10_000, exempt: Vec::new() },
         request_timeout: Duration::from_secs(30),
+        stream_timeout: Duration::from_secs(30),
         handshake_timeout: Duration::from_secs(10),
         stop_grace: Duration::from_secs(1),
     };

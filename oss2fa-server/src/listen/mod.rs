@@ -27,7 +27,7 @@ pub use per_address::{PerAddress, network_of};
 pub use tls::Tls;
 
 use connection::Shared;
-use open::Open;
+use open::{Open, Patience};
 use per_address::{Crowded, Seats};
 use rarely::Rarely;
 
@@ -54,8 +54,10 @@ pub struct ListenLimits {
     /// Of these, those of one address.
     pub per_address: PerAddress,
     /// How long a connection may be open without a whole request head: before the first request, within one that
-    /// does not come to its end, and between two. The answer to a request is not limited by it.
+    /// does not come to its end, and between two. Making the answer is not limited by it, taking it is.
     pub request_timeout: Duration,
+    /// How long the next part of an answer that is made bit by bit may wait to be taken.
+    pub stream_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long requests under way may take once the server was asked to stop.
@@ -102,8 +104,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
     let mut shutdown = pin!(shutdown);
+    let patience = Patience { quiet: limits.request_timeout, stream: limits.stream_timeout };
     let shared = Shared::new(transport, app, limits.handshake_timeout);
-    let mut open = Open::new(shared, limits.request_timeout, Seats::new(limits.per_address.clone()));
+    let mut open = Open::new(shared, patience, Seats::new(limits.per_address.clone()));
     let mut sweeps =
         interval((limits.request_timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1)));
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);

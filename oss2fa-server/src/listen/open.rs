@@ -19,8 +19,17 @@ pub(super) struct Open {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     known: HashMap<Id, Known>,
-    quiet_at_most: Duration,
+    patience: Patience,
     seats: Seats,
+}
+
+/// How long a client may do nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Ask for nothing, or not take an answer that is there as a whole.
+    pub(super) quiet: Duration,
+    /// Not take the next part of an answer that is made bit by bit.
+    pub(super) stream: Duration,
 }
 
 struct Known {
@@ -33,8 +42,8 @@ struct Known {
 }
 
 impl Open {
-    pub(super) fn new(shared: Shared, quiet_at_most: Duration, seats: Seats) -> Self {
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), known: HashMap::new(), quiet_at_most, seats }
+    pub(super) fn new(shared: Shared, patience: Patience, seats: Seats) -> Self {
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), known: HashMap::new(), patience, seats }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,17 +80,19 @@ impl Open {
         Some(())
     }
 
-    /// Closes those on which nothing was asked for too long.
+    /// Closes those on which nothing was asked, or taken, for too long.
     pub(super) fn sweep(&mut self, now: Instant) {
         for known in self.known.values_mut() {
             let begun = known.control.begun();
             // A handshake has a limit of its own.
             let quiet =
                 begun == known.begun && !known.control.is_busy() && known.control.stage() == Stage::Http;
+            let at_most =
+                if known.control.is_streaming() { self.patience.stream } else { self.patience.quiet };
             if !quiet {
                 known.begun = begun;
                 known.quiet_since = now;
-            } else if now.duration_since(known.quiet_since) >= self.quiet_at_most {
+            } else if now.duration_since(known.quiet_since) >= at_most {
                 known.control.ask_to_leave();
             }
         }

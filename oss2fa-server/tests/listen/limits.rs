@@ -16,7 +16,12 @@ const TOO_LONG: Duration = Duration::from_millis(2500);
 fn hasty() -> Setup {
     let setup = Setup::default();
     Setup {
-        limits: ListenLimits { request_timeout: TIMEOUT, handshake_timeout: TIMEOUT, ..setup.limits },
+        limits: ListenLimits {
+            request_timeout: TIMEOUT,
+            stream_timeout: TIMEOUT,
+            handshake_timeout: TIMEOUT,
+            ..setup.limits
+        },
         ..setup
     }
 }
@@ -76,16 +81,33 @@ fn silence_is_not_waited_for() {
 /// RFC 9113 section 6.9: whoever gives no window takes no byte of an answer.
 #[test]
 fn an_answer_that_nobody_takes_is_not_waited_for() {
-    let server = Server::plain(hasty());
+    for path in [b"/hello", b"/flood"] {
+        let server = Server::plain(hasty());
+        let start = Instant::now();
+        let mut sly = Raw::open(server.address);
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+        // GET http://localhost/hello, as HPACK writes it (RFC 7541 section 6).
+        let head = [b"\x82\x86\x44\x06".as_slice(), path, b"\x41\x09localhost"].concat();
+        let frame = [b"\0\0\x15\x01\x05\0\0\0\x01".as_slice(), &head].concat();
+        sly.0.write_all(&[preface.as_slice(), no_window, &frame].concat()).unwrap();
+        in_time(sly.closed_after(start));
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_takes_gives_its_place_up_and_one_that_is_made_slowly_does_not() {
+    let setup = hasty();
+    let server = Server::plain(Setup { limits: ListenLimits { connections: 1, ..setup.limits }, ..setup });
     let start = Instant::now();
-    let mut sly = Raw::open(server.address);
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
-    // GET http://localhost/hello, as HPACK writes it (RFC 7541 section 6).
-    let head = b"\x82\x86\x44\x06/hello\x41\x09localhost";
-    let frame = [b"\0\0\x15\x01\x05\0\0\0\x01".as_slice(), head].concat();
-    sly.0.write_all(&[preface.as_slice(), no_window, &frame].concat()).unwrap();
-    in_time(sly.closed_after(start));
+    let mut deaf = Raw::open(server.address);
+    deaf.0.write_all(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // There is one place, and this connection waits for it.
+    assert_eq!(got(&[&server.url("http", "/hello")]), "hello");
+    assert!(start.elapsed() >= TIMEOUT, "after {:?}", start.elapsed());
+
+    // Two seconds for each part, where one is what a client may take.
+    assert_eq!(got(&[&server.url("http", "/drip")]), "drip drip drip ");
 }
 
 #[test]
