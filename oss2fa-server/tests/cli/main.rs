@@ -10,6 +10,8 @@
 mod apps;
 mod beside;
 mod certificate;
+#[path = "../store/cluster.rs"]
+mod cluster;
 mod commands;
 mod failures;
 mod help;
