@@ -114,6 +114,44 @@ pub fn place(config: &Config) -> Place {
     }
 }
 
+/// Whether what a first start makes has a folder to be in; makes none.
+///
+/// # Errors
+/// [`StoreError::File`] where such a start would fail.
+pub fn check_folders(config: &Config) -> Result<(), StoreError> {
+    let data = &config.data_dir;
+    let refuse = |path: &Path, what: String| Err(StoreError::File { path: path.to_owned(), what });
+    // What is missing of the way there is made.
+    if let Some(there) = data.ancestors().find(|path| path.exists())
+        && !there.is_dir()
+    {
+        return refuse(there, format!("it is no folder, and the data folder {} must be one", data.display()));
+    }
+    let store = match &config.store {
+        StoreUrl::Sqlite(path) => Some(("store", path)),
+        StoreUrl::Postgres(_) => None,
+    };
+    let key = match &config.master_key {
+        Configured::File(path) => Some(("master_key", path)),
+        Configured::Credential(_) | Configured::Secret(_) => None,
+    };
+    for (name, file) in store.into_iter().chain(key) {
+        if file.is_dir() {
+            return refuse(file, format!("it is a folder, and `{name}` must be a file"));
+        }
+        match file.parent() {
+            Some(folder) if !folder.is_dir() && !data.starts_with(folder) => {
+                let what = format!(
+                    "there is no such folder, and `{name}` is to lie in it. Make it for the user that runs the server"
+                );
+                return refuse(folder, what);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What was found of the master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeyState {

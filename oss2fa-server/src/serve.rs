@@ -22,7 +22,10 @@ use crate::http::log::RequestIds;
 use crate::http::metrics::Exporter;
 use crate::http::peer::{Direct, Proxies};
 use crate::http::{App, Operations, Parts, router};
-use crate::listen::{self, LOOK_EVERY, ListenLimits, PairFiles, Tls, Transport, self_signed};
+use crate::listen::{
+    self, LOOK_EVERY, ListenLimits, Origin, PairFiles, PerAddress, Tls, Transport, self_signed,
+    tell_of_expiry,
+};
 use crate::message::Delivery;
 use crate::open::{First, open};
 use crate::outside::Clock;
@@ -41,6 +44,10 @@ const VERSION: &str = "1.0";
 
 /// How often limits forget who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Whoever reads a long audit and works on each line stops for longer than whoever reads an answer: so many times
+/// `request_timeout`. The system's buffers, which must empty in part, hold some megabytes.
+const STREAM: u32 = 10;
 
 /// Subject of mails where none is configured.
 const SUBJECT: &str = "Your code";
@@ -65,7 +72,7 @@ pub async fn serve(
     let (stopping, told) = watch::channel(());
     let ready = || {
         let app = app(&config, Arc::clone(&store), Arc::clone(&clock), random)?;
-        let transport = transport(&config, host, &*clock)?;
+        let transport = transport(&config, host, &clock)?;
         let bus = bus(&config, &app, &clock, told)?;
         // Before anybody is told that the server runs: from here on none of them kills it.
         let told_to_stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -91,7 +98,12 @@ pub async fn serve(
     let bus = bus.map(tokio::spawn);
     let limits = ListenLimits {
         connections: config.limits.connections.get() as usize,
+        per_address: PerAddress {
+            most: config.limits.connections_per_address.get() as usize,
+            exempt: config.proxy.as_ref().map(|proxy| proxy.trusted.clone()).unwrap_or_default(),
+        },
         request_timeout: config.limits.request_timeout,
+        stream_timeout: config.limits.request_timeout * STREAM,
         handshake_timeout: Duration::from_secs(10),
         stop_grace: config.limits.stop_grace,
     };
@@ -226,19 +238,21 @@ async fn chores(app: App) {
     }
 }
 
-fn transport(config: &Config, host: &str, clock: &dyn Clock) -> anyhow::Result<Transport> {
-    let files = match &config.tls {
+fn transport(config: &Config, host: &str, clock: &Arc<dyn Clock>) -> anyhow::Result<Transport> {
+    let (files, origin) = match &config.tls {
         TlsConfig::Off => return Ok(Transport::Plain),
         TlsConfig::SelfSigned(_) => {
             let now = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(clock.now().0) * 1000)?;
-            self_signed::pair(&config.data_dir, host, now)?
+            (self_signed::pair(&config.data_dir, host, now)?, Origin::OwnPair)
         }
         TlsConfig::Files(files) => {
-            PairFiles { certificate: files.certificate.clone(), key: files.key.clone() }
+            let files = PairFiles { certificate: files.certificate.clone(), key: files.key.clone() };
+            (files, Origin::Given)
         }
     };
     let tls = Tls::open(files)?;
     tokio::spawn(tls.resolver().watch(LOOK_EVERY));
+    tokio::spawn(tell_of_expiry(tls.resolver(), origin, Arc::clone(clock)));
     Ok(Transport::Tls(tls))
 }
 

@@ -87,6 +87,19 @@ fn what_the_documented_file_has_in_comments_is_taken_and_says_the_defaults() {
 }
 
 #[test]
+fn one_address_has_a_quarter_of_the_connections_unless_it_is_said() {
+    for (written, of_one) in [
+        ("connections = 10000", 2500),
+        ("connections = 1", 1),
+        ("connections = 7", 2),
+        ("connections = 10\nconnections_per_address = 10", 10),
+    ] {
+        let config = parse(&format!("[limits]\n{written}\n")).unwrap();
+        assert_eq!(config.limits.connections_per_address.get(), of_one, "{written}");
+    }
+}
+
+#[test]
 fn every_known_key_is_documented() {
     let keys = documented_keys();
     for section in ["", "tls", "proxy", "log", "limits", "smtp", "sms", "webhooks", "metrics", "ungleich_otp"]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use oss2fa_server::listen::{ListenLimits, Transport, bind, serve};
+use oss2fa_server::listen::{ListenLimits, PerAddress, Transport, bind, serve};
 
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -37,7 +37,9 @@ fn without_descriptors_it_says_so_once_and_recovers() {
     let port = listener.local_addr().unwrap().port();
     let limits = ListenLimits {
         connections: 10_000,
+        per_address: PerAddress { most: 10_000, exempt: Vec::new() },
         request_timeout: Duration::from_secs(30),
+        stream_timeout: Duration::from_secs(30),
         handshake_timeout: Duration::from_secs(10),
         stop_grace: Duration::from_secs(1),
     };

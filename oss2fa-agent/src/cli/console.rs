@@ -175,6 +175,18 @@ impl Console<'_> {
         let _ = self.stderr.flush();
     }
 
+    /// The same as JSON; help and version are no failures, and stay text.
+    pub(crate) fn show_usage_as_json(&mut self, answer: &clap::Error) -> Exit {
+        if !answer.use_stderr() {
+            return self.show_usage(answer);
+        }
+        let text = answer.render().to_string();
+        let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        let failure = Failure::new(OwnCode::BadUsage, message);
+        self.show_failure(&failure, Form::Json);
+        failure.exit()
+    }
+
     /// Shows what clap answers by itself: help, version, or what is wrong with the command line.
     pub(crate) fn show_usage(&mut self, answer: &clap::Error) -> Exit {
         let text = answer.render();

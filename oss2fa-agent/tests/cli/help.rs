@@ -114,8 +114,15 @@ fn what_does_not_go_together_is_said_so() {
         "audit --follow --verify",
         "lst",
     ] {
-        let ran = Host::new().run(&words.split(' ').collect::<Vec<_>>());
+        let mut line: Vec<&str> = words.split(' ').collect();
+        let ran = Host::new().run(&line);
         assert_eq!(ran.exit, Exit::Usage, "{words}: {ran}");
+        line.push("--json");
+        let as_json = Host::new().run(&line);
+        let error: serde_json::Value = serde_json::from_str(&as_json.stderr).unwrap();
+        assert_eq!((as_json.exit, &error["error"]), (Exit::Usage, &"bad_usage".into()), "{words}: {as_json}");
+        let message = error["message"].as_str().unwrap();
+        assert!(as_json.stdout.is_empty() && !message.starts_with("error: "), "{words}: {as_json}");
         all.push_str(&format!("$ oss2fa-agent {}\n{ran}\n", words.escape_default()));
     }
     insta::assert_snapshot!(all);

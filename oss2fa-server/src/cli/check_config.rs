@@ -10,9 +10,10 @@ use super::dotted;
 use super::failure::{Code, Failure};
 use crate::config::{BusConfig, CertificateFiles, Config, PlainHttp, SmtpSecurity, Summary, TlsConfig};
 use crate::keys::{MasterKeySource, MasterKeys};
-use crate::listen::{CertificateResolver, PairFiles};
+use crate::listen::{CertificateResolver, Origin, PairFiles};
 use crate::message::Delivery;
-use crate::open::{key_source, place};
+use crate::open::{check_folders, key_source, place};
+use crate::outside::Timestamp;
 use crate::yubico::ValidationServers;
 
 /// Check the configuration, with the password, key and certificate files that it names
@@ -40,12 +41,13 @@ impl CheckConfig {
             ValidationServers::configured(section, Arc::clone(&environment.random))
                 .map_err(|error| bad(error.to_string()))?;
         }
+        check_folders(&config).map_err(|error| bad(error.to_string()))?;
         // What stands for the authorities of others is read as it is by a server that starts.
         place(&config).check().map_err(|error| bad(error.to_string()))?;
         if let Some(bus) = config.ungleich_otp.as_ref().and_then(|section| section.bus.as_ref()) {
             check_bus(bus).map_err(bad)?;
         }
-        check_tls(&config, &mut warnings).map_err(bad)?;
+        check_tls(&config, context.now(), &mut warnings).map_err(bad)?;
         check_key(context, &config, &mut warnings).map_err(bad)?;
         look_closer(&config, &mut warnings);
         let report = Report { status: "ok", config: config.summary(), warnings };
@@ -73,18 +75,18 @@ fn check_bus(_: &BusConfig) -> Result<(), String> {
     Err("[ungleich_otp] bus_url is set, and this oss2fa-server was built without the bus".to_owned())
 }
 
-fn check_tls(config: &Config, warnings: &mut Vec<String>) -> Result<(), String> {
-    let (files, made) = match &config.tls {
+fn check_tls(config: &Config, now: Timestamp, warnings: &mut Vec<String>) -> Result<(), String> {
+    let (files, origin) = match &config.tls {
         TlsConfig::Off => {
             warnings.push(
                 "tls.mode is off: tokens and codes pass in the clear between here and the proxy".into(),
             );
             return Ok(());
         }
-        TlsConfig::SelfSigned(files) => (files, !files.certificate.exists() && !files.key.exists()),
-        TlsConfig::Files(files) => (files, false),
+        TlsConfig::SelfSigned(files) => (files, Origin::OwnPair),
+        TlsConfig::Files(files) => (files, Origin::Given),
     };
-    if made {
+    if origin == Origin::OwnPair && !files.certificate.exists() && !files.key.exists() {
         warnings.push(format!(
             "the certificate {} will be made on the first start, self-signed: clients must be given it",
             files.certificate.display()
@@ -93,9 +95,10 @@ fn check_tls(config: &Config, warnings: &mut Vec<String>) -> Result<(), String> 
     }
     let CertificateFiles { certificate, key } = files.clone();
     let pair = PairFiles { certificate, key };
-    CertificateResolver::open(pair, Arc::new(ring::default_provider()))
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+    let resolver = CertificateResolver::open(pair, Arc::new(ring::default_provider()))
+        .map_err(|error| error.to_string())?;
+    warnings.extend(resolver.ending(origin, now).map(|ending| ending.words().to_owned()));
+    Ok(())
 }
 
 fn check_key(context: &Context<'_, '_>, config: &Config, warnings: &mut Vec<String>) -> Result<(), String> {

@@ -42,7 +42,7 @@ pub use self::context::Environment;
 pub use self::failure::Exit;
 
 use self::arguments::Arguments;
-use self::context::Context;
+use self::context::{Context, Form};
 
 /// The whole command line as data: for help, completions and man pages.
 #[must_use]
@@ -56,11 +56,14 @@ pub fn run(
     environment: &Environment,
     console: &mut Console<'_>,
 ) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let form = form_of(&arguments);
     let parsed = command()
         .try_get_matches_from(arguments)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
     let Arguments { common, command } = match parsed {
         Ok(arguments) => arguments,
+        Err(answer) if form == Form::Json => return console.show_usage_as_json(&answer),
         Err(answer) => return console.show_usage(&answer),
     };
     let mut context = Context::new(&common, environment, console);
@@ -71,5 +74,15 @@ pub fn run(
             console.show_failure(&failure, common.form());
             exit
         }
+    }
+}
+
+/// How to answer a command line that cannot be read.
+fn form_of(arguments: &[OsString]) -> Form {
+    // Behind `--` stand no options.
+    if arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+        Form::Json
+    } else {
+        Form::Words
     }
 }

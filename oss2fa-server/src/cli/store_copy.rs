@@ -9,7 +9,7 @@ use crate::ids::SERVER;
 use crate::open::{open_existing, place};
 use crate::service::credential::hex;
 use crate::store::audit::AuditVerdict;
-use crate::store::copy::{CheckedAudit, Copied, Copy, CopyError, Progress};
+use crate::store::copy::{CheckedAudit, Compared, Copied, Copy, CopyError, Progress};
 use crate::store::error::StoreError;
 
 use super::audit::{broken_at, whose};
@@ -64,10 +64,15 @@ impl StoreCopy {
             context.console.json(copied)?;
             return whole;
         }
-        let Copied { rows, digest, audits } = copied;
-        context
-            .console
-            .say(&format!("Copied {rows} rows to {}; both sides have the digest {digest}.", self.to))?;
+        let Copied { rows, digest, compared, audits } = copied;
+        let to = &self.to;
+        context.console.say(&match compared {
+            Compared::BothSides => format!("Copied {rows} rows to {to}; both sides have the digest {digest}."),
+            Compared::OldSide => format!(
+                "An earlier run has copied everything to {to}. The old store has {rows} rows with the digest {digest}. \
+                 The new one may be in use since: its rows were not compared again."
+            ),
+        })?;
         let found = if whole.is_ok() { ", and are whole" } else { ", and not all are whole: see below" };
         context.console.say(&format!("{} audits were checked on the new store{found}.", audits.len()))?;
         context.console.say(

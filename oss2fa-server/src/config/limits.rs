@@ -21,6 +21,8 @@ pub struct LimitsConfig {
     pub request_timeout: Duration,
     /// The most connections at once.
     pub connections: NonZeroU32,
+    /// Of these, those of one address, which is no proxy.
+    pub connections_per_address: NonZeroU32,
     /// How long requests under way may still take when the server stops; may be zero.
     pub stop_grace: Duration,
 }
@@ -37,6 +39,9 @@ pub struct Rate {
 const MOST: i64 = 1_000_000;
 
 pub(super) fn limits(at: &Place<'_>, limits: &raw::Limits) -> Result<LimitsConfig, ConfigError> {
+    let connections = at.count("[limits] connections", limits.connections, MOST)?;
+    // Where it is left out, four addresses are needed to take all.
+    let of_one = limits.connections_per_address.unwrap_or_else(|| i64::from(connections.get().div_ceil(4)));
     Ok(LimitsConfig {
         body: at.whole("[limits] body", limits.body, 1024, 16 * 1024 * 1024)?,
         token: Rate {
@@ -49,7 +54,8 @@ pub(super) fn limits(at: &Place<'_>, limits: &raw::Limits) -> Result<LimitsConfi
         },
         refused_per_minute: at.count("[limits] refused_per_minute", limits.refused_per_minute, 100_000)?,
         request_timeout: at.seconds("[limits] request_timeout", limits.request_timeout, 1, 600)?,
-        connections: at.count("[limits] connections", limits.connections, MOST)?,
+        connections,
+        connections_per_address: at.count("[limits] connections_per_address", of_one, MOST)?,
         stop_grace: at.seconds("[limits] stop_grace", limits.stop_grace, 0, 600)?,
     })
 }

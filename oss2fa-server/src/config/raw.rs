@@ -101,6 +101,7 @@ pub(super) struct Limits {
     pub(super) refused_per_minute: i64,
     pub(super) request_timeout: i64,
     pub(super) connections: i64,
+    pub(super) connections_per_address: Option<i64>,
     pub(super) stop_grace: i64,
 }
 
@@ -115,6 +116,7 @@ impl Default for Limits {
             refused_per_minute: 20,
             request_timeout: 30,
             connections: 10_000,
+            connections_per_address: None,
             stop_grace: 30,
         }
     }

@@ -63,6 +63,7 @@ struct Limits {
     refused_per_minute: u32,
     request_timeout: u64,
     connections: u32,
+    connections_per_address: u32,
     stop_grace: u64,
 }
 
@@ -173,6 +174,7 @@ impl<'a> Summary<'a> {
                 refused_per_minute: limits.refused_per_minute.get(),
                 request_timeout: limits.request_timeout.as_secs(),
                 connections: limits.connections.get(),
+                connections_per_address: limits.connections_per_address.get(),
                 stop_grace: limits.stop_grace.as_secs(),
             },
             smtp: config.smtp.as_ref().map(smtp),

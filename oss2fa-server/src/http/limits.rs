@@ -1,6 +1,6 @@
 //! Limits: requests per token and per address, and tokens that are guessed.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::StatusCode;
 use governor::clock::{Clock as _, DefaultClock};
@@ -9,6 +9,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
 use crate::ids::{AdministratorId, ClientId, IntegrationId, YubicoClientId};
+use crate::listen::network_of;
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {
@@ -45,7 +46,7 @@ impl Limiter {
     /// # Errors
     /// 429 with the seconds to wait.
     pub fn of_address(&self, address: IpAddr) -> Result<(), ApiError> {
-        self.check(&self.addresses, &network(address))
+        self.check(&self.addresses, &network_of(address))
     }
 
     /// Counts a request of an app, which has the limits of a token.
@@ -85,7 +86,7 @@ impl Limiter {
     /// # Errors
     /// 429 with the seconds to wait: whoever guesses learns nothing more.
     pub fn of_refused(&self, address: IpAddr) -> Result<(), ApiError> {
-        self.check(&self.refused, &network(address))
+        self.check(&self.refused, &network_of(address))
     }
 
     /// Forgets who has been quiet; to be called now and then.
@@ -112,13 +113,5 @@ impl Limiter {
             )
             .retry_after(seconds)
         })
-    }
-}
-
-/// Whoever has one IPv6 address has a /64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }

@@ -19,6 +19,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
 use super::error::ListenError;
+use super::expiry::{Ending, Origin, Validity};
+use crate::outside::Timestamp;
 
 /// How often the files are looked at.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -123,6 +125,13 @@ impl CertificateResolver {
             // The files may lie on a disk that hangs.
             let _ = tokio::task::spawn_blocking(move || ask(&resolver)).await;
         }
+    }
+
+    /// What is to be said of the end of the certificate in force; nothing while it lasts.
+    #[must_use]
+    pub fn ending(&self, origin: Origin, now: Timestamp) -> Option<Ending> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Validity::of(current.cert.first()?)?.ending(&self.files.certificate, origin, now)
     }
 
     fn reload_and_log(&self) {

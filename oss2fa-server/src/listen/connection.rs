@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::Service;
 
-use super::control::{Control, Order, Running};
-use super::{ClientSocket, ListenLimits, Transport};
+use super::control::{Control, Order, Streaming};
+use super::{ClientSocket, Transport};
 
 /// The head of a request may have this many bytes, and so may what HTTP/1.1 reads at once.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -39,11 +40,11 @@ pub(super) struct Shared {
     http: auto::Builder<TokioExecutor>,
     transport: Transport,
     app: Router,
-    limits: ListenLimits,
+    handshake_timeout: Duration,
 }
 
 impl Shared {
-    pub(super) fn new(transport: Transport, app: Router, limits: ListenLimits) -> Self {
+    pub(super) fn new(transport: Transport, app: Router, handshake_timeout: Duration) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .keep_alive(true)
@@ -60,7 +61,7 @@ impl Shared {
             .initial_connection_window_size(CONNECTION_WINDOW);
         // Now, and not again for each request.
         let app = app.with_state(());
-        Self { http, transport, app, limits }
+        Self { http, transport, app, handshake_timeout }
     }
 
     /// Serves the connection until it ends.
@@ -71,13 +72,11 @@ impl Shared {
         }
         match &self.transport {
             Transport::Plain => self.http(stream, peer, control).await,
-            Transport::Tls(tls) => {
-                match timeout(self.limits.handshake_timeout, tls.acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => self.http(stream, peer, control).await,
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
-                }
-            }
+            Transport::Tls(tls) => match timeout(self.handshake_timeout, tls.acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.http(stream, peer, control).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+            },
         }
     }
 
@@ -86,7 +85,7 @@ impl Shared {
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let service =
-            service_fn(|request| answer(self.app.clone(), ClientSocket(peer), control.begin(), request));
+            service_fn(|request| answer(self.app.clone(), ClientSocket(peer), Arc::clone(&control), request));
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let mut doing = None;
         let ended = poll_fn(|context| {
@@ -113,9 +112,10 @@ impl Shared {
 async fn answer(
     mut app: Router,
     peer: ClientSocket,
-    running: Running,
+    control: Arc<Control>,
     request: hyper::Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    let running = control.begin();
     // An empty body costs no allocation, one that must be read costs one.
     let mut request: Request =
         request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
@@ -123,14 +123,15 @@ async fn answer(
     // A router is always ready.
     let response = app.call(request).await?;
     // What is there as a whole takes the client's time alone: whoever does not read it is soon a quiet one.
-    let running = response.body().size_hint().exact().is_none().then_some(running);
-    Ok(response.map(|body| Answer { body, _running: running }))
+    let stream = response.body().size_hint().exact().is_none().then(|| control.stream());
+    drop(running);
+    Ok(response.map(|body| Answer { body, stream }))
 }
 
-/// The body of an answer. While it is still being made its request is under way.
+/// The body of an answer.
 struct Answer {
     body: Body,
-    _running: Option<Running>,
+    stream: Option<Streaming>,
 }
 
 impl hyper::body::Body for Answer {
@@ -141,7 +142,14 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let Self { body, stream } = &mut *self;
+        let Some(stream) = stream else { return Pin::new(body).poll_frame(context) };
+        stream.wanted();
+        let polled = Pin::new(body).poll_frame(context);
+        if polled.is_ready() {
+            stream.made();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

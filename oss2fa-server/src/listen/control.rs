@@ -12,6 +12,7 @@ use std::task::Waker;
 pub(super) struct Control {
     begun: AtomicU64,
     ended: AtomicU64,
+    streams: AtomicU64,
     finish: AtomicBool,
     overdue: AtomicBool,
     // There since the connection began to speak HTTP. A task's waker stays good for as long as the task lives.
@@ -91,12 +92,23 @@ impl Control {
         Running(Arc::clone(self))
     }
 
-    /// How many requests there were.
+    /// Counts an answer in that is made bit by bit.
+    pub(super) fn stream(self: &Arc<Self>) -> Streaming {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Streaming { control: Arc::clone(self), making: None }
+    }
+
+    /// Whether such an answer has not come to its end.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many requests there were, and parts of streams.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Whether one of them is not yet answered.
+    /// Whether one of them is not yet answered, or being made.
     pub(super) fn is_busy(&self) -> bool {
         // In this order: an end that is seen has its beginning seen too.
         let ended = self.ended.load(Ordering::Acquire);
@@ -111,5 +123,35 @@ pub(super) struct Running(Arc<Control>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// An answer that is made bit by bit, until this is dropped with it.
+///
+/// A part that is being made is work under way. Once it is there, and until the next one is wanted, the time is the
+/// client's: whoever takes nothing would else hold the connection for ever.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    control: Arc<Control>,
+    making: Option<Running>,
+}
+
+impl Streaming {
+    /// The next part is wanted.
+    pub(super) fn wanted(&mut self) {
+        if self.making.is_none() {
+            self.making = Some(self.control.begin());
+        }
+    }
+
+    /// It is there.
+    pub(super) fn made(&mut self) {
+        self.making = None;
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.control.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

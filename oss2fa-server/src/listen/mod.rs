@@ -4,7 +4,9 @@ mod certificate;
 mod connection;
 mod control;
 mod error;
+mod expiry;
 mod open;
+mod per_address;
 mod rarely;
 pub mod self_signed;
 mod tls;
@@ -20,10 +22,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub use certificate::{CertificateResolver, LOOK_EVERY, PairFiles};
 pub use error::ListenError;
+pub use expiry::{Ending, Origin, Validity, tell as tell_of_expiry};
+pub use per_address::{PerAddress, network_of};
 pub use tls::Tls;
 
 use connection::Shared;
-use open::Open;
+use open::{Open, Patience};
+use per_address::{Crowded, Seats};
 use rarely::Rarely;
 
 /// Connections that the kernel keeps until they are accepted; it has a limit of its own, `net.core.somaxconn`.
@@ -42,13 +47,17 @@ pub enum Transport {
 }
 
 /// How much is served at once, and how long strangers are waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenLimits {
     /// Open connections. Further ones wait in the kernel until one ends.
     pub connections: usize,
+    /// Of these, those of one address.
+    pub per_address: PerAddress,
     /// How long a connection may be open without a whole request head: before the first request, within one that
-    /// does not come to its end, and between two. The answer to a request is not limited by it.
+    /// does not come to its end, and between two. Making the answer is not limited by it, taking it is.
     pub request_timeout: Duration,
+    /// How long the next part of an answer that is made bit by bit may wait to be taken.
+    pub stream_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long requests under way may take once the server was asked to stop.
@@ -95,18 +104,32 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
     let mut shutdown = pin!(shutdown);
-    let mut open = Open::new(Shared::new(transport, app, limits), limits.request_timeout);
+    let patience = Patience { quiet: limits.request_timeout, stream: limits.stream_timeout };
+    let shared = Shared::new(transport, app, limits.handshake_timeout);
+    let mut open = Open::new(shared, patience, Seats::new(limits.per_address.clone()));
     let mut sweeps =
         interval((limits.request_timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1)));
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut failures, mut full) = (Rarely::default(), Rarely::default());
+    let (mut failures, mut full, mut crowded) = (Rarely::default(), Rarely::default(), Rarely::default());
     loop {
         let has_room = open.len() < limits.connections;
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, peer)) => {
-                    open.add(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    if let Err(Crowded) = open.add(stream, peer)
+                        && let Some(times) = crowded.due(Instant::now())
+                    {
+                        tracing::warn!(
+                            code = "connections_of_address",
+                            address = %peer.ip(),
+                            connections = limits.per_address.most,
+                            times,
+                            "no more connections of this address are taken until one ends: see \
+                             limits.connections_per_address; a proxy is to be named in proxy.trusted"
+                        );
+                    }
                     if open.len() == limits.connections
                         && let Some(times) = full.due(Instant::now())
                     {

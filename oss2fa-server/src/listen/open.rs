@@ -12,16 +12,28 @@ use tokio::time::{Instant, Interval, timeout};
 use super::Drained;
 use super::connection::Shared;
 use super::control::{Control, Stage};
+use super::per_address::{Crowded, Seat, Seats};
 
 /// All of them. Dropping it closes them.
 pub(super) struct Open {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     known: HashMap<Id, Known>,
-    quiet_at_most: Duration,
+    patience: Patience,
+    seats: Seats,
+}
+
+/// How long a client may do nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Ask for nothing, or not take an answer that is there as a whole.
+    pub(super) quiet: Duration,
+    /// Not take the next part of an answer that is made bit by bit.
+    pub(super) stream: Duration,
 }
 
 struct Known {
+    seat: Seat,
     control: Arc<Control>,
     handle: AbortHandle,
     // At `quiet_since`, so many requests had begun and none was under way.
@@ -30,22 +42,25 @@ struct Known {
 }
 
 impl Open {
-    pub(super) fn new(shared: Shared, quiet_at_most: Duration) -> Self {
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), known: HashMap::new(), quiet_at_most }
+    pub(super) fn new(shared: Shared, patience: Patience, seats: Seats) -> Self {
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), known: HashMap::new(), patience, seats }
     }
 
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
 
-    pub(super) fn add(&mut self, stream: TcpStream, peer: SocketAddr) {
+    /// Serves it; or closes it, where its address has as many as it may.
+    pub(super) fn add(&mut self, stream: TcpStream, peer: SocketAddr) -> Result<(), Crowded> {
+        let seat = self.seats.take(peer.ip())?;
         let control = Arc::new(Control::default());
         let (shared, its) = (Arc::clone(&self.shared), Arc::clone(&control));
         // Before its task runs: that may read the figures at once, on another thread.
         metrics::gauge!("oss2fa_connections").increment(1.0);
         let handle = self.tasks.spawn(async move { shared.connection(stream, peer, its).await });
-        let known = Known { control, begun: 0, quiet_since: Instant::now(), handle };
+        let known = Known { seat, control, begun: 0, quiet_since: Instant::now(), handle };
         self.known.insert(known.handle.id(), known);
+        Ok(())
     }
 
     /// Waits for one to end; `None` where there is none. May be cancelled.
@@ -58,22 +73,26 @@ impl Open {
                 error.id()
             }
         };
-        self.known.remove(&id);
+        if let Some(known) = self.known.remove(&id) {
+            self.seats.leave(known.seat);
+        }
         metrics::gauge!("oss2fa_connections").decrement(1.0);
         Some(())
     }
 
-    /// Closes those on which nothing was asked for too long.
+    /// Closes those on which nothing was asked, or taken, for too long.
     pub(super) fn sweep(&mut self, now: Instant) {
         for known in self.known.values_mut() {
             let begun = known.control.begun();
             // A handshake has a limit of its own.
             let quiet =
                 begun == known.begun && !known.control.is_busy() && known.control.stage() == Stage::Http;
+            let at_most =
+                if known.control.is_streaming() { self.patience.stream } else { self.patience.quiet };
             if !quiet {
                 known.begun = begun;
                 known.quiet_since = now;
-            } else if now.duration_since(known.quiet_since) >= self.quiet_at_most {
+            } else if now.duration_since(known.quiet_since) >= at_most {
                 known.control.ask_to_leave();
             }
         }

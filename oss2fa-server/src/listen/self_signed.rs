@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::pki_types::ServerName;
+use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
@@ -57,7 +59,15 @@ fn make(files: &PairFiles, host: &str, now: OffsetDateTime) -> Result<(), Listen
         .map_err(|error| cannot_make(&files.certificate, error))?;
     // The certificate last: where it stands under its name, the key does too.
     put_in_place(&files.key).map_err(|error| cannot_make(&files.key, error))?;
-    put_in_place(&files.certificate).map_err(|error| cannot_make(&files.certificate, error))
+    put_in_place(&files.certificate).map_err(|error| cannot_make(&files.certificate, error))?;
+    let digest = HEXLOWER.encode(&Sha256::digest(certificate.der()));
+    tracing::info!(
+        code = "tls_made",
+        certificate = %files.certificate.display(),
+        sha256 = digest,
+        "a certificate was made: clients must be given it, or hosts its SHA-256 as pinned_certificate"
+    );
+    Ok(())
 }
 
 fn parameters(host: &str, now: OffsetDateTime) -> Result<CertificateParams, rcgen::Error> {

@@ -57,11 +57,23 @@ pub enum Progress {
 pub struct Copied {
     /// Rows of all tables.
     pub rows: u64,
-    /// SHA-256 over all rows in order, the same on both sides, in hexadecimal.
+    /// SHA-256 over all rows of the old store in order, in hexadecimal.
     pub digest: String,
+    /// Whose rows were read for it.
+    pub compared: Compared,
     /// What a check of each tenant's audit found on the target. A chain that is broken there was broken
     /// before: its rows are the same.
     pub audits: Vec<CheckedAudit>,
+}
+
+/// Which sides were found to have the digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compared {
+    /// Both, before the copy was committed.
+    BothSides,
+    /// The old one alone: an earlier run has made the copy, which may be in use since.
+    OldSide,
 }
 
 /// The audit of one tenant.
@@ -288,7 +300,7 @@ impl Copy<'_> {
                 return Err(CopyError::Differs(statements.table.name));
             }
         }
-        let copied = Copied::of(&tallies, check(to, tenants, &self.ring).await?);
+        let copied = Copied::of(&tallies, Compared::BothSides, check(to, tenants, &self.ring).await?);
         self.finish(from, to).await?;
         Ok(copied)
     }
@@ -326,12 +338,13 @@ impl Copy<'_> {
 }
 
 impl Copied {
-    fn of(tallies: &[(u64, [u8; 32])], audits: Vec<CheckedAudit>) -> Self {
+    fn of(tallies: &[(u64, [u8; 32])], compared: Compared, audits: Vec<CheckedAudit>) -> Self {
         let mut digest = Sha256::new();
         tallies.iter().for_each(|(_, of_table)| digest.update(of_table));
         Self {
             rows: tallies.iter().map(|(rows, _)| rows).sum(),
             digest: data_encoding::HEXLOWER.encode(&digest.finalize()),
+            compared,
             audits,
         }
     }
@@ -376,7 +389,7 @@ async fn read_again<F: Side, T: Side>(
         let read = tally(from, statements, watch).await;
         tallies.push(read.map_err(|error| error.of(CopyError::Source))?);
     }
-    Ok(Copied::of(&tallies, check(to, tenants, ring).await?))
+    Ok(Copied::of(&tallies, Compared::OldSide, check(to, tenants, ring).await?))
 }
 
 /// The row of `store_state`.

@@ -53,6 +53,12 @@ pub enum StoreError {
         "there is no store at {0}: start the server once, which makes it, or name another with --data-dir or --config"
     )]
     NoStore(String),
+    /// PostgreSQL itself is of a release that is not taken.
+    #[error(
+        "the database server is PostgreSQL {0}, and this release needs 15 or newer. Upgrade it (pg_upgrade, or pg_dump \
+         into a new one), or name another one under `store`. Nothing was changed"
+    )]
+    OldPostgres(String),
     /// The database has not got all migrations of this release.
     #[error(
         "the database was made by an older release: start the server of this one, which brings it up to date"

@@ -11,6 +11,7 @@ pub mod postgres;
 mod postgres_pool;
 mod postgres_sql;
 mod postgres_tls;
+mod postgres_version;
 pub mod schema;
 pub mod sql;
 pub mod sqlite;

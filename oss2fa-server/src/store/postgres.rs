@@ -13,6 +13,7 @@ use super::figures;
 use super::job::{GROUP, Job, access_of, may_share, queue_up};
 use super::postgres_pool::{Limits, pool};
 pub use super::postgres_sql::PostgresSql;
+use super::postgres_version;
 use super::schema;
 use super::verb::{Access, Query, Tx, Verb};
 use crate::config::PostgresUrl;
@@ -68,6 +69,7 @@ impl Postgres {
     ) -> Result<Self, StoreError> {
         let pool = pool(url, authorities, WRITERS + 1, Limits::Serving)?;
         let mut first = PostgresSql::from_pool(&pool).await?;
+        postgres_version::check(&mut first).await?;
         schema::check(&mut first, schema::POSTGRES, &url.to_string()).await?;
         drop(first);
         Ok(Self::start(pool, ring))

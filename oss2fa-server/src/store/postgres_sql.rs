@@ -14,6 +14,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::StoreError;
 use super::postgres_pool::{Limits, pool};
+use super::postgres_version;
 use super::sql::{Cell, Row, Sql, Value};
 use super::verb::Access;
 use crate::config::PostgresUrl;
@@ -42,13 +43,15 @@ impl PostgresSql {
     /// whole database.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`].
+    /// [`StoreError::Unreachable`], and [`StoreError::OldPostgres`] for a server that is not taken.
     pub(super) async fn without_limits(
         url: &PostgresUrl,
         authorities: Option<&Path>,
     ) -> Result<Self, StoreError> {
         let pool = pool(url, authorities, 1, Limits::None)?;
-        Ok(Self { patience: None, ..Self::from_pool(&pool).await? })
+        let mut connection = Self { patience: None, ..Self::from_pool(&pool).await? };
+        postgres_version::check(&mut connection).await?;
+        Ok(connection)
     }
 
     /// Does not go back to the pool; the server rolls back what is open on it.

@@ -1,11 +1,13 @@
 //! Commands beside a running server: what they change holds there, and logins go on.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::host::{Host, hotp};
+use crate::cluster::Cluster;
+use crate::host::{Host, Server, hotp};
 
 #[test]
 fn a_token_that_was_replaced_stops_working_within_two_seconds() {
@@ -59,8 +61,26 @@ fn clients_are_looked_after() {
 #[test]
 fn enrolments_and_logins_go_on_while_keys_are_rotated() {
     let host = Host::empty();
-    let server = host.serve();
-    let old = server.enroll("old");
+    go_on_while_keys_are_rotated(&host, vec![host.serve()], |statement| host.sql(statement));
+}
+
+#[test]
+fn on_postgresql_they_go_on_at_two_nodes_while_keys_are_rotated() {
+    let (cluster, host) = (Cluster::start(), Host::empty());
+    let url = cluster.database();
+    let config = fs::read_to_string(host.path("server.toml")).unwrap();
+    fs::write(host.path("server.toml"), format!("store = \"{url}\"\n{config}")).unwrap();
+    let first = host.serve();
+    let mut second = host.serve();
+    // The first start alone has shown it.
+    second.token.clone_from(&first.token);
+    let (_, database) = url.rsplit_once('/').unwrap();
+    go_on_while_keys_are_rotated(&host, vec![first, second], |statement| cluster.sql(database, statement));
+}
+
+/// People enrol at one node and log in at the next, while an administrator rotates all keys again and again.
+fn go_on_while_keys_are_rotated(host: &Host, nodes: Vec<Server>, sql: impl Fn(&str) -> String) {
+    let old = nodes[0].enroll("old");
     let (stop, done) = (AtomicBool::new(false), AtomicU32::new(0));
     let rounds = std::thread::scope(|scope| {
         let people = scope.spawn(|| {
@@ -69,10 +89,12 @@ fn enrolments_and_logins_go_on_while_keys_are_rotated() {
                     return n;
                 }
                 let name = format!("client{n}");
-                let secret = server.enroll(&name);
-                assert_eq!(server.verify(&name, &hotp(&secret, 1)), 200, "{name}");
+                let at = usize::try_from(n).unwrap();
+                let (here, there) = (&nodes[at % nodes.len()], &nodes[(at + 1) % nodes.len()]);
+                let secret = here.enroll(&name);
+                assert_eq!(there.verify(&name, &hotp(&secret, 1)), 200, "{name}");
                 // A device of before all rotations.
-                assert_eq!(server.verify("old", &hotp(&old, n + 1)), 200, "round {n}");
+                assert_eq!(here.verify("old", &hotp(&old, n + 1)), 200, "round {n}");
                 done.fetch_add(1, Ordering::Relaxed);
             }
             unreachable!("there are enough numbers")
@@ -99,17 +121,17 @@ fn enrolments_and_logins_go_on_while_keys_are_rotated() {
     let made = std::process::Command::new("curl")
         .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json"])
         .args(["-H", &format!("X-Admin-Token: {}", admin["token"].as_str().unwrap())])
-        .args(["-d", "{\"name\": \"acme\"}", &format!("{}/tenants", server.url)])
+        .args(["-d", "{\"name\": \"acme\"}", &format!("{}/tenants", nodes[0].url)])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(made.stdout).unwrap(), "201");
-    drop(server);
+    drop(nodes);
     let keys = host.json(&["key", "list"]);
     assert_eq!(keys["master_keys"].as_array().unwrap().len(), 1);
     assert_eq!(keys["master_keys"][0]["wraps"], keys["keys"].as_array().unwrap().len());
     host.done(&["audit", "verify"]);
     // After ten minutes the old keys go.
-    host.sql("UPDATE tenant_key SET created_at = created_at - 601000000");
+    sql("UPDATE tenant_key SET created_at = created_at - 601000000");
     let tidied = host.json(&["key", "tidy", "--tenant", "default"]);
     assert_eq!(tidied[0]["dropped"], json!([1, 2, 3, 4]), "{tidied}");
     let rotated = host.json(&["integration", "rotate-token", "oss2fa", "--tenant", "default"]);

@@ -258,6 +258,25 @@ fn a_copy_says_whose_audit_was_broken_before() {
 }
 
 #[test]
+fn a_copy_that_was_finished_before_says_only_what_was_looked_at() {
+    let (host, _) = Host::begun();
+    let url = |name: &str| format!("sqlite:{}", host.path(name).display());
+    let (from, to) = (url("data/server.db"), url("second.db"));
+    let copy = ["store", "copy", "--from", &from, "--to", &to];
+    assert_eq!(host.json(&copy)["compared"], "both_sides");
+    // As an end leaves it that came after the new store was committed.
+    let leave = || host.sql("UPDATE store_state SET moved_at = NULL");
+    leave();
+    assert_eq!(host.json(&copy)["compared"], "old_side");
+    leave();
+    let said = host.done(&copy);
+    assert!(
+        said.starts_with("An earlier run has copied everything to ") && !said.contains("both sides have"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_backup_is_a_whole_store_without_its_key() {
     let (host, _) = Host::begun();
     let server = host.serve();
@@ -323,6 +342,41 @@ fn a_configuration_is_checked_with_its_files() {
     fs::write(host.path("key"), "not a key\n").unwrap();
     fs::set_permissions(host.path("key"), PermissionsExt::from_mode(0o600)).unwrap();
     refused("64 hexadecimal digits");
+}
+
+#[test]
+fn a_configuration_is_checked_with_the_folders_that_a_start_needs() {
+    let host = Host::empty();
+    let path = |name: &str| host.path(name).display().to_string();
+    let config = |line: String| {
+        fs::write(
+            host.path("server.toml"),
+            format!("listen = \"127.0.0.1:0\"\n{line}\n[tls]\nmode = \"off\"\n"),
+        )
+        .unwrap();
+    };
+    let refused = |what: &str| {
+        for words in ["check-config", "serve"] {
+            let ran = host.run(&[words]);
+            assert!(ran.status != 0 && ran.stderr.contains(&path("")), "{words}: {ran:?}");
+            assert!(words == "serve" || (ran.status == 2 && ran.stderr.contains(what)), "{what}: {ran:?}");
+        }
+    };
+    for key in ["store", "master_key"] {
+        let scheme = if key == "store" { "sqlite:" } else { "" };
+        config(format!("{key} = '{scheme}{}'", path("absent/file")));
+        refused(&format!("absent: there is no such folder, and `{key}`"));
+        // The folder that a start makes, and those above it.
+        config(format!("{key} = '{scheme}{}'", path("data/file")));
+        assert_eq!(host.run(&["check-config"]).status, 0, "{key}");
+        fs::create_dir_all(host.path("folder")).unwrap();
+        config(format!("{key} = '{scheme}{}'", path("folder")));
+        refused(&format!("folder: it is a folder, and `{key}`"));
+        let _ = fs::remove_dir_all(host.path("data"));
+    }
+    config(String::new());
+    fs::write(host.path("data"), "").unwrap();
+    refused("data: it is no folder");
 }
 
 #[test]

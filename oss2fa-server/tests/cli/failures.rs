@@ -99,7 +99,14 @@ fn configurations_and_command_lines_that_cannot_be() {
         let ran = host.run(words);
         assert_eq!(ran.status, 2, "{words:?}: {ran:?}");
         assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{words:?}");
+        host.refused_under_json(words, 2, "bad_usage");
     }
+    let said = host.run(&["--json", "tenant", "lst"]).stderr;
+    assert!(said.contains("\"message\":\"unrecognized subcommand 'lst'"), "{said}");
+    // Behind `--` it is no option.
+    assert!(host.run(&["tenant", "lst", "--", "--json"]).stderr.starts_with("error: "));
+    let help = host.run(&["--json", "tenant", "--help"]);
+    assert!(help.status == 0 && help.stdout.contains("Usage: ") && help.stderr.is_empty(), "{help:?}");
 }
 
 #[test]

@@ -9,6 +9,9 @@
 
 mod apps;
 mod beside;
+mod certificate;
+#[path = "../store/cluster.rs"]
+mod cluster;
 mod commands;
 mod failures;
 mod help;

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use oss2fa_server::listen::ListenLimits;
+use oss2fa_server::listen::{ListenLimits, PerAddress};
 
 use crate::peers::{Raw, got, said, start};
 use crate::server::{OwnPair, Server, Setup};
@@ -16,7 +16,12 @@ const TOO_LONG: Duration = Duration::from_millis(2500);
 fn hasty() -> Setup {
     let setup = Setup::default();
     Setup {
-        limits: ListenLimits { request_timeout: TIMEOUT, handshake_timeout: TIMEOUT, ..setup.limits },
+        limits: ListenLimits {
+            request_timeout: TIMEOUT,
+            stream_timeout: TIMEOUT,
+            handshake_timeout: TIMEOUT,
+            ..setup.limits
+        },
         ..setup
     }
 }
@@ -76,16 +81,33 @@ fn silence_is_not_waited_for() {
 /// RFC 9113 section 6.9: whoever gives no window takes no byte of an answer.
 #[test]
 fn an_answer_that_nobody_takes_is_not_waited_for() {
-    let server = Server::plain(hasty());
+    for path in [b"/hello", b"/flood"] {
+        let server = Server::plain(hasty());
+        let start = Instant::now();
+        let mut sly = Raw::open(server.address);
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+        // GET http://localhost/hello, as HPACK writes it (RFC 7541 section 6).
+        let head = [b"\x82\x86\x44\x06".as_slice(), path, b"\x41\x09localhost"].concat();
+        let frame = [b"\0\0\x15\x01\x05\0\0\0\x01".as_slice(), &head].concat();
+        sly.0.write_all(&[preface.as_slice(), no_window, &frame].concat()).unwrap();
+        in_time(sly.closed_after(start));
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_takes_gives_its_place_up_and_one_that_is_made_slowly_does_not() {
+    let setup = hasty();
+    let server = Server::plain(Setup { limits: ListenLimits { connections: 1, ..setup.limits }, ..setup });
     let start = Instant::now();
-    let mut sly = Raw::open(server.address);
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let no_window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
-    // GET http://localhost/hello, as HPACK writes it (RFC 7541 section 6).
-    let head = b"\x82\x86\x44\x06/hello\x41\x09localhost";
-    let frame = [b"\0\0\x15\x01\x05\0\0\0\x01".as_slice(), head].concat();
-    sly.0.write_all(&[preface.as_slice(), no_window, &frame].concat()).unwrap();
-    in_time(sly.closed_after(start));
+    let mut deaf = Raw::open(server.address);
+    deaf.0.write_all(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // There is one place, and this connection waits for it.
+    assert_eq!(got(&[&server.url("http", "/hello")]), "hello");
+    assert!(start.elapsed() >= TIMEOUT, "after {:?}", start.elapsed());
+
+    // Two seconds for each part, where one is what a client may take.
+    assert_eq!(got(&[&server.url("http", "/drip")]), "drip drip drip ");
 }
 
 #[test]
@@ -138,6 +160,31 @@ fn two_thousand_idle_connections_hold_while_another_answers() {
     idle.iter_mut().for_each(Raw::hello);
     let drained = server.stop();
     assert_eq!((drained.finished, drained.cut), (MANY, 0));
+}
+
+#[test]
+fn one_address_leaves_room_for_others_and_a_proxy_has_no_limit() {
+    let setup = |exempt: &[&str]| {
+        let exempt = exempt.iter().map(|network| network.parse().unwrap()).collect();
+        let setup = Setup::default();
+        let per_address = PerAddress { most: 3, exempt };
+        Setup { limits: ListenLimits { per_address, ..setup.limits }, ..setup }
+    };
+    let server = Server::plain(setup(&[]));
+    let mut open: Vec<_> = (0..3).map(|_| Raw::open(server.address)).collect();
+    open.iter_mut().for_each(Raw::hello);
+    let start = Instant::now();
+    assert!(Raw::open(server.address).closed_after(start) < TIMEOUT, "a fourth is closed");
+    let url = server.url("http", "/hello").replace("localhost", "127.0.0.1");
+    assert_eq!(got(&["--interface", "127.0.0.2", &url]), "hello", "another address is served");
+    drop(open.pop());
+    // Its end is seen a moment later.
+    assert_eq!(got(&["--retry", "20", "--retry-all-errors", "--retry-delay", "1", &url]), "hello");
+    assert!(crate::server::logs().contains("connections_of_address"));
+
+    let server = Server::plain(setup(&["127.0.0.0/8"]));
+    let mut open: Vec<_> = (0..20).map(|_| Raw::open(server.address)).collect();
+    open.iter_mut().for_each(Raw::hello);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::peers::{LAST_REQUEST, curl, got, run, s_client};
+use crate::peers::{LAST_REQUEST, P256, curl, got, openssl_pair, run, s_client};
 use crate::server::{OwnPair, Server, Setup, text};
 
 #[test]
@@ -22,6 +22,51 @@ fn tls_1_2_and_1_3_are_spoken_and_1_1_is_refused() {
         // It is the server that refuses.
         assert!(said.err.contains("SSL alert number"), "{said:?}");
         assert!(said.out.contains("New, (NONE)") && !said.out.contains("HTTP/1.1"), "{said:?}");
+    }
+}
+
+/// The suite that the server takes of what openssl is told to offer; none: it takes none of it.
+fn taken(server: &Server, offer: &[&str]) -> Option<String> {
+    let said = s_client(server.address, offer, LAST_REQUEST);
+    let (_, rest) = said.out.split_once("Cipher is ").unwrap_or_else(|| panic!("{said:?}"));
+    let name = rest.lines().next().unwrap().trim();
+    if name != "(NONE)" {
+        return Some(name.to_owned());
+    }
+    // It is the server that refuses, and not openssl that has nothing to offer.
+    assert!(said.err.contains("SSL alert number 40"), "{said:?}");
+    None
+}
+
+#[test]
+fn every_suite_is_authenticated_encryption_with_forward_secrecy() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, key) in [("ECDSA", &P256[..]), ("RSA", &["rsa:2048"][..])] {
+        let server = Server::tls(&openssl_pair(folder.path(), kind, key), Setup::default());
+        let all = "ALL:COMPLEMENTOFALL:@SECLEVEL=0";
+        let offered = run("openssl", &["ciphers", "-s", "-tls1_2", all], b"").out;
+        for weak in ["AES128-SHA:", "ECDHE-ECDSA-AES256-SHA384:", "ECDHE-RSA-AES128-SHA:"] {
+            assert!(offered.contains(weak), "openssl has no {weak} to offer: {offered}");
+        }
+        // Everything is offered, without what was taken before, until nothing more is taken.
+        let (mut suites, mut offer) = (Vec::new(), all.to_owned());
+        while let Some(suite) = taken(&server, &["-tls1_2", "-cipher", &offer]) {
+            offer += &format!(":!{suite}");
+            suites.push(suite);
+        }
+        suites.sort();
+        let strong = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"];
+        assert_eq!(suites, strong.map(|suite| format!("ECDHE-{kind}-{suite}")));
+
+        let strong = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+        let mut left = [&strong[..], &["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"]].concat();
+        let mut suites = Vec::new();
+        while let Some(suite) = taken(&server, &["-tls1_3", "-ciphersuites", &left.join(":")]) {
+            left.retain(|offered| *offered != suite);
+            suites.push(suite);
+        }
+        suites.sort();
+        assert_eq!(suites, strong);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server with a few routes, on a port of its own, in a runtime of its own.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,11 +9,14 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use futures_util::StreamExt;
+use futures_util::stream::repeat_with;
 use oss2fa_server::listen::{
-    ClientSocket, Drained, ListenLimits, PairFiles, Tls, Transport, bind, self_signed, serve,
+    ClientSocket, Drained, ListenLimits, PairFiles, PerAddress, Tls, Transport, bind, self_signed, serve,
 };
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -32,7 +36,9 @@ impl Default for Setup {
             address: "127.0.0.1:0",
             limits: ListenLimits {
                 connections: 10_000,
+                per_address: PerAddress { most: 10_000, exempt: Vec::new() },
                 request_timeout: Duration::from_secs(30),
+                stream_timeout: Duration::from_secs(30),
                 handshake_timeout: Duration::from_secs(10),
                 stop_grace: Duration::from_secs(10),
             },
@@ -111,8 +117,19 @@ fn app() -> Router {
             }),
         )
         .route("/never", get(std::future::pending::<&'static str>))
+        .route(
+            "/flood",
+            get(|| async { Body::from_stream(repeat_with(|| Ok::<_, Infallible>(vec![0; 65_536]))) }),
+        )
+        .route("/drip", get(|| async { Body::from_stream(repeat_with(|| ()).take(3).then(drip)) }))
         .route("/echo", post(|body: axum::body::Bytes| async move { body }))
         .layer(DefaultBodyLimit::disable())
+}
+
+/// A part that takes its time.
+async fn drip((): ()) -> Result<&'static str, Infallible> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok("drip ")
 }
 
 /// A folder with the server's own certificate.

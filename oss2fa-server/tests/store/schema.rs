@@ -13,12 +13,13 @@ use oss2fa_server::store::verbs::enrollments::Completed;
 use oss2fa_server::store::{Place, Store};
 use oss2fa_server::whereabouts::Whereabouts;
 
+use crate::cluster::Cluster;
 use crate::raw::{altered, change, number, tables};
 use crate::sealed::bytes;
 use crate::sow::{
     RFC_CODES, RFC_SECRET, challenge, complete, counting, enrolled, is_admitted, prepared, right, tenant,
 };
-use crate::world::World;
+use crate::world::{World, place};
 
 clauses!(
     a_migration_is_applied_once,
@@ -91,6 +92,24 @@ fn store_copy_takes_every_table_and_every_column_along() {
         assert_eq!(of(table.columns), of(&made.columns), "{}", table.name);
         assert_eq!(table.key, made.key, "{}", table.name);
     }
+}
+
+#[tokio::test]
+async fn a_postgresql_that_is_too_old_is_refused_before_anything_is_made() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let pose = "CREATE SCHEMA old; CREATE FUNCTION old.current_setting(text) RETURNS text LANGUAGE sql \
+                AS $$ SELECT '140011' $$";
+    cluster.sql(name, pose);
+    let old = place(&format!("{url}?options=-c%20search_path%3Dold,pg_catalog"));
+    let world = World::at(tempfile::tempdir().unwrap(), old);
+    for opened in [world.try_node().await, Store::open_existing(world.place(), world.ring()).await] {
+        let refused = opened.err().unwrap();
+        assert!(matches!(&refused, StoreError::OldPostgres(version) if version == "14.11"), "{refused}");
+    }
+    let made = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('old', 'public')";
+    assert_eq!(cluster.sql(name, made).trim(), "0");
 }
 
 async fn a_migration_is_applied_once(world: &World) {
