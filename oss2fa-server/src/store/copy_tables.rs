@@ -27,7 +27,7 @@ impl Table {
 }
 
 /// All tables but those that belong to a database and not to what is in it: `migration`, `store_state`.
-pub const TABLES: [Table; 24] = [
+pub const TABLES: [Table; 25] = [
     Table { name: "tenant", key: &["pk"], columns: &["pk", "public_id", "name", "created_at"] },
     Table {
         name: "tenant_key",

@@ -227,7 +227,7 @@ pub struct RemoveTenant {
 }
 
 /// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
-const OF_TENANTS: [&str; 22] = [
+const OF_TENANTS: [&str; 23] = [
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
