@@ -12,10 +12,26 @@ pub(crate) enum Bound {
     None,
 }
 
+/// A figure, and the rounds that it is the median of where they are worth a look: all of them, also those that did
+/// not count.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) value: f64,
+    pub(crate) rounds: Vec<f64>,
+}
+
+impl From<f64> for Measured {
+    fn from(value: f64) -> Self {
+        Self { value, rounds: Vec::new() }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
     value: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rounds: Vec<f64>,
     unit: &'static str,
     bound: Option<String>,
     holds: bool,
@@ -26,7 +42,14 @@ struct Row {
 pub(crate) struct Report(Vec<Row>);
 
 impl Report {
-    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, bound: Bound) {
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<String>,
+        measured: impl Into<Measured>,
+        unit: &'static str,
+        bound: Bound,
+    ) {
+        let Measured { value, rounds } = measured.into();
         let (bound, holds) = match bound {
             Bound::AtMost(most) => (Some(format!("at most {most}")), value <= most),
             Bound::AtLeast(least) => (Some(format!("at least {least}")), value >= least),
@@ -34,7 +57,7 @@ impl Report {
         };
         let name = name.into();
         eprintln!("  {name}: {value:.2} {unit}");
-        self.0.push(Row { name, value, unit, bound, holds });
+        self.0.push(Row { name, value, rounds, unit, bound, holds });
     }
 
     pub(crate) fn holds(&self) -> bool {
@@ -43,7 +66,7 @@ impl Report {
 
     pub(crate) fn print(&self) {
         println!("{:<62} {:>10}  {:<8} {:<14} holds", "figure", "value", "unit", "bound");
-        for Row { name, value, unit, bound, holds } in &self.0 {
+        for Row { name, value, unit, bound, holds, .. } in &self.0 {
             let bound = bound.as_deref().unwrap_or("-");
             let holds = match (bound, holds) {
                 ("-", _) => "",

@@ -7,7 +7,7 @@ use super::instance::Instance;
 use super::scale::Scale;
 use super::stock::{Stock, must_be_durable};
 use super::uses::{Step, Uses};
-use crate::report::{Bound, Report};
+use crate::report::{Bound, Measured, Report};
 use crate::throughput::median;
 
 const OF_PEAK: f64 = 0.8;
@@ -44,7 +44,7 @@ impl Site {
 
     /// Median of rounds at 80 % of the peak. A round counts where the peak after it is nearly the one before: the speed of a
     /// shared machine changes by half within a minute, and 80 % of a peak that is over may be more than all there is.
-    fn p99(&mut self) -> f64 {
+    fn p99(&mut self) -> Measured {
         let Scale { rounds, seconds_at_fixed_rate: seconds, .. } = self.scale;
         let (mut steady, mut all) = (Vec::new(), Vec::new());
         let mut before = self.peak();
@@ -63,14 +63,17 @@ impl Site {
             steady.len(),
             all.len()
         );
-        if steady.is_empty() { median(&mut all) } else { median(&mut steady) }
+        if steady.is_empty() {
+            steady.clone_from(&all);
+        }
+        Measured { value: median(&mut steady), rounds: all }
     }
 }
 
 /// What one is of the other: the median of rounds, each against what was measured right beside it.
-fn ratio(these: &[f64], those: &[f64]) -> f64 {
-    let mut ratios: Vec<f64> = these.iter().zip(those).map(|(this, that)| this / that).collect();
-    median(&mut ratios)
+fn ratio(these: &[f64], those: &[f64]) -> Measured {
+    let rounds: Vec<f64> = these.iter().zip(those).map(|(this, that)| this / that).collect();
+    Measured { value: median(&mut rounds.clone()), rounds }
 }
 
 pub(crate) fn sqlite(report: &mut Report, scale: Scale) -> Ours {
