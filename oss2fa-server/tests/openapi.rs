@@ -26,6 +26,35 @@ fn the_document_in_the_tree_is_the_one_that_is_served() {
     );
 }
 
+/// Scripts decide by codes.
+#[test]
+fn each_code_of_an_error_is_in_the_guide() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/server.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let table = guide.split_once("\n## Answers\n").unwrap().1.split("\n## ").next().unwrap();
+    let mut codes = Vec::new();
+    codes_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"), &mut codes);
+    assert!(codes.len() > 50, "{codes:?}");
+    codes.retain(|code| !table.contains(&format!("`{code}`")));
+    assert_eq!(codes, Vec::<String>::new(), "not in the table of docs/server.md");
+}
+
+/// What stands in quotes behind a status.
+fn codes_in(folder: &Path, codes: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            codes_in(&path, codes);
+            continue;
+        }
+        for behind in fs::read_to_string(path).unwrap().split("StatusCode::").skip(1) {
+            let behind = behind.trim_start_matches(|c: char| c.is_ascii_uppercase() || c == '_');
+            let quoted = behind.strip_prefix(',').and_then(|rest| rest.trim_start().strip_prefix('"'));
+            codes.extend(quoted.and_then(|rest| rest.split_once('"')).map(|(code, _)| code.to_owned()));
+        }
+    }
+}
+
 /// What a generator of clients stumbles over.
 #[test]
 fn each_operation_says_who_may_call_it_and_how_it_fails() {

@@ -108,6 +108,7 @@ impl Asked {
             Ok(Resent::Sent) => Opened::Sent(to),
             Ok(Resent::NotAgain) => Opened::NotSentAgain(to),
             Ok(Resent::Over) => Opened::Refused,
+            Ok(Resent::Locked) => Opened::Locked,
             Err(fault) => {
                 log(&fault);
                 Opened::Unavailable

@@ -39,6 +39,8 @@ pub enum Resent {
     NotAgain,
     /// The challenge is over.
     Over,
+    /// Too many tries.
+    Locked,
 }
 
 #[derive(Deserialize)]
@@ -87,8 +89,10 @@ impl Server {
         if no_more_messages(&answer) {
             return Ok(Resent::NotAgain);
         }
-        if refusal(&answer).is_some() {
-            return Ok(Resent::Over);
+        match refusal(&answer) {
+            Some(Judged::Locked) => return Ok(Resent::Locked),
+            Some(_) => return Ok(Resent::Over),
+            None => {}
         }
         let Shown { .. } = answer.body(200)?;
         Ok(Resent::Sent)

@@ -212,6 +212,14 @@ impl Token {
         }
     }
 
+    /// Takes a code, which is text.
+    ///
+    /// # Errors
+    /// [`NoToken`] for all else: nobody's try.
+    pub fn typed(value: Value) -> Result<Self, NoToken> {
+        if value.is_string() { Ok(Self(value)) } else { Err(NoToken) }
+    }
+
     /// The text, where it is one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

@@ -122,6 +122,10 @@ async fn what_is_no_token_is_nobodys_try() {
     let complete = format!("/integrations/challenges/{}/complete", f.a.challenge);
     let number = json!({"token": f.a.answer.parse::<u32>().unwrap()});
     assert_eq!(world.ask(&f.a.token, "POST", &complete, &number).await.status, 422);
+    // No device that is tried without a challenge takes an object.
+    let object = json!({"username": f.a.username, "token": {"id": "x"}});
+    let refused = world.ask(&f.a.token, "POST", "/integrations/clients/verify", &object).await;
+    assert_eq!(refused.refusal(), (422, "bad_options".to_owned()));
     assert_eq!(world.rows(), before, "a try was counted");
     world.ask(&f.a.token, "POST", &complete, &json!({"token": f.a.answer})).await.ok();
 }

@@ -59,6 +59,16 @@ fn a_device_is_chosen_from_a_menu_and_its_code_sent() {
 }
 
 #[test]
+fn whoever_asks_once_more_and_is_locked_is_told_so() {
+    let server = Scripted::start(Identity::Right, |asked, _| match asked.path.as_str() {
+        "/integrations/challenges/11/resend" => refused(429, "locked"),
+        _ => several(asked),
+    });
+    let ended = asking(&server, "").login(&["2", "r"]);
+    assert_eq!((ended.outcome, ended.prompts), (Outcome::Locked, vec![MENU.to_owned(), SENT.to_owned()]));
+}
+
+#[test]
 fn whoever_hangs_up_gives_the_challenge_up() {
     let server = Scripted::start(Identity::Right, |asked, _| several(asked));
     let host = asking(&server, "");

@@ -67,7 +67,7 @@ pub async fn verify(
     let code = Code {
         username: username(&asked.username)?,
         device: asked.device_pk.map(DeviceId),
-        token: Token::read(asked.token).map_err(Refusal::from)?,
+        token: Token::typed(asked.token).map_err(Refusal::from)?,
         context: binding(asked.binding_context)?,
     };
     Ok(Json(app.service().verify(&caller, code).await?.into()))
