@@ -34,7 +34,7 @@ clauses!(
 
 const TRIES: usize = 50;
 
-async fn three(world: &World) -> [Arc<Store>; 3] {
+pub(crate) async fn three(world: &World) -> [Arc<Store>; 3] {
     [Arc::new(world.begun().await), Arc::new(world.node().await), Arc::new(world.node().await)]
 }
 
