@@ -179,7 +179,7 @@ impl RegisterApp {
 }
 
 /// The lowest step that may be accepted of a seed: above all that were, of devices that are gone. `None`
-/// where an active device has the seed.
+/// where an active device has the seed, or nobody knows how far one was used.
 pub(super) async fn position_of<S: Sql>(
     tx: &mut Tx<'_, S>,
     tenant: TenantId,
@@ -199,7 +199,8 @@ pub(super) async fn position_of<S: Sql>(
         if row.take::<String>(0)? == "active" {
             return Ok(None);
         }
-        position = position.max(row.take(1)?);
+        let Some(kept) = row.take(1)? else { return Ok(None) };
+        position = position.max(kept);
     }
     Ok(Some(position))
 }
