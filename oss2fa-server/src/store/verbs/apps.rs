@@ -5,7 +5,7 @@ use oss2fa_core::secret::SecretBytes;
 use serde::Serialize;
 
 use super::clients::{ChangeClient, ClientChange, ClientStatus, MATERIAL, stored};
-use super::devices::{add_device, remove_device};
+use super::devices::{add_device, hold_secrets, remove_device};
 use super::tenants::Removed;
 use super::{Doer, Page};
 use crate::config::SeedReads;
@@ -110,6 +110,7 @@ impl Verb for RegisterApp {
         let Some(fingerprint) = self.fingerprint(tx).await? else {
             return Err(StoreError::Corrupt("an app without a seed"));
         };
+        hold_secrets(tx, tenant).await?;
         // Registrations take turns: whoever counts, counts all.
         let held = values![tenant, integration];
         let there =
