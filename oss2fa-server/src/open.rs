@@ -122,7 +122,7 @@ pub fn check_folders(config: &Config) -> Result<(), StoreError> {
     let data = &config.data_dir;
     let refuse = |path: &Path, what: String| Err(StoreError::File { path: path.to_owned(), what });
     // What is missing of the way there is made.
-    if let Some(there) = data.ancestors().find(|path| path.exists())
+    if let Some(there) = data.ancestors().find(|path| path.symlink_metadata().is_ok())
         && !there.is_dir()
     {
         return refuse(there, format!("it is no folder, and the data folder {} must be one", data.display()));

@@ -145,7 +145,8 @@ async fn write_groups(pool: Pool, queue: Arc<tokio::sync::Mutex<Receiver<Postgre
         if queue.lock().await.recv_many(&mut group, GROUP).await == 0 {
             return;
         }
-        let written = write_group(&pool, &mut group, &ring).await;
+        let access = access_of(&group);
+        let written = write_group(&pool, &mut group, &ring, access).await;
         figures::group(&written, group.len());
         match written {
             // Whose fault it was, or who waited for whom, is found by running each alone.
@@ -174,8 +175,12 @@ fn may_be_tried_alone(error: &StoreError, jobs: usize) -> bool {
 
 async fn alone(pool: &Pool, mut job: PostgresJob, ring: &KeyRing) {
     let mut written = Err(StoreError::Closed);
-    for _ in 0..TRIES {
-        written = write_group(pool, std::slice::from_mut(&mut job), ring).await;
+    for tried in 1..=TRIES {
+        let access = match job.access() {
+            Access::Lasting if tried == TRIES => Access::Alone,
+            access => access,
+        };
+        written = write_group(pool, std::slice::from_mut(&mut job), ring, access).await;
         figures::group(&written, 1);
         if !matches!(written, Err(StoreError::Conflict(_))) {
             break;
@@ -184,9 +189,14 @@ async fn alone(pool: &Pool, mut job: PostgresJob, ring: &KeyRing) {
     job.finish(written);
 }
 
-async fn write_group(pool: &Pool, group: &mut [PostgresJob], ring: &KeyRing) -> Result<(), StoreError> {
+async fn write_group(
+    pool: &Pool,
+    group: &mut [PostgresJob],
+    ring: &KeyRing,
+    access: Access,
+) -> Result<(), StoreError> {
     may_share(group)?;
-    let mut connection = begun(pool, access_of(group)).await?;
+    let mut connection = begun(pool, access).await?;
     match in_transaction(&mut connection, group, ring).await {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -223,7 +233,7 @@ async fn in_transaction(
     group: &mut [PostgresJob],
     ring: &KeyRing,
 ) -> Result<(), StoreError> {
-    if access_of(group) == Access::Shared {
+    if access_of(group) != Access::Alone {
         schema::still_here(connection).await?;
     }
     let mut tx = Tx::new(connection, ring);

@@ -63,7 +63,7 @@ impl PostgresSql {
     pub(super) async fn begin(&mut self, access: Access) -> Result<(), StoreError> {
         self.failed = false;
         let lock = match access {
-            Access::Shared => "pg_advisory_xact_lock_shared",
+            Access::Shared | Access::Lasting => "pg_advisory_xact_lock_shared",
             Access::Alone => "pg_advisory_xact_lock",
         };
         self.command(&format!("BEGIN; SELECT {lock}({STORE})")).await

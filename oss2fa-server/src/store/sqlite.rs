@@ -221,7 +221,7 @@ fn write_groups(
 fn write_group(writer: &mut SqliteSql, group: &mut [SqliteJob], ring: &KeyRing) -> Result<(), StoreError> {
     may_share(group)?;
     writer.begin()?;
-    if access_of(group) == Access::Shared {
+    if access_of(group) != Access::Alone {
         now(schema::still_here(writer))?;
     }
     let mut tx = Tx::new(&mut *writer, ring);

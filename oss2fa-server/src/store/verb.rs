@@ -85,6 +85,8 @@ impl<'a, S: Sql> Tx<'a, S> {
 pub enum Access {
     /// Beside others, and not once the store was moved away.
     Shared,
+    /// The same, and alone where the others never let it end: it waits for the rows of many, who wait for it.
+    Lasting,
     /// Alone, on every node, and in every state.
     Alone,
 }

@@ -377,6 +377,9 @@ fn a_configuration_is_checked_with_the_folders_that_a_start_needs() {
     config(String::new());
     fs::write(host.path("data"), "").unwrap();
     refused("data: it is no folder");
+    fs::remove_file(host.path("data")).unwrap();
+    std::os::unix::fs::symlink(host.path("absent"), host.path("data")).unwrap();
+    refused("data: it is no folder");
 }
 
 #[test]

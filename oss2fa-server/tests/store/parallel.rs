@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oss2fa_server::device::NewDevice;
 use oss2fa_server::policy::LockPolicy;
 use oss2fa_server::store::Store;
 use oss2fa_server::store::audit::{AuditFilter, AuditPage, AuditVerdict, VerifyAudit};
@@ -12,8 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::raw::number;
 use crate::sow::{
-    Own, RFC_CODES, RFC_SECRET, codes, complete, counting, enrolled, is_admitted, prepared, right, tenant,
-    wrong,
+    Own, RFC_CODES, RFC_SECRET, codes, complete, counting, enrolled, integration, is_admitted, prepared,
+    right, tenant, wrong,
 };
 use crate::world::World;
 
@@ -26,6 +27,7 @@ clauses!(
     a_challenge_takes_no_more_tries_than_it_has,
     a_client_gets_no_more_devices_than_allowed,
     one_enrollment_is_completed_once,
+    one_code_enrolls_one_device_of_a_tenant,
     one_name_is_one_client,
     three_nodes_write_one_chain,
     groups_that_wait_for_each_other_all_end,
@@ -34,7 +36,7 @@ clauses!(
 
 const TRIES: usize = 50;
 
-async fn three(world: &World) -> [Arc<Store>; 3] {
+pub(crate) async fn three(world: &World) -> [Arc<Store>; 3] {
     [Arc::new(world.begun().await), Arc::new(world.node().await), Arc::new(world.node().await)]
 }
 
@@ -206,6 +208,26 @@ async fn one_enrollment_is_completed_once(world: &World) {
     let done = completed(&nodes, all).await;
     assert_eq!(done.iter().filter(|done| matches!(done, Completed::Client(..))).count(), 1, "{done:?}");
     assert_eq!(number(&nodes[0], "SELECT count(*) FROM device").await, 1);
+}
+
+/// Whoever has a secret in two integrations shows each of its codes to one of them.
+async fn one_code_enrolls_one_device_of_a_tenant(world: &World) {
+    let nodes = three(world).await;
+    let own = tenant(world, &nodes[0], 1).await;
+    let mut of = Vec::new();
+    for number in 2..8 {
+        of.push(integration(world, &nodes[0], own.tenant, number).await);
+    }
+    for round in 1..10 {
+        let mut all = Vec::new();
+        for own in &of {
+            let enrollment = prepared(world, &nodes[0], *own, "ferris").await;
+            let device = NewDevice { next_position: 1, ..counting(format!("secret {round}").as_bytes()) };
+            all.push(complete(world, *own, enrollment, "ferris", device));
+        }
+        let done = completed(&nodes, all).await;
+        assert_eq!(done.iter().filter(|done| matches!(done, Completed::Client(..))).count(), 1, "{done:?}");
+    }
 }
 
 async fn one_name_is_one_client(world: &World) {

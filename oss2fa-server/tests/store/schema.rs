@@ -7,6 +7,7 @@ use oss2fa_server::device::NewDevice;
 use oss2fa_server::store::copy_tables::TABLES;
 use oss2fa_server::store::error::StoreError;
 use oss2fa_server::store::schema::{POSTGRES, SQLITE};
+use oss2fa_server::store::verbs::apps::{RegisterApp, Registered};
 use oss2fa_server::store::verbs::challenges::FindChallenge;
 use oss2fa_server::store::verbs::clients::{ChangeClient, ClientChange, DevicesOf};
 use oss2fa_server::store::verbs::enrollments::Completed;
@@ -14,6 +15,7 @@ use oss2fa_server::store::{Place, Store};
 use oss2fa_server::whereabouts::Whereabouts;
 
 use crate::cluster::Cluster;
+use crate::everything::app;
 use crate::raw::{altered, change, number, tables};
 use crate::sealed::bytes;
 use crate::sow::{
@@ -272,4 +274,8 @@ async fn a_device_whose_use_is_missing_lets_nobody_in(world: &World) {
     // Whoever looks after the client sees it, and can remove it.
     let devices = store.read(DevicesOf { tenant: own.tenant, client }).await.unwrap();
     assert_eq!(devices.len(), 1);
+    let remove = ChangeClient { doer: own.doer(world), client, change: ClientChange::RemoveDevice(device) };
+    store.write(remove).await.unwrap();
+    let app = RegisterApp { device: counting(RFC_SECRET), ..app(own.doer(world), 8) };
+    assert_eq!(store.write(app).await.unwrap(), Registered::SeedInUse, "as before its removal");
 }

@@ -5,7 +5,7 @@ use oss2fa_core::secret::SecretBytes;
 use serde::Serialize;
 
 use super::clients::{ChangeClient, ClientChange, ClientStatus, MATERIAL, stored};
-use super::devices::{add_device, remove_device};
+use super::devices::{add_device, hold_secrets, remove_device};
 use super::tenants::Removed;
 use super::{Doer, Page};
 use crate::config::SeedReads;
@@ -110,6 +110,7 @@ impl Verb for RegisterApp {
         let Some(fingerprint) = self.fingerprint(tx).await? else {
             return Err(StoreError::Corrupt("an app without a seed"));
         };
+        hold_secrets(tx, tenant).await?;
         // Registrations take turns: whoever counts, counts all.
         let held = values![tenant, integration];
         let there =
@@ -179,7 +180,7 @@ impl RegisterApp {
 }
 
 /// The lowest step that may be accepted of a seed: above all that were, of devices that are gone. `None`
-/// where an active device has the seed.
+/// where an active device has the seed, or nobody knows how far one was used.
 pub(super) async fn position_of<S: Sql>(
     tx: &mut Tx<'_, S>,
     tenant: TenantId,
@@ -199,7 +200,8 @@ pub(super) async fn position_of<S: Sql>(
         if row.take::<String>(0)? == "active" {
             return Ok(None);
         }
-        position = position.max(row.take(1)?);
+        let Some(kept) = row.take(1)? else { return Ok(None) };
+        position = position.max(kept);
     }
     Ok(Some(position))
 }

@@ -76,6 +76,12 @@ pub(super) async fn add_device<S: Sql>(
     Ok(device)
 }
 
+/// Held to the end, before the integration: who has a secret is asked for all of a tenant, and of two who bring the same one
+/// the second must see the first, whatever their integrations.
+pub(super) async fn hold_secrets<S: Sql>(tx: &mut Tx<'_, S>, tenant: TenantId) -> Result<(), StoreError> {
+    tx.sql.row("SELECT pk FROM tenant WHERE pk = ?1 FOR UPDATE", values![tenant]).await.map(drop)
+}
+
 /// Removes a device, its codes, and the challenges that are open on it. The caller holds the client's row.
 pub(super) async fn remove_device<S: Sql>(
     tx: &mut Tx<'_, S>,

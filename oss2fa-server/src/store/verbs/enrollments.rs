@@ -6,7 +6,7 @@ use oss2fa_core::secret::SecretBytes;
 use super::Doer;
 use super::challenges::Kept;
 use super::clients::ClientStatus;
-use super::devices::{add_device, remove_device};
+use super::devices::{add_device, hold_secrets, remove_device};
 use super::yubikeys::is_taken;
 use crate::device::NewDevice;
 use crate::ids::{ClientId, EnrollmentId, IntegrationId, TenantId, Username};
@@ -346,6 +346,9 @@ impl Verb for CompleteEnrollment {
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Completed, StoreError> {
         let Doer { tenant, integration, now, .. } = self.doer;
         let Some(integration) = integration else { return Ok(Completed::Over) };
+        if self.device.code_secret.is_some() {
+            hold_secrets(tx, tenant).await?;
+        }
         // A client who is not there yet has no row to hold: enrolments of an integration take turns.
         let held = values![tenant, integration];
         tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;

@@ -10,7 +10,7 @@ use crate::outside::Timestamp;
 use crate::policy::Policy;
 use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
-use crate::store::verb::{Query, Tx, Verb};
+use crate::store::verb::{Access, Query, Tx, Verb};
 use crate::values;
 
 /// An integration.
@@ -347,6 +347,7 @@ const OF_INTEGRATIONS: [&str; 18] = [
 
 impl Verb for RemoveIntegration {
     type Output = Removed;
+    const ACCESS: Access = Access::Lasting;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Removed, StoreError> {
         let which = values![self.doer.tenant, self.integration];

@@ -11,7 +11,7 @@ use crate::policy::Policy;
 use crate::store::audit;
 use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
-use crate::store::verb::{Query, Tx, Verb};
+use crate::store::verb::{Access, Query, Tx, Verb};
 use crate::values;
 use crate::whereabouts::Whereabouts;
 
@@ -226,8 +226,14 @@ pub struct RemoveTenant {
     pub tenant: TenantId,
 }
 
-/// All that a tenant has; `webhook_delivery` and the like go first for the sake of reading.
+/// All that a tenant has. First what others hold before all else, whoever enrolls the integration and whoever tries the
+/// client: none of them then waits for rows that are deleted here while this waits for theirs.
 const OF_TENANTS: [&str; 23] = [
+    "DELETE FROM integration WHERE tenant = ?1",
+    // Meets every try on the row of its client: nothing commits before it.
+    "DELETE FROM client WHERE tenant = ?1",
+    // Whoever writes to the audit holds it at the end: from here on nobody adds anything that would be left.
+    "DELETE FROM audit_head WHERE tenant = ?1",
     "DELETE FROM host_event WHERE tenant = ?1",
     "DELETE FROM offline_credential WHERE tenant = ?1",
     "DELETE FROM webhook_delivery WHERE tenant = ?1",
@@ -244,19 +250,15 @@ const OF_TENANTS: [&str; 23] = [
     "DELETE FROM yubikey WHERE tenant = ?1",
     "DELETE FROM yubico_client WHERE tenant = ?1",
     "DELETE FROM device WHERE tenant = ?1",
-    // Meets every try on the row of its client: nothing commits before it.
-    "DELETE FROM client WHERE tenant = ?1",
-    "DELETE FROM integration WHERE tenant = ?1",
-    // Behind what an enrolment holds: none adds a row any more.
     "DELETE FROM device_use WHERE tenant = ?1",
     "DELETE FROM device_fingerprint WHERE tenant = ?1",
     "DELETE FROM administrator WHERE tenant = ?1",
     "DELETE FROM audit WHERE tenant = ?1",
-    "DELETE FROM audit_head WHERE tenant = ?1",
 ];
 
 impl Verb for RemoveTenant {
     type Output = Removed;
+    const ACCESS: Access = Access::Lasting;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Removed, StoreError> {
         let gone = tx.sql.execute("DELETE FROM tenant WHERE pk = ?1", values![self.tenant]).await?;

@@ -7,7 +7,7 @@ use super::Doer;
 use super::apps::position_of;
 use super::attempts::{Admitted, Try, Verdict};
 use super::clients::{ClientStatus, stored};
-use super::devices::add_device;
+use super::devices::{add_device, hold_secrets};
 use crate::device::yubikey::NAME;
 use crate::device::{NewDevice, Spend, StoredDevice};
 use crate::ids::{ClientId, IntegrationId, TenantId, Username};
@@ -68,6 +68,7 @@ impl Verb for ImportYubikey {
         else {
             return Err(StoreError::Corrupt("a key without its secret"));
         };
+        hold_secrets(tx, tenant).await?;
         let held = values![tenant, integration];
         let there =
             tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
