@@ -27,6 +27,7 @@ clauses!(
     a_tenant_is_removed_during_tries,
     an_integration_is_removed_during_tries,
     nothing_of_a_tenant_is_left_by_what_was_begun_before_its_removal,
+    nobody_enrolls_at_an_integration_that_is_gone,
 );
 
 const FREE: u32 = 100_000;
@@ -153,4 +154,16 @@ async fn nothing_of_a_tenant_is_left_by_what_was_begun_before_its_removal(world:
         writing.join_all().await;
         assert_eq!(dump(&nodes[1], own.tenant).await, Vec::<String>::new(), "round {round}");
     }
+}
+
+async fn nobody_enrolls_at_an_integration_that_is_gone(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let gone = store.write(RemoveIntegration { doer: own.doer(world), integration: own.integration }).await;
+    assert_eq!(gone.unwrap(), Removed::Done);
+    // By a node that still knows its token.
+    let pk = prepared(world, &store, own, "ferris").await;
+    let done = store.write(complete(world, own, pk, "ferris", counting(RFC_SECRET))).await.unwrap();
+    assert_eq!(done, Completed::Over);
+    assert_eq!(number(&store, "SELECT count(*) FROM client").await, 0);
 }
