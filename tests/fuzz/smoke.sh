@@ -13,7 +13,7 @@ root=$(cd "$here/../.." && pwd)
 host=$(rustc -vV | sed -n 's/^host: //p')
 built=$root/target/fuzz
 targets="wire config import u2f_keys ssh_sk otpauth yubikey display_text server_config server_values server_request \
-server_keys ctap_messages ctap_attestation ctap_device"
+server_keys bus_call mail_answers sms_answers yubico_answers ctap_messages ctap_attestation ctap_device"
 
 # What cargo-fuzz passes, without its sanitizer, which needs an unstable compiler. Naming the target
 # keeps the flags from build scripts and macros. The ciphers are those of .cargo/config.toml.

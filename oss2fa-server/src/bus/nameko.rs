@@ -226,7 +226,11 @@ fn parse(envelope: &Envelope<'_>, body: &[u8]) -> Result<Body, Reply> {
     if body.len() > LONGEST_BODY {
         return refused("The body must have at most 65536 bytes");
     }
-    match serde_json::from_slice(body) {
+    // All of it: what is skipped is not looked at by whoever reads JSON.
+    let Ok(body) = std::str::from_utf8(body) else { return refused("The body must be JSON in UTF-8") };
+    match serde_json::from_str(body) {
+        // What is derived takes the values of a list for those of the fields, in their order.
+        Ok(_) if !body.trim_ascii_start().starts_with('{') => refused("Message missing `args` or `kwargs`"),
         Ok(body) => Ok(body),
         Err(error) if error.is_data() => refused("Message missing `args` or `kwargs`"),
         Err(_) => refused("The body must be JSON in UTF-8"),
@@ -361,6 +365,7 @@ mod tests {
             "",
             "{",
             "[]",
+            r#"[["a", "1", "b", "2"], {}]"#,
             "null",
             "7",
             "{}",
@@ -376,6 +381,9 @@ mod tests {
             assert!(matches!(answered(&envelope(), body), Reply::MalformedRequest(_)), "{body}");
         }
         let good = r#"{"args": ["a", "1", "b", "2"], "kwargs": {}}"#;
+        let no_text = b"{\"args\": [\"a\", \"1\", \"b\", \"2\"], \"kwargs\": {}, \"more\": \"\xff\"}";
+        let taken = read(&rules(), &envelope(), no_text);
+        assert!(matches!(taken, Read::Answer(Reply::MalformedRequest(_), _)), "{taken:?}");
         let long = format!("{good}{}", " ".repeat(LONGEST_BODY));
         assert!(matches!(answered(&envelope(), &long), Reply::MalformedRequest(_)));
         for content_type in [None, Some("text/plain"), Some("application/x-python-serialize")] {

@@ -38,6 +38,12 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             }
         })?;
         drop(reading);
+        // What is derived takes the values of a list for those of the fields, in their order.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::bad_request(
+                "the body is a list, and must be an object: look at /openapi.json for what is taken",
+            ));
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             // The place alone: the text of a serde error can repeat what was sent, as a token.
             let what = if error.is_data() {

@@ -150,3 +150,20 @@ async fn a_text_that_is_refused_is_refused_for_what_it_has() {
         assert!(refused.text.contains(why), "{refused:?}");
     }
 }
+
+/// Values without names would be those of the fields in the order in which these happen to stand in the source.
+#[tokio::test]
+async fn row_51_a_list_of_values_is_no_body() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let client = format!("/integrations/clients/{}", f.a.client);
+    for (who, method, path, values) in [
+        (&f.owner, "POST", "/tenants", json!(["another"])),
+        (&f.a.token, "PATCH", &*client, json!(["bypass"])),
+        (&f.a.token, "POST", "/integrations/enrollments", json!(["another"])),
+    ] {
+        let answer = world.ask(who, method, path, &values).await;
+        assert_eq!(answer.refusal(), (400, "bad_request".to_owned()), "{method} {path}");
+    }
+    assert_eq!(world.rows(), before);
+}

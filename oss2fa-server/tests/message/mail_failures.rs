@@ -183,18 +183,35 @@ async fn a_certificate_of_an_unknown_authority_or_another_name_is_not_trusted() 
     }
 }
 
-#[tokio::test]
-async fn what_is_no_mail_server_is_told_so() {
+/// The port of somebody who says this to everybody, and hears nothing.
+async fn saying(words: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"HTTP/1.1 400 for john.doe\r\n\r\n").await;
+            let _ = stream.write_all(words).await;
         }
     });
+    port
+}
+
+#[tokio::test]
+async fn what_is_no_mail_server_is_told_so() {
+    let port = saying(b"HTTP/1.1 400 for john.doe\r\n\r\n").await;
     let error = failure(settings(port, SmtpSecurity::DangerPlain, None)).await;
     assert_eq!(error.code(), "unreachable", "{error}");
     assert!(error.to_string().contains("what it answered to the greeting is not SMTP"), "{error}");
+}
+
+/// lettre panics there, in whichever task sends the mail.
+#[tokio::test]
+async fn a_line_of_blanks_is_no_answer_to_ehlo() {
+    let port = saying(b"220 mail.test\r\n250-mail.test\r\n250-  \r\n250 STARTTLS\r\n").await;
+    for security in [SmtpSecurity::DangerPlain, SmtpSecurity::StartTls] {
+        let error = failure(settings(port, security, None)).await;
+        assert_eq!(error.code(), "unreachable", "{error}");
+        assert!(error.to_string().contains("what it answered to the greeting is not SMTP"), "{error}");
+    }
 }
 
 #[tokio::test]

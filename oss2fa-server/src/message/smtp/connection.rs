@@ -5,8 +5,10 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -80,6 +82,12 @@ pub(super) struct Connection(AsyncSmtpConnection);
 
 impl Connection {
     pub(super) async fn open(peer: &Peer, limit: Duration) -> Result<Self, Fault> {
+        // lettre 0.11.23 panics where the answer to EHLO has a line of blanks. Nothing of it is kept.
+        let opened = AssertUnwindSafe(Self::opened(peer, limit)).catch_unwind();
+        opened.await.unwrap_or(Err(Fault::Garbled(Step::Connect)))
+    }
+
+    async fn opened(peer: &Peer, limit: Duration) -> Result<Self, Fault> {
         let hello = ClientId::Domain(peer.hello.clone());
         let mut connection = match &peer.protection {
             Protection::Tls(tls) => {
