@@ -40,6 +40,7 @@ fn each_code_of_an_error_is_in_the_guide() {
 }
 
 /// What stands in quotes behind a status.
+#[expect(clippy::unwrap_used, reason = "part of a test")]
 fn codes_in(folder: &Path, codes: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
