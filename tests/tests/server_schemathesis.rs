@@ -1,6 +1,9 @@
 //! Schemathesis over `/openapi.json`: whatever is sent, no error of the server and no undocumented answer.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failure is a panic in tests, in their helpers too")]
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oss2fa_tests::server::{PostgresCluster, Server};
@@ -14,25 +17,69 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// Seconds for one token.
 const TIME: &str = "30";
 
-/// Methods of all paths of the document, but for the one that it comes from itself, which schemathesis leaves out.
-fn operations(document: &Value) -> usize {
+/// With what schemathesis asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    /// The token that it was given, in each request.
+    Given,
+    /// Now and then others that it makes up.
+    MadeUp,
+}
+
+/// What the document has: method and path of each operation.
+fn operations(document: &Value) -> BTreeSet<String> {
     let methods = ["get", "put", "post", "delete", "patch"];
     let paths = document.get("paths").and_then(Value::as_object).unwrap();
-    let count = |path: &Value| methods.iter().filter(|method| path.get(method).is_some()).count();
-    let all = paths.iter().filter(|(path, _)| *path != "/openapi.json").map(|(_, path)| count(path)).sum();
-    assert!(all > 40, "only {all} operations in the document");
+    let of = |(path, item): (&String, &Value)| {
+        let there = methods.iter().filter(|method| item.get(method).is_some());
+        there.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    let all: BTreeSet<String> = paths.iter().flat_map(of).collect();
+    assert!(all.len() > 40, "only {} operations in the document", all.len());
     all
 }
 
-fn tested(header: &str, server: &Server) {
+/// The operations that did what they are for at least once, by what schemathesis has written down.
+fn reached(report: &Path, all: &BTreeSet<String>) -> BTreeSet<String> {
+    let file = fs::read_dir(report).unwrap().next().unwrap().unwrap().path();
+    let report: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let entries = report.pointer("/log/entries").and_then(Value::as_array).unwrap();
+    let asked = entries.iter().filter_map(|entry| {
+        let text = |place: &str| entry.pointer(place).and_then(Value::as_str);
+        let status = entry.pointer("/response/status").and_then(Value::as_u64);
+        let (method, url) = (text("/request/method")?, text("/request/url")?);
+        status.filter(|status| (200..300).contains(status))?;
+        let path = url.splitn(4, '/').nth(3)?.split('?').next()?;
+        Some(format!("{method} /{path}"))
+    });
+    asked.filter_map(|asked| all.iter().find(|operation| is_of(&asked, operation)).cloned()).collect()
+}
+
+fn is_of(asked: &str, operation: &str) -> bool {
+    let parts = |of: &str| of.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let (asked, operation) = (parts(asked), parts(operation));
+    // One that names a word is meant before one that has a number there.
+    asked.len() == operation.len()
+        && asked.iter().zip(&operation).all(|(asked, operation)| {
+            asked == operation || (operation.starts_with('{') && asked.parse::<i64>().is_ok())
+        })
+}
+
+/// Runs it.
+fn tested(header: &str, server: &Server, credentials: Credentials) -> Tested {
     let program = workspace().join("target/peers/schemathesis/bin/schemathesis");
     assert!(program.exists(), "{} is not there: run tests/peers/install.sh", program.display());
     let folder = tempfile::tempdir().unwrap();
+    let parameters = workspace().join("tests/tests/server_schemathesis.toml");
+    fs::copy(parameters, folder.path().join("schemathesis.toml")).unwrap();
+    let made_up = if credentials == Credentials::MadeUp { "true" } else { "false" };
     let output = Command::new(program)
         .args(["run", &format!("{}/openapi.json", server.url), "--header", header])
         .args(["--tls-verify", &server.ca().display().to_string(), "--checks", CHECKS])
         .args(["--max-time", TIME, "--seed", "1", "--workers", "1", "--request-timeout", "20"])
         .args(["--continue-on-failure", "--warnings", "off", "--output-truncate", "false"])
+        .args(["--generation-with-security-parameters", made_up])
+        .args(["--report", "har", "--report-dir", "report"])
         // It keeps what it learned in its folder, and none of that may change the next run.
         .current_dir(folder.path())
         .env("NO_COLOR", "1")
@@ -41,36 +88,67 @@ fn tested(header: &str, server: &Server) {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    let tested = text.lines().find_map(|line| line.trim().strip_prefix("Tested: ")).map(str::trim);
-    let tested: usize = tested.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"));
-    let document = server.anybody().get("/openapi.json").expect(200).json();
-    assert!(tested >= operations(&document), "{tested} operations were tested:\n{text}");
+    let count = text.lines().find_map(|line| line.trim().strip_prefix("Tested: ")).map(str::trim);
+    let count: usize = count.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"));
+    let all = operations(&server.anybody().get("/openapi.json").expect(200).json());
+    // All but the document.
+    assert!(count + 1 >= all.len(), "{count} operations were tested:\n{text}");
     let alive = server.anybody().get("/healthz");
     assert_eq!(alive.status, 200, "{alive}");
     assert!(!server.log().contains("panicked"), "{}", server.log());
+    Tested { reached: reached(&folder.path().join("report"), &all), all }
+}
+
+/// All operations, and those of them that did what they are for at least once.
+struct Tested {
+    all: BTreeSet<String>,
+    reached: BTreeSet<String>,
+}
+
+impl Tested {
+    /// Most of those whose path has this beginning did. Some cannot: they want a code that is right.
+    fn most_were_reached(&self, path: &str) {
+        let of = |operations: &BTreeSet<String>| {
+            let paths = operations
+                .iter()
+                .filter(|name| name.split_once(' ').is_some_and(|(_, at)| at.starts_with(path)));
+            paths.cloned().collect::<Vec<_>>()
+        };
+        let (all, reached) = (of(&self.all), of(&self.reached));
+        assert!(2 * reached.len() > all.len(), "of {all:?} only {reached:?} did what they are for");
+    }
 }
 
 fn unlimited(store: &str) -> Server {
-    Server::new()
+    let server = Server::new()
         .config(store)
         .config("[limits]\ntoken_per_second = 1000000\ntoken_burst = 1000000\n")
         .config("[limits]\naddress_per_second = 1000000\naddress_burst = 1000000\n")
         .config("[limits]\nrefused_per_minute = 100000\n")
-        .start()
+        .start();
+    // What server_schemathesis.toml names.
+    let integration = server.integration();
+    let _three = ["john.doe", "jane.doe", "ferris"].map(|username| integration.enroll(username, "HOTP"));
+    let _fourth = integration.enrollment("corro");
+    let device = integration.newest_device("john.doe");
+    let _both = [integration.challenge("john.doe", device), integration.challenge("john.doe", device)];
+    server
 }
 
 #[test]
 fn row_42_with_the_token_of_an_integration() {
     let server = unlimited("");
-    let _something_to_find = server.integration().enroll("john.doe", "HOTP");
-    tested(server.integration().token(), &server);
+    tested(server.integration().token(), &server, Credentials::Given).most_were_reached("/integrations");
 }
 
 #[test]
 fn row_42_with_the_token_of_the_owner() {
     let server = unlimited("");
-    let _something_to_find = server.integration().enroll("john.doe", "HOTP");
-    tested(server.owner("owner").token(), &server);
+    let owner = server.owner("owner");
+    let _second = owner.new_tenant("second");
+    let _second = owner.new_integration("second", 1);
+    let _second = owner.new_administrator("second", "helpdesk", 1);
+    tested(owner.token(), &server, Credentials::Given).most_were_reached("/tenants");
 }
 
 /// Of what SQLite keeps as it comes, PostgreSQL refuses some: it must not be met as an error there.
@@ -78,6 +156,11 @@ fn row_42_with_the_token_of_the_owner() {
 fn row_42_with_the_token_of_an_integration_on_postgresql() {
     let cluster = PostgresCluster::start();
     let server = unlimited(&format!("store = {:?}", cluster.database()));
-    let _something_to_find = server.integration().enroll("john.doe", "HOTP");
-    tested(server.integration().token(), &server);
+    tested(server.integration().token(), &server, Credentials::Given).most_were_reached("/integrations");
+}
+
+#[test]
+fn row_42_with_credentials_of_all_kinds() {
+    let server = unlimited("");
+    let _few_are_reached = tested(server.integration().token(), &server, Credentials::MadeUp);
 }
