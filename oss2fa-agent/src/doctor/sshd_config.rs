@@ -304,16 +304,29 @@ impl Reader<'_> {
     }
 }
 
-/// `*` and `?` as glob(7) has them.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            fits(rest, name) || name.split_first().is_some_and(|(_, name)| fits(pattern, name))
+/// `*` and `?` as glob(7) has them. Only the last `*` is gone back to: each one more would multiply the ways.
+fn fits(mut pattern: &[u8], mut name: &[u8]) -> bool {
+    // What stands behind it, and where in the name that was held against it last.
+    let mut last: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => return true,
+            (Some((b'*', rest)), _) => {
+                last = Some((rest, name));
+                pattern = rest;
+            }
+            (Some((one, rest)), Some((other, after))) if *one == b'?' || one == other => {
+                (pattern, name) = (rest, after);
+            }
+            _ => {
+                let Some((rest, Some((_, from)))) = last.map(|(rest, from)| (rest, from.split_first()))
+                else {
+                    return false;
+                };
+                last = Some((rest, from));
+                (pattern, name) = (rest, from);
+            }
         }
-        (Some((b'?', rest)), Some((_, name))) => fits(rest, name),
-        (Some((one, rest)), Some((other, name))) => one == other && fits(rest, name),
-        _ => false,
     }
 }
 
@@ -425,5 +438,12 @@ mod tests {
     fn patterns() {
         assert!(fits(b"*.conf", b"a.conf") && fits(b"?-x*", b"5-x") && fits(b"*", b""));
         assert!(!fits(b"*.conf", b"a.conf.off") && !fits(b"?x", b"x"));
+        assert!(fits(b"*a*b", b"xaab") && fits(b"a*b*c", b"abbcbc") && fits(b"**?", b"x") && fits(b"", b""));
+        assert!(
+            !fits(b"*a*b", b"xaba") && !fits(b"a*b*c", b"acbbc-") && !fits(b"**?", b"") && !fits(b"", b"x")
+        );
+        // Each star more would take several times as long, where every way were tried.
+        assert!(!fits(&[b"*x".repeat(60), b"y".to_vec()].concat(), &b"x".repeat(200)));
+        assert!(!fits(&[b"*".repeat(200), b"y".to_vec()].concat(), &b"x".repeat(200)));
     }
 }
