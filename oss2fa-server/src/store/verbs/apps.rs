@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::clients::{ChangeClient, ClientChange, ClientStatus, MATERIAL, stored};
 use super::devices::{add_device, hold_secrets, remove_device};
+use super::integrations::hold_integration;
 use super::tenants::Removed;
 use super::{Doer, Page};
 use crate::config::SeedReads;
@@ -112,10 +113,7 @@ impl Verb for RegisterApp {
         };
         hold_secrets(tx, tenant).await?;
         // Registrations take turns: whoever counts, counts all.
-        let held = values![tenant, integration];
-        let there =
-            tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
-        if there.is_none() {
+        if hold_integration(tx, tenant, integration).await?.is_none() {
             return Err(StoreError::NoKeys(tenant.0));
         }
         let count = tx

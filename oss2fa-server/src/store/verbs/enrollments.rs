@@ -7,6 +7,7 @@ use super::Doer;
 use super::challenges::Kept;
 use super::clients::ClientStatus;
 use super::devices::{add_device, hold_secrets, remove_device};
+use super::integrations::hold_integration;
 use super::yubikeys::is_taken;
 use crate::device::NewDevice;
 use crate::ids::{ClientId, EnrollmentId, IntegrationId, TenantId, Username};
@@ -230,8 +231,7 @@ impl KeepEnrollmentStep {
     ) -> Result<u64, StoreError> {
         let Doer { tenant, integration, now, .. } = self.doer;
         // Held to the end: messages to one address are counted one after another, on whatever node.
-        let held = values![tenant, integration];
-        tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
+        hold_integration(tx, tenant, integration).await?;
         let kept = tx
             .sql
             .execute(
@@ -350,11 +350,8 @@ impl Verb for CompleteEnrollment {
             hold_secrets(tx, tenant).await?;
         }
         // A client who is not there yet has no row to hold: enrolments of an integration take turns.
-        let held = values![tenant, integration];
-        let there =
-            tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
         // Another node may know a token for a moment after its integration was removed.
-        if there.is_none() {
+        if hold_integration(tx, tenant, integration).await?.is_none() {
             return Ok(Completed::Over);
         }
         let keys = tx.keys(tenant).await?;

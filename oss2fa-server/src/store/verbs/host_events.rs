@@ -3,6 +3,7 @@
 use oss2fa_core::ids::DeviceId;
 
 use super::Doer;
+use super::integrations::hold_integration;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
 use crate::store::verb::{Tx, Verb};
@@ -52,10 +53,7 @@ impl Verb for RecordHostEvents {
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<u64, StoreError> {
         let Doer { tenant, integration, now, .. } = self.doer;
         // Reports of an integration take turns: two that hold the same events do not wait for each other.
-        let of = values![tenant, integration];
-        let held =
-            tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", of).await?;
-        if held.is_none() {
+        if hold_integration(tx, tenant, integration).await?.is_none() {
             return Ok(0);
         }
         let mut recorded = 0;

@@ -13,6 +13,21 @@ use crate::store::sql::{Row, Sql};
 use crate::store::verb::{Access, Query, Tx, Verb};
 use crate::values;
 
+/// That an integration is there, and its row is held to the end of the transaction.
+pub(super) struct Held;
+
+/// Holds an integration's row; none where it is gone. Where the tenant is held as well it is held before, and clients
+/// behind: all take them in this order.
+pub(super) async fn hold_integration<S: Sql>(
+    tx: &mut Tx<'_, S>,
+    tenant: TenantId,
+    integration: impl Into<Option<IntegrationId>>,
+) -> Result<Option<Held>, StoreError> {
+    let of = values![tenant, integration.into()];
+    let there = tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", of).await?;
+    Ok(there.map(|_| Held))
+}
+
 /// An integration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Integration {

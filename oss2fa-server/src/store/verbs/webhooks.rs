@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Doer;
+use super::integrations::hold_integration;
 use super::tenants::Removed;
 use crate::ids::{IntegrationId, TenantId, WebhookId};
 use crate::outside::Timestamp;
@@ -81,14 +82,7 @@ impl Verb for CreateWebhook {
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<CreatedWebhook, StoreError> {
         let tenant = self.doer.tenant;
-        let there = tx
-            .sql
-            .row(
-                "SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE",
-                values![tenant, self.integration],
-            )
-            .await?;
-        if there.is_none() {
+        if hold_integration(tx, tenant, self.integration).await?.is_none() {
             return Ok(CreatedWebhook::NotThere);
         }
         let known = tx

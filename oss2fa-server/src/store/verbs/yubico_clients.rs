@@ -4,6 +4,7 @@ use oss2fa_core::secret::SecretBytes;
 use serde::Serialize;
 
 use super::Doer;
+use super::integrations::hold_integration;
 use super::tenants::Removed;
 use crate::ids::{IntegrationId, TenantId, YubicoClientId};
 use crate::outside::Timestamp;
@@ -69,15 +70,15 @@ impl Verb for CreateYubicoClient {
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<CreatedYubicoClient, StoreError> {
         let tenant = self.doer.tenant;
-        let held = values![tenant, self.integration];
-        let there =
-            tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
-        if there.is_none() {
+        if hold_integration(tx, tenant, self.integration).await?.is_none() {
             return Ok(CreatedYubicoClient::NotThere);
         }
         let count = tx
             .sql
-            .row("SELECT count(*) FROM yubico_client WHERE tenant = ?1 AND integration = ?2", held)
+            .row(
+                "SELECT count(*) FROM yubico_client WHERE tenant = ?1 AND integration = ?2",
+                values![tenant, self.integration],
+            )
             .await?;
         if count.map_or(Ok(0), |row| row.take::<i64>(0))? >= MOST {
             return Ok(CreatedYubicoClient::TooMany);

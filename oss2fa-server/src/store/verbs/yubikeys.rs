@@ -8,6 +8,7 @@ use super::apps::position_of;
 use super::attempts::{Admitted, Try, Verdict};
 use super::clients::{ClientStatus, stored};
 use super::devices::{add_device, hold_secrets};
+use super::integrations::hold_integration;
 use crate::device::yubikey::NAME;
 use crate::device::{NewDevice, Spend, StoredDevice};
 use crate::ids::{ClientId, IntegrationId, TenantId, Username};
@@ -69,10 +70,7 @@ impl Verb for ImportYubikey {
             return Err(StoreError::Corrupt("a key without its secret"));
         };
         hold_secrets(tx, tenant).await?;
-        let held = values![tenant, integration];
-        let there =
-            tx.sql.row("SELECT pk FROM integration WHERE tenant = ?1 AND pk = ?2 FOR UPDATE", held).await?;
-        if there.is_none() {
+        if hold_integration(tx, tenant, integration).await?.is_none() {
             return Ok(ImportedYubikey::NotThere);
         }
         if is_taken(tx, tenant, integration, public_id).await? {
