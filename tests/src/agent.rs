@@ -1,6 +1,8 @@
 //! The daemon of a world: started, signalled, restarted, its log kept.
 
 use std::fs::File;
+use std::io::Read as _;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -24,10 +26,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the daemon as root and waits until it takes connections.
+    /// Starts the daemon as root and waits until it serves.
     ///
     /// # Panics
-    /// Where it ends instead, or does not listen within 20 seconds.
+    /// Where it ends instead, or does not serve within 20 seconds.
     #[must_use]
     pub fn start(world: &World) -> Self {
         Self::start_by(world, &[])
@@ -53,18 +55,26 @@ impl Agent {
         Self { process: command.spawn().unwrap() }
     }
 
-    /// Waits until the daemon takes connections.
+    /// Waits until the daemon serves: its socket listens before its store is open.
     ///
     /// # Panics
-    /// Where it ends instead, or does not listen within 20 seconds.
+    /// Where it ends instead, or does not serve within 20 seconds.
     pub fn wait_until_ready(&mut self, world: &World) {
         let begun = Instant::now();
-        while UnixStream::connect(world.path(SOCKET)).is_err() {
+        while !Self::serves(world) {
             let log = || Self::log(world);
             assert!(self.process.try_wait().unwrap().is_none(), "the agent has ended:\n{}", log());
-            assert!(begun.elapsed() < Duration::from_secs(20), "the agent does not listen:\n{}", log());
+            assert!(begun.elapsed() < Duration::from_secs(20), "the agent does not serve:\n{}", log());
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    // Whoever hangs up without a word is hung up on, and by nobody but the daemon itself.
+    fn serves(world: &World) -> bool {
+        let Ok(mut stream) = UnixStream::connect(world.path(SOCKET)) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0))
     }
 
     /// All that the agents of this world wrote.
