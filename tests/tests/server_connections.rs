@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failure is a panic in tests, in their helpers too")]
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use oss2fa_tests::server::{Authority, Server};
+use serde_json::Value;
 
 /// Arguments: PORT CA TOKEN. Each kind of request a hundred times, on one connection unless told that it ends.
 const CALLER: &str = r#"
@@ -124,6 +127,23 @@ fn kept(authority: &Authority) -> String {
     rest.split_once("-----END").unwrap().0.trim_end().to_owned()
 }
 
+/// When the one on the disk ends, as openssl and date say it: seconds since 1970.
+fn end(authority: &Authority) -> f64 {
+    let script = format!(
+        "date -d \"$(openssl x509 -noout -enddate -in '{}' | cut -d= -f2)\" +%s",
+        authority.certificate().display()
+    );
+    let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+}
+
+/// The value of a series of `/metrics`.
+fn figure(server: &Server, series: &str) -> f64 {
+    let text = server.anybody().get("/metrics").expect(200).text();
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
+}
+
 #[test]
 fn a_certificate_that_was_replaced_on_the_disk_is_shown_without_a_restart() {
     let authority = Authority::new();
@@ -132,7 +152,12 @@ fn a_certificate_that_was_replaced_on_the_disk_is_shown_without_a_restart() {
     let server = Server::new().config(&format!("[tls]\n{files}")).start();
     let before = shown(&server, &authority);
     assert_eq!(before, kept(&authority));
-    authority.renew();
+    let (told, first) = ("oss2fa_certificate_end_timestamp_seconds", end(&authority));
+    assert_eq!(figure(&server, told), first);
+    // Two that are made in one second end in one.
+    while end(&authority) == first {
+        authority.renew();
+    }
     let after = kept(&authority);
     assert_ne!(before, after);
     // Nobody tells the server: it looks every five seconds.
@@ -141,5 +166,25 @@ fn a_certificate_that_was_replaced_on_the_disk_is_shown_without_a_restart() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the old one is shown still:\n{}", server.log());
         thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(server.anybody().get("/healthz").status, 200);
+    assert_eq!(figure(&server, told), end(&authority), "alarms are set by the new one");
+}
+
+#[test]
+fn what_is_refused_to_a_crowded_address_is_counted() {
+    let server = Server::new().config("[limits]\nconnections_per_address = 3\n").start();
+    let refused = "oss2fa_connections_refused_total";
+    let open = || TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let held: Vec<_> = (0..3).map(|_| open()).collect();
+    for _ in 0..2 {
+        let mut stream = open();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "closed without a word");
+    }
+    drop(held);
+    let begun = Instant::now();
+    // Until the end of the three is seen, whoever asks is refused, and counted.
+    while server.anybody().try_send("GET", "/healthz", &Value::Null).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.log());
+    }
+    assert!(figure(&server, refused) >= 2.0);
 }

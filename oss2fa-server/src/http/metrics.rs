@@ -83,6 +83,14 @@ fn describe() {
     describe_gauge!("oss2fa_bus_connected", "1 while calls of the bus are answered, else 0.");
     describe_counter!("oss2fa_bus_calls_total", "Messages of the bus that were dealt with, by outcome.");
     describe_gauge!("oss2fa_connections", "Open connections of clients.");
+    describe_counter!(
+        "oss2fa_connections_refused_total",
+        "Connections closed as they came: their address had as many as it may."
+    );
+    describe_gauge!(
+        "oss2fa_certificate_end_timestamp_seconds",
+        "When the TLS certificate in force ends, in seconds since 1970."
+    );
     describe_gauge!("oss2fa_build_info", "Always 1; its label is the version.");
     metrics::gauge!("oss2fa_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

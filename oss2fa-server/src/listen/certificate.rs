@@ -80,6 +80,7 @@ impl CertificateResolver {
     pub fn open(files: PairFiles, provider: Arc<CryptoProvider>) -> Result<Self, ListenError> {
         let stamp = stamp(&files);
         let current = load(&files, &provider)?;
+        tell_end(&current);
         Ok(Self {
             files,
             provider,
@@ -164,12 +165,20 @@ impl CertificateResolver {
 
     fn replace(&self) -> Result<(), ListenError> {
         let fresh = Arc::new(load(&self.files, &self.provider)?);
+        tell_end(&fresh);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
     fn log_success(&self) {
         tracing::info!(certificate = %self.files.certificate.display(), "the TLS certificate was loaded again");
+    }
+}
+
+/// For whoever wants to hear of the end before a log says so.
+fn tell_end(key: &CertifiedKey) {
+    if let Some(validity) = key.cert.first().and_then(Validity::of) {
+        metrics::gauge!("oss2fa_certificate_end_timestamp_seconds").set(validity.until_seconds());
     }
 }
 

@@ -74,6 +74,14 @@ impl Validity {
         })
     }
 
+    /// When it ends: seconds since 1970.
+    #[must_use]
+    pub fn until_seconds(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this era fit")]
+        let until = self.until as f64;
+        until
+    }
+
     /// What is to be said of the certificate in this file; nothing while it lasts.
     #[must_use]
     pub fn ending(self, file: &Path, origin: Origin, now: Timestamp) -> Option<Ending> {

@@ -52,7 +52,9 @@ impl Open {
 
     /// Serves it; or closes it, where its address has as many as it may.
     pub(super) fn add(&mut self, stream: TcpStream, peer: SocketAddr) -> Result<(), Crowded> {
-        let seat = self.seats.take(peer.ip())?;
+        let seat = self.seats.take(peer.ip()).inspect_err(|Crowded| {
+            metrics::counter!("oss2fa_connections_refused_total").increment(1);
+        })?;
         let control = Arc::new(Control::default());
         let (shared, its) = (Arc::clone(&self.shared), Arc::clone(&control));
         // Before its task runs: that may read the figures at once, on another thread.
