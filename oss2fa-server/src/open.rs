@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::{AccessFlags, User, access, getuid};
 use oss2fa_core::random::Random;
 
 use crate::config::{Config, MasterKeySource as Configured, StoreUrl};
@@ -148,8 +149,31 @@ pub fn check_folders(config: &Config) -> Result<(), StoreError> {
             }
             _ => {}
         }
+        // A store is written beside itself, too; a key that is there is read.
+        let written = match name {
+            "store" => [file.parent(), Some(file)],
+            _ if file.exists() => [None, None],
+            _ => [file.parent(), None],
+        };
+        for path in written.into_iter().flatten() {
+            check_writable(path, name)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the user that asks could write what is there of the way to it.
+fn check_writable(path: &Path, name: &str) -> Result<(), StoreError> {
+    let Some(there) = path.ancestors().find(|path| path.exists()) else { return Ok(()) };
+    let needed = if there.is_dir() { AccessFlags::W_OK | AccessFlags::X_OK } else { AccessFlags::W_OK };
+    access(there, needed).map_err(|error| {
+        let what = format!(
+            "{} cannot write it ({}), and `{name}` needs it. Look as the user that runs the server; give it to that user",
+            User::from_uid(getuid()).ok().flatten().map_or_else(|| "this user".to_owned(), |user| user.name),
+            error.desc()
+        );
+        StoreError::File { path: there.to_owned(), what }
+    })
 }
 
 /// What was found of the master key.

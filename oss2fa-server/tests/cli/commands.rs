@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::host::Host;
+use crate::host::{Host, Ran};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect()
@@ -380,6 +380,50 @@ fn a_configuration_is_checked_with_the_folders_that_a_start_needs() {
     fs::remove_file(host.path("data")).unwrap();
     std::os::unix::fs::symlink(host.path("absent"), host.path("data")).unwrap();
     refused("data: it is no folder");
+}
+
+#[test]
+fn a_configuration_is_checked_for_the_user_that_asks() {
+    let host = Host::empty();
+    // Root like any other user: it may write what is its own, and no more.
+    let checked = || {
+        let asked = host.command(&["check-config"]);
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--bounding-set=-dac_override,-dac_read_search"])
+            .arg(asked.get_program())
+            .args(asked.get_args());
+        Ran::of(command.output().unwrap())
+    };
+    let refused = |path: &str, key: &str| {
+        let ran = checked();
+        let (path, words) = (host.path(path).display().to_string(), format!("and `{key}` needs it"));
+        assert_eq!(ran.status, 2, "{ran:?}");
+        for part in [&path, "root cannot write it", &words] {
+            assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+        }
+    };
+    let own = |name: &str, user: u32, mode: u32| {
+        std::os::unix::fs::chown(host.path(name), Some(user), Some(user)).unwrap();
+        fs::set_permissions(host.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    fs::create_dir(host.path("data")).unwrap();
+    own("data", 65_534, 0o755);
+    refused("data", "store");
+    own("data", 0, 0o700);
+    assert_eq!(checked().status, 0);
+    fs::create_dir(host.path("keys")).unwrap();
+    own("keys", 65_534, 0o755);
+    let key = format!("master_key = '{}'\n", host.path("keys/key").display());
+    let before = fs::read_to_string(host.path("server.toml")).unwrap_or_default();
+    fs::write(host.path("server.toml"), key + &before).unwrap();
+    refused("keys", "master_key");
+    fs::write(host.path("keys/key"), "00".repeat(32)).unwrap();
+    own("keys/key", 0, 0o600);
+    assert_eq!(checked().status, 0, "a key that is there is read");
+    fs::write(host.path("data/server.db"), "").unwrap();
+    own("data/server.db", 65_534, 0o644);
+    refused("data/server.db", "store");
 }
 
 #[test]
