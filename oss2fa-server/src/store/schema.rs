@@ -21,6 +21,7 @@ pub const SQLITE: &[Migration] = &[
     ("0005_compact_secrets", include_str!("../../migrations/sqlite/0005_compact_secrets.sql")),
     ("0006_use_by_client", include_str!("../../migrations/sqlite/0006_use_by_client.sql")),
     ("0007_enrollment_messages", include_str!("../../migrations/sqlite/0007_enrollment_messages.sql")),
+    ("0008_pages", include_str!("../../migrations/sqlite/0008_pages.sql")),
 ];
 
 /// For PostgreSQL.
@@ -32,6 +33,7 @@ pub const POSTGRES: &[Migration] = &[
     ("0005_compact_secrets", include_str!("../../migrations/postgres/0005_compact_secrets.sql")),
     ("0006_use_by_client", include_str!("../../migrations/postgres/0006_use_by_client.sql")),
     ("0007_enrollment_messages", include_str!("../../migrations/postgres/0007_enrollment_messages.sql")),
+    ("0008_pages", include_str!("../../migrations/postgres/0008_pages.sql")),
 ];
 
 const FIRST: &str = "CREATE TABLE IF NOT EXISTS migration (

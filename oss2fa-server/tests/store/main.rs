@@ -33,6 +33,7 @@ mod keys;
 mod locks;
 mod log;
 mod offline;
+mod pages;
 mod parallel;
 mod raw;
 mod removal;

@@ -311,26 +311,33 @@ pub struct ListApps {
     pub page: Page,
 }
 
+/// Apps of an integration by the number of their client, with this further condition.
+macro_rules! apps_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT client, uuid, name, username, trusted, created_at FROM app
+             WHERE tenant = ?1 AND integration = ?2 AND client > ?3 ",
+            $condition,
+            " ORDER BY client LIMIT ?4"
+        )
+    };
+}
+
 impl Query for ListApps {
     type Output = Vec<App>;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<App>, StoreError> {
-        let rows = tx
-            .sql
-            .rows(
-                "SELECT client, uuid, name, username, trusted, created_at FROM app
-                 WHERE tenant = ?1 AND integration = ?2 AND client > ?3
-                   AND (CAST(?5 AS TEXT) IS NULL OR username = ?5)
-                 ORDER BY client LIMIT ?4",
-                values![
-                    self.tenant,
-                    self.integration,
-                    self.page.after,
-                    self.page.limit,
-                    self.username.as_ref()
-                ],
-            )
-            .await?;
+        let Self { tenant, integration, username, page } = self;
+        let rows = match username {
+            None => {
+                let values = values![*tenant, *integration, page.after, page.limit];
+                tx.sql.rows(apps_where!(""), values).await?
+            }
+            Some(username) => {
+                let values = values![*tenant, *integration, page.after, page.limit, username];
+                tx.sql.rows(apps_where!("AND username = ?5"), values).await?
+            }
+        };
         rows.iter().map(app_of).collect()
     }
 }

@@ -251,26 +251,33 @@ pub struct ListClients {
     pub page: Page,
 }
 
+/// Clients of an integration by their number, with this further condition.
+macro_rules! clients_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT pk, integration, username, status, created_at FROM client
+             WHERE tenant = ?1 AND integration = ?2 AND pk > ?3 ",
+            $condition,
+            " ORDER BY pk LIMIT ?4"
+        )
+    };
+}
+
 impl Query for ListClients {
     type Output = Vec<Client>;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<Client>, StoreError> {
-        let rows = tx
-            .sql
-            .rows(
-                "SELECT pk, integration, username, status, created_at FROM client
-                 WHERE tenant = ?1 AND integration = ?2 AND pk > ?3
-                   AND (CAST(?5 AS TEXT) IS NULL OR username = ?5)
-                 ORDER BY pk LIMIT ?4",
-                values![
-                    self.tenant,
-                    self.integration,
-                    self.page.after,
-                    self.page.limit,
-                    self.username.as_ref()
-                ],
-            )
-            .await?;
+        let Self { tenant, integration, username, page } = self;
+        let rows = match username {
+            None => {
+                let values = values![*tenant, *integration, page.after, page.limit];
+                tx.sql.rows(clients_where!(""), values).await?
+            }
+            Some(username) => {
+                let values = values![*tenant, *integration, page.after, page.limit, username];
+                tx.sql.rows(clients_where!("AND username = ?5"), values).await?
+            }
+        };
         rows.iter().map(client_of).collect()
     }
 }

@@ -111,8 +111,8 @@ pub(super) async fn remove_device<S: Sql>(
         tx.sql
             .execute(
                 "UPDATE challenge SET status = 4, sealed = NULL
-                 WHERE tenant = ?1 AND device = ?2 AND status IN (1, 2)",
-                which,
+                 WHERE tenant = ?1 AND client = ?2 AND device = ?3 AND status IN (1, 2)",
+                values![tenant, client, device],
             )
             .await?;
     }

@@ -10,7 +10,7 @@ use super::{Doer, Page};
 use crate::ids::{ClientId, CredentialId, HostName, IntegrationId, TenantId, Username};
 use crate::outside::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::sql::{Row, Sql};
+use crate::store::sql::{Row, Sql, Value};
 use crate::store::verb::{Query, Tx, Verb};
 use crate::values;
 
@@ -172,29 +172,35 @@ pub struct ListOfflineCredentials {
     pub page: Page,
 }
 
+/// Credentials of an integration by their number, with this further condition.
+macro_rules! credentials_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT o.pk, o.username, o.host, o.name, o.created_at, o.status, o.revoked_at, c.status
+             FROM offline_credential o LEFT JOIN client c ON c.pk = o.client AND c.tenant = o.tenant
+             WHERE o.tenant = ?1 AND o.integration = ?2 AND o.pk > ?3 ",
+            $condition,
+            " ORDER BY o.pk LIMIT ?4"
+        )
+    };
+}
+
 impl Query for ListOfflineCredentials {
     type Output = Vec<OfflineCredential>;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Vec<OfflineCredential>, StoreError> {
-        let rows = tx
-            .sql
-            .rows(
-                "SELECT o.pk, o.username, o.host, o.name, o.created_at, o.status, o.revoked_at, c.status
-                 FROM offline_credential o LEFT JOIN client c ON c.pk = o.client AND c.tenant = o.tenant
-                 WHERE o.tenant = ?1 AND o.integration = ?2 AND o.pk > ?3
-                   AND (CAST(?5 AS TEXT) IS NULL OR o.host = ?5)
-                   AND (CAST(?6 AS TEXT) IS NULL OR o.username = ?6)
-                 ORDER BY o.pk LIMIT ?4",
-                values![
-                    self.tenant,
-                    self.integration,
-                    self.page.after,
-                    self.page.limit,
-                    self.host.as_ref(),
-                    self.username.as_ref()
-                ],
-            )
-            .await?;
+        let Self { tenant, integration, host, username, page } = self;
+        // Each host asks for its own again and again: that must not read those of all.
+        let mut values = values![*tenant, *integration, page.after, page.limit].to_vec();
+        values.extend(host.iter().map(Value::from));
+        values.extend(username.iter().map(Value::from));
+        let statement = match (host, username) {
+            (None, None) => credentials_where!(""),
+            (Some(_), None) => credentials_where!("AND o.host = ?5"),
+            (None, Some(_)) => credentials_where!("AND o.username = ?5"),
+            (Some(_), Some(_)) => credentials_where!("AND o.host = ?5 AND o.username = ?6"),
+        };
+        let rows = tx.sql.rows(statement, &values).await?;
         rows.iter().map(credential_of).collect()
     }
 }
