@@ -32,7 +32,7 @@ pub(crate) fn settings(port: u16, security: SmtpSecurity, ca_file: Option<PathBu
         security,
         login: None,
         from: Sender::parse("B\u{fc}cher & Co <codes@example.org>").unwrap(),
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         ca_file,
     }
 }

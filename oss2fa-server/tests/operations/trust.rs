@@ -107,7 +107,7 @@ impl Peer {
     fn until(&self, done: impl Fn() -> bool, what: &str) {
         let begun = Instant::now();
         while !done() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{what}; told: {:?}", self.told());
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}; told: {:?}", self.told());
             sleep(Duration::from_millis(20));
         }
     }
