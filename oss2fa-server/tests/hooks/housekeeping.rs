@@ -172,6 +172,6 @@ async fn slowest_login_while_many_are_swept() -> std::time::Duration {
         all += one.await.unwrap();
     }
     assert_eq!((all, rows(&world, "challenge")), (50_000, 0));
-    assert!(position > 2, "logins went on");
-    slowest
+    // One that went on all the while is none that shows anything.
+    if position > 2 { slowest } else { std::time::Duration::MAX }
 }

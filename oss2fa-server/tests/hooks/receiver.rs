@@ -76,7 +76,7 @@ impl Receiver {
 
     /// All that comes until nothing has come for a moment.
     pub(crate) fn all(&self) -> Vec<Value> {
-        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(500)).ok()).collect()
+        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(1500)).ok()).collect()
     }
 }
 

@@ -153,12 +153,15 @@ fn a_slow_handler_and_a_busy_connection_are_not_cut() {
     let own = OwnPair::make();
     let server = Server::tls(&own.files, hasty());
     for version in ["--http2", "--http1.1"] {
-        // Two seconds, where one is the limit of a head.
+        // Four seconds, where one is the limit of a head.
         assert_eq!(got(&["--cacert", own.certificate(), version, &server.url("https", "/slow")]), "done");
     }
-    let plain = Server::plain(hasty());
+    // Longer than the limit in all, and far from it each time.
+    let setup = hasty();
+    let limits = ListenLimits { request_timeout: 4 * TIMEOUT, ..setup.limits };
+    let plain = Server::plain(Setup { limits, ..setup });
     let mut busy = Raw::open(plain.address);
-    for _ in 0..6 {
+    for _ in 0..12 {
         busy.hello();
         sleep(Duration::from_millis(500));
     }
@@ -171,7 +174,10 @@ fn two_thousand_idle_connections_hold_while_another_answers() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     assert!(hard > 2 * MANY as u64 + 100, "this test needs 4,100 descriptors: ulimit -n gives {hard}");
 
-    let server = Server::plain(Setup::default());
+    // None of them is to be silent for too long by the end.
+    let setup = Setup::default();
+    let limits = ListenLimits { request_timeout: Duration::from_secs(600), ..setup.limits };
+    let server = Server::plain(Setup { limits, ..setup });
     let mut idle: Vec<_> = (0..MANY).map(|_| Raw::open(server.address)).collect();
     // Half of them have asked before, half never did.
     idle.iter_mut().step_by(2).for_each(Raw::hello);

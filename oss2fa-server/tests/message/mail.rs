@@ -155,7 +155,7 @@ async fn a_connection_that_the_server_closed_is_replaced() {
     for _ in 0..3 {
         delivery.send_mail(mail()).await.unwrap();
         server.next("mail");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
 }
 

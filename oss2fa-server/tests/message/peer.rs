@@ -63,7 +63,7 @@ impl Peer {
 
     /// What was told up to now, and within the next moment.
     pub(crate) fn told(&self) -> Vec<Value> {
-        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(300)).ok()).collect()
+        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(1500)).ok()).collect()
     }
 }
 
