@@ -91,8 +91,7 @@ fn right(request: &Request) -> Option<String> {
 
 fn dead() -> String {
     // Bound and let go: nobody listens there.
-    // At an address of loopback that nobody else listens at.
-    let port = TcpListener::bind("127.83.9.1:0").unwrap().local_addr().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     format!("http://{port}/wsapi/2.0/verify")
 }
 
