@@ -48,7 +48,9 @@ impl Peer {
     /// `greeting` is what it says first.
     fn start(shows: Shows, greeting: &str) -> Self {
         // Another program may take the port between the look and the start: then again with another.
-        (0..5).find_map(|_| Self::try_start(shows, greeting)).expect("openssl listens at a port that was free")
+        (0..5)
+            .find_map(|_| Self::try_start(shows, greeting))
+            .expect("openssl listens at a port that was free")
     }
 
     fn try_start(shows: Shows, greeting: &str) -> Option<Self> {
