@@ -67,8 +67,15 @@ if [ ! -e "$policy" ]; then
     chmod 0755 "$policy"
 fi
 
+# Another apt may be at work on a machine that was just started, and what comes over a network may not come at once.
+patient="-o DPkg::Lock::Timeout=600 -o Acquire::Retries=5"
+install() {
+    # Both are lists of words on purpose.
+    # shellcheck disable=SC2086
+    apt-get $patient update -q || echo "apt-get update failed; going on with the package lists that are there" >&2
+    # shellcheck disable=SC2086
+    apt-get $patient install -y -q --no-install-recommends $missing
+}
+
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -q || echo "apt-get update failed; going on with the package lists that are there" >&2
-# $missing is a list of words on purpose.
-# shellcheck disable=SC2086
-apt-get install -y -q --no-install-recommends $missing
+install || { sleep 30; install; }

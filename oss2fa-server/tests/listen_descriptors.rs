@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -60,6 +60,11 @@ fn without_descriptors_it_says_so_once_and_recovers() {
     let mut line = String::new();
     BufReader::new(hoarder.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "open\n");
+    let begun = Instant::now();
+    while !String::from_utf8_lossy(&LINES.lock().unwrap()).contains("code=\"accept\"") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it says nothing");
+        sleep(Duration::from_millis(20));
+    }
     // Several pauses.
     sleep(Duration::from_millis(1500));
     let logs = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
@@ -69,9 +74,8 @@ fn without_descriptors_it_says_so_once_and_recovers() {
 
     hoarder.kill().unwrap();
     hoarder.wait().unwrap();
-    sleep(Duration::from_millis(500));
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     client.write_all(b"GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let answer = io::read_to_string(&mut client).unwrap();
     assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");

@@ -203,10 +203,10 @@ async fn what_is_no_answer_to_the_question_lets_nobody_in() {
 async fn a_late_answer_is_none() {
     let late = Scripted::start(|_| None).await;
     let begun = Instant::now();
-    let judged = judge(&[&late.url, &late.url], 1).await;
+    let judged = judge(&[&late.url, &late.url], 8).await;
     assert!(matches!(judged, Err(NoAnswer::Failed { .. })), "{judged:?}");
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(3), "one deadline for all: {took:?}");
+    assert!(took < Duration::from_secs(15), "one deadline for all: {took:?}");
 }
 
 #[tokio::test]
@@ -214,8 +214,8 @@ async fn one_dead_server_does_not_fail_all_and_nobody_waits_for_it() {
     let (good, late) = (Scripted::start(right).await, Scripted::start(|_| None).await);
     let page = Scripted::start(|_| http("<html>down for maintenance</html>")).await;
     let begun = Instant::now();
-    assert_eq!(judge(&[&dead(), &late.url, &page.url, &good.url], 10).await, Ok(RIGHT));
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(judge(&[&dead(), &late.url, &page.url, &good.url], 50).await, Ok(RIGHT));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     // All were asked one question.
     let nonce = |server: &Scripted| server.asked.lock().unwrap()[0]["nonce"].clone();
     assert_eq!(nonce(&good), nonce(&page));

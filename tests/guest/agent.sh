@@ -43,10 +43,17 @@ start_agent() {
 
 # reload_agent: its configuration is in force when this ends.
 reload_agent() {
-    kill -HUP "$(cat /run/agent.pid)"
-    # It says so in its log, and the log comes when it comes.
-    sleep 0.5
+    hang_up "$(cat /run/agent.pid)"
 }
+
+# hang_up PROCESS: SIGHUP for a daemon whose log is /run/agent.log, until that says once more that what was read is in force.
+hang_up() {
+    local before
+    before=$(_in_force)
+    kill -HUP "$1"
+    until [ "$(_in_force)" -gt "$before" ]; do doze; done
+}
+_in_force() { grep -c 'was read again and is in force' /run/agent.log || true; }
 
 # set_agent KEY VALUE: another value in its configuration.
 set_agent() {

@@ -107,7 +107,7 @@ vouched_by_fido2_tools() {
 # set_pin PIN: of the key that was plugged in last and has none.
 set_pin() {
     expect -c "
-        set timeout 30
+        set timeout 150
         spawn fido2-token -S $(fido_node)
         expect -re {new PIN.*: } { send $1\r }
         expect -re {again.*: } { send $1\r }

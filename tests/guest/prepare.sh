@@ -47,7 +47,7 @@ if [ ! -f "$guest/kernel/done" ]; then
         echo "prepare.sh: apt does not know linux-image-amd64: run apt-get update" >&2
         exit 1
     fi
-    (cd "$guest/kernel" && apt-get -q -o APT::Sandbox::User=root download "$name" && dpkg-deb -x ./*.deb package && rm ./*.deb)
+    (cd "$guest/kernel" && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=5 download "$name" && dpkg-deb -x ./*.deb package && rm ./*.deb)
     cp "$guest/kernel/package/boot/vmlinuz-"* "$guest/kernel/vmlinuz"
     release=$(ls "$guest/kernel/package/lib/modules")
     depmod -b "$guest/kernel/package" "$release"

@@ -4,6 +4,16 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+# again COMMAND...: three times at most. What comes over a network may not come at once.
+again() {
+    for pause in 10 60; do
+        "$@" && return
+        echo "Failed, and tried again in $pause s: $*" >&2
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # install NAME LIST: a virtual environment of this name with what the list has, and nothing else.
 install() {
     venv=target/peers/$1
@@ -15,7 +25,7 @@ install() {
     mkdir -p "$venv"
     # Debian's own Python, whatever else is on the PATH: the tests are about Debian 12.
     /usr/bin/python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$2"
+    again "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$2"
     # Last, so that an installation that was cut off is made anew.
     cp "$2" "$venv/installed.txt"
 }

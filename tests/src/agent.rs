@@ -29,7 +29,7 @@ impl Agent {
     /// Starts the daemon as root and waits until it serves.
     ///
     /// # Panics
-    /// Where it ends instead, or does not serve within 20 seconds.
+    /// Where it ends instead, or does not serve within a minute.
     #[must_use]
     pub fn start(world: &World) -> Self {
         Self::start_by(world, &[])
@@ -58,13 +58,13 @@ impl Agent {
     /// Waits until the daemon serves: its socket listens before its store is open.
     ///
     /// # Panics
-    /// Where it ends instead, or does not serve within 20 seconds.
+    /// Where it ends instead, or does not serve within a minute.
     pub fn wait_until_ready(&mut self, world: &World) {
         let begun = Instant::now();
         while !Self::serves(world) {
             let log = || Self::log(world);
             assert!(self.process.try_wait().unwrap().is_none(), "the agent has ended:\n{}", log());
-            assert!(begun.elapsed() < Duration::from_secs(20), "the agent does not serve:\n{}", log());
+            assert!(begun.elapsed() < Duration::from_secs(60), "the agent does not serve:\n{}", log());
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -72,7 +72,7 @@ impl Agent {
     // Whoever hangs up without a word is hung up on, and by nobody but the daemon itself.
     fn serves(world: &World) -> bool {
         let Ok(mut stream) = UnixStream::connect(world.path(SOCKET)) else { return false };
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         matches!(stream.read(&mut [0]), Ok(0))
     }

@@ -89,7 +89,7 @@ impl Host {
         Plan::by_default()
             .set("agent.log_level", "trace")
             .set("policy.totp_skew", i64::try_from(SKEW).unwrap())
-            .set("agent.login_timeout", 20)
+            .set("agent.login_timeout", 60)
     }
 }
 

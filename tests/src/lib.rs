@@ -54,7 +54,7 @@ pub use sk_agent::{SkAgent, Touch};
 pub use sshd::{Sshd, SshdPlan};
 pub use syslog::Syslog;
 pub use terminal::{End, Terminal};
-pub use token::{Generator, Token, unix_time};
+pub use token::{Generator, Token, early_in_a_step, unix_time};
 pub use wire::{Dialogue, Reply, start};
 pub use world::World;
 pub use yubikey::Yubikey;

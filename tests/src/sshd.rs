@@ -1,11 +1,12 @@
 //! A private sshd on loopback, and people who log in to it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::command::Program;
+use crate::server::free_port;
 use crate::terminal::Terminal;
 use crate::world::World;
 
@@ -96,13 +97,9 @@ impl<'w> SshdPlan<'w> {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
 fn listens(server: &mut Child, port: u16) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) {
+    while begun.elapsed() < Duration::from_secs(60) {
         if server.try_wait().unwrap().is_some() {
             return false;
         }
@@ -134,7 +131,7 @@ impl Sshd<'_> {
             "UserKnownHostsFile=/etc/ssh/test/known_hosts",
             "GlobalKnownHostsFile=/dev/null",
             "IdentitiesOnly=yes",
-            "ConnectTimeout=20",
+            "ConnectTimeout=60",
         ] {
             all.extend(["-o", option]);
         }
@@ -166,6 +163,19 @@ impl Sshd<'_> {
     #[must_use]
     pub fn log(&self) -> String {
         self.world.read("/var/log/sshd.log")
+    }
+
+    /// Waits until its log has this: the process that serves a connection writes while its caller hears of it.
+    ///
+    /// # Panics
+    /// Where it has not within a minute.
+    #[track_caller]
+    pub fn logs(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(what) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no {what:?} in\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

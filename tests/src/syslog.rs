@@ -40,12 +40,12 @@ impl Syslog {
     /// Waits until a line holds this.
     ///
     /// # Panics
-    /// Where none does within 10 seconds.
+    /// Where none does within a minute.
     pub fn wait_for(&self, what: &str) {
         let begun = Instant::now();
         while !self.text().contains(what) {
             assert!(
-                begun.elapsed() < Duration::from_secs(10),
+                begun.elapsed() < Duration::from_secs(60),
                 "no {what:?} in the system log:\n{}",
                 self.text()
             );

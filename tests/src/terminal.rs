@@ -37,7 +37,7 @@ struct Answer {
     pid: u32,
 }
 
-const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 60;
 
 impl Program {
     /// Starts the program at a terminal of its own.
@@ -74,7 +74,7 @@ impl Terminal {
     /// Waits until this is shown, and gives what was shown before it.
     ///
     /// # Panics
-    /// Where it does not come within 20 seconds.
+    /// Where it does not come within a minute.
     pub fn expect(&mut self, text: &str) -> String {
         let answer = self.ask(&json!({"do": "expect", "text": text, "seconds": PATIENCE}));
         assert_eq!(answer.found, "yes", "waited for {text:?}; so far:\n{}", self.transcript);
@@ -119,7 +119,7 @@ impl Terminal {
     /// Waits for the program's end.
     ///
     /// # Panics
-    /// Where it does not end within 20 seconds.
+    /// Where it does not end within a minute.
     #[must_use]
     pub fn finish(mut self) -> End {
         let answer = self.ask(&json!({"do": "finish", "seconds": PATIENCE}));

@@ -38,6 +38,16 @@ pub struct Token {
 /// that a test has several codes at once and need not wait for the next period.
 pub(crate) const SKEW: u64 = 3;
 
+/// For how many seconds a code may be on its way to whoever judges it.
+const ON_ITS_WAY: u64 = 10;
+
+/// Waits, where a step of 30 seconds is nearly over, for the next one: codes that are made now are judged in the same step.
+pub fn early_in_a_step() {
+    while 30 - unix_time() % 30 < ON_ITS_WAY {
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_time() -> u64 {
@@ -86,11 +96,12 @@ impl Token {
         self
     }
 
-    // The earliest step that an agent still takes, also if the period ends on the way to it.
+    // The earliest step that an agent still takes, also if the period ends on the way to it: on a machine that does much
+    // else, some seconds go by between the making of a code and its judgement.
     fn earliest(&self) -> u64 {
-        let left = self.period - unix_time() % self.period;
-        let late = u64::from(left < 4);
-        self.step_now() + late - self.skew
+        let now = unix_time();
+        let late = u64::from(self.period - now % self.period < ON_ITS_WAY);
+        now / self.period + late - self.skew
     }
 
     /// The same device, its codes made by the other program.
@@ -127,6 +138,14 @@ impl Token {
         let code = self.code_at(self.position);
         self.position += 1;
         code
+    }
+
+    /// The next code that is good for one period at least, however long it takes until it is judged.
+    pub fn lasting_code(&mut self) -> String {
+        if self.kind == "totp" {
+            self.position = self.position.max(self.step_now());
+        }
+        self.next_code()
     }
 
     /// A well-formed code that the device will not show in these hours.

@@ -51,7 +51,7 @@ impl Dialogue {
                 connected => break connected?,
             }
         };
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self { stream })
     }
 

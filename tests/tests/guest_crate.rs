@@ -71,12 +71,12 @@ fn ours(guest: Guest) -> Guest {
             "slot 1 waits for its touch",
             &probe("probe hmac 1 'Sample #2' >said & wait_until grep touch said; touch_key first; wait; let_go first; cat said"),
         )
-        .step("slot 1 is not touched", &probe("probe --seconds 2 hmac 1 'Sample #2'"))
+        .step("slot 1 is not touched", &probe("probe --seconds 8 hmac 1 'Sample #2'"))
         .step(
             "U2F with a touch",
             &probe("touch_key first; probe register u2f u2f-key $anchor; probe login u2f u2f-key; let_go first"),
         )
-        .step("U2F without a touch", &probe("probe --seconds 3 login u2f u2f-key"))
+        .step("U2F without a touch", &probe("probe --seconds 8 login u2f u2f-key"))
         .step(
             "FIDO2 with a touch",
             &probe("touch_key first; probe register touch key $anchor; probe login touch key; let_go first"),
@@ -85,7 +85,7 @@ fn ours(guest: Guest) -> Guest {
             "the touch comes while it is awaited",
             &probe("probe login touch key >said & wait_until grep touch said; touch_key first; wait; let_go first; cat said"),
         )
-        .step("FIDO2 without a touch", &probe("probe --seconds 3 login touch key"))
+        .step("FIDO2 without a touch", &probe("probe --seconds 8 login touch key"))
         .step("who waits gives up", &probe("probe --give-up login touch key; probe info"))
         .step(
             "a key that counts backwards",
@@ -139,7 +139,7 @@ fn with_a_pin(guest: Guest) -> Guest {
             "the wrong PIN, the empty one, and the right one again",
             &probe("touch_key first; probe login pin=0815 pin-key; probe login pin= pin-key; probe login pin=4711 pin-key; let_go first"),
         )
-        .step("the PIN, and no touch", &probe("probe --seconds 3 login pin=4711 pin-key"))
+        .step("the PIN, and no touch", &probe("probe --seconds 8 login pin=4711 pin-key"))
         .step(
             "a credential of before the PIN",
             &probe("touch_key first; probe login touch key; let_go first"),
@@ -189,7 +189,7 @@ fn keys_work_in_a_guest() {
     said(&ran, "our crate asks for the serial number", &["4200001", "status 0"]);
     said(&ran, "our crate has the answer of slot 2", &[KNOWN_ANSWER, "status 0"]);
     said(&ran, "slot 1 waits for its touch", &[TOUCH_IT, KNOWN_ANSWER, "status 0"]);
-    waited(&ran, "slot 1 is not touched", 2.0);
+    waited(&ran, "slot 1 is not touched", 8.0);
 
     let by_u2f = "registered fido-u2f ByAnchor user Present model unknown";
     let present = "logged in user Present counter rose: true by key";
@@ -198,11 +198,11 @@ fn keys_work_in_a_guest() {
         "U2F with a touch",
         &[by_u2f, "status 0", "logged in user Present counter rose: true", "status 0"],
     );
-    waited(&ran, "U2F without a touch", 3.0);
+    waited(&ran, "U2F without a touch", 8.0);
     let by_fido2 = "registered packed ByAnchor user Present model known";
     said(&ran, "FIDO2 with a touch", &[by_fido2, "status 0", present, "status 0"]);
     said(&ran, "the touch comes while it is awaited", &[TOUCH_IT, present, "status 0"]);
-    waited(&ran, "FIDO2 without a touch", 3.0);
+    waited(&ran, "FIDO2 without a touch", 8.0);
     said(&ran, "who waits gives up", &[TOUCH_IT, "Cancelled", "status 3", "[\"U2F_V2\"", "status 0"]);
     let cloned = "refused: Cloned { stored: 100000, seen: ";
     said(&ran, "a key that counts backwards", &[cloned, "status 4"]);
@@ -223,6 +223,6 @@ fn keys_work_in_a_guest() {
         "the wrong PIN, the empty one, and the right one again",
         &["WrongPin { left: 7 }", "status 3", "PinLength", "status 3", verified, "status 0"],
     );
-    waited(&ran, "the PIN, and no touch", 3.0);
+    waited(&ran, "the PIN, and no touch", 8.0);
     said(&ran, "a credential of before the PIN", &[present, "status 0"]);
 }

@@ -10,7 +10,7 @@ const KNOWN_ANSWER: &str = "0922d3405faa3d194f82a45830737d5cc6c75d24";
 const AGENT: &str = r#"
     useradd -r oss2fa; useradd -m ferris; useradd -m corro
     mkdir -p /etc/oss2fa
-    printf '[agent]\nlogin_timeout = 20\n[audit]\nsyslog = false\n' >/etc/oss2fa/agent.toml
+    printf '[agent]\nlogin_timeout = 60\n[audit]\nsyslog = false\n' >/etc/oss2fa/agent.toml
     for service in sudo hello; do
         printf 'auth required %s\naccount required pam_permit.so\nsession required pam_permit.so\n' \
             "$target/release/libpam_oss2fa.so" >/etc/pam.d/$service
@@ -27,7 +27,7 @@ const WORDS: &str = r#"
     # Waiting that ends in nothing is short. The last one said is in force.
     patience() {
         sed -i "s/^login_timeout = .*/login_timeout = $1/" /etc/oss2fa/agent.toml
-        kill -HUP "$(pidof oss2fa-agent)"; doze; doze; doze; doze
+        hang_up "$(pidof oss2fa-agent)"
     }
     outcome() { local status=0; "$@" || status=$?; echo "status $status"; }
     as_ferris() { setpriv --reuid ferris --regid ferris --init-groups "$@"; }
@@ -46,7 +46,7 @@ fn guest() -> Guest {
         .step("slot 2 is enrolled", &words("agent enroll yubikey-hmac --slot 2 --user ferris 2>&1"))
         .step("sudo opens without a touch, thrice", &words("for n in 1 2 3; do echo | as_ferris sudo -S -k id -un; done"))
         .step("it still answers others", "ykchalresp -2 'Sample #2'")
-        .step("the key is pulled out", &words("pull_out first; patience 5; echo | outcome as_ferris sudo -S -k id -un; patience 20"))
+        .step("the key is pulled out", &words("pull_out first; patience 5; echo | outcome as_ferris sudo -S -k id -un; patience 60"))
         .step(
             "it is plugged in while somebody waits",
             &words(
@@ -56,7 +56,7 @@ fn guest() -> Guest {
         )
         .step(
             "a foreign key",
-            &words("pull_out first; make_key second; plug_in second; let_the_agent_at_keys; patience 5; pam ferris; patience 20; pull_out second"),
+            &words("pull_out first; make_key second; plug_in second; let_the_agent_at_keys; patience 5; pam ferris; patience 60; pull_out second"),
         )
         .step(
             "slot 1 is enrolled with touches",
@@ -67,7 +67,7 @@ fn guest() -> Guest {
             ),
         )
         .step("slot 1 with touches", &words("touch_key first; pam corro; let_go first"))
-        .step("slot 1 without a touch", &words("patience 5; pam corro; patience 20"))
+        .step("slot 1 without a touch", &words("patience 5; pam corro; patience 60"))
         .step("slot 1 with touches again", &words("touch_key first; pam corro; let_go first"))
         .step("what the agent has written down", &words("agent audit 2>&1; cat /run/agent.log"))
 }

@@ -14,7 +14,7 @@ const WORDS: &str = r#"
         local code
         code=$(oathtool --hotp --counter "$2" --base32 "$(cat secret)")
         expect -c "
-            set timeout 50
+            set timeout 150
             spawn $client -i $1 ferris@127.0.0.1 id -un
             expect {Verification code: } { send $code\r } eof { exit 9 }
             expect eof

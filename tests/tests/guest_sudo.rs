@@ -49,7 +49,7 @@ fn used_up(guest: Guest) -> Guest {
                    begin at_terminal gopher "$agent enroll fido2 --pin --resident" '(8 {pin}' 4711
                    touch_when_awaited pin; touch_when_awaited pin; finish
                    expect -c "
-                       set timeout 30
+                       set timeout 150
                        spawn fido2-token -L -k oss2fa:host $(fido_node)
                        expect -re {{PIN.*: }} {{ send 4711\r }}
                        expect eof" | tr -d '\r'

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oss2fa_core::wire::Outcome;
 use oss2fa_tests::Factor::Hotp;
@@ -37,8 +37,8 @@ impl User {
         Dialogue::login(socket, &start(self.name, "shown", Some("192.0.2.1")), &self.codes[position]).ok()
     }
 
-    // Until the daemon is gone.
-    fn log_in_until_killed(&mut self, socket: &Path) {
+    // Until the daemon is gone. Whoever gets in is counted in `lately`.
+    fn log_in_until_killed(&mut self, socket: &Path, lately: &AtomicU32) {
         loop {
             match self.try_code(socket, self.next) {
                 Some(Outcome::Verified) => {
@@ -49,6 +49,7 @@ impl User {
                         self.name
                     );
                     self.next += 1;
+                    lately.fetch_add(1, Ordering::Relaxed);
                 }
                 // Spent by a login whose answer the kill has swallowed.
                 Some(Outcome::Refused) => self.next += 1,
@@ -83,7 +84,7 @@ struct Enrolments {
 }
 
 impl Enrolments {
-    fn enroll_until_killed(&mut self, socket: &Path, stop: &AtomicBool) {
+    fn enroll_until_killed(&mut self, socket: &Path, stop: &AtomicBool, lately: &AtomicU32) {
         while !stop.load(Ordering::Relaxed) {
             let parameters = json!({"algorithm": "sha1", "digits": 6, "period": 30});
             let request = json!({"enroll": {"user": "gopher", "kind": "hotp", "name": null,
@@ -102,6 +103,7 @@ impl Enrolments {
             self.pending.pop();
             self.active.push((device, token));
             self.acknowledged += 1;
+            lately.fetch_add(1, Ordering::Relaxed);
             if self.active.len() > 3 {
                 return;
             }
@@ -140,6 +142,15 @@ impl Enrolments {
     }
 }
 
+// Three logins of each user, and one enrolment: or until the deadline, for the sums at the end to tell of.
+fn everybody_is_under_way(lately: &[AtomicU32; 3]) {
+    let begun = Instant::now();
+    let so_far = |at: usize| lately[at].load(Ordering::Relaxed);
+    while (so_far(0) < 3 || so_far(1) < 3 || so_far(2) < 1) && begun.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn no_accepted_code_is_accepted_again_and_no_acknowledged_enrolment_is_lost() {
     let host = Host::new()
@@ -163,12 +174,17 @@ fn no_accepted_code_is_accepted_again_and_no_acknowledged_enrolment_is_lost() {
     let socket = host.path("/run/oss2fa/agent.sock");
     for round in 0..ROUNDS {
         let stop = AtomicBool::new(false);
+        let lately = [0; 3].map(AtomicU32::new);
         thread::scope(|scope| {
-            for user in &mut users {
+            for (user, lately) in users.iter_mut().zip(&lately) {
                 let socket = &socket;
-                scope.spawn(move || user.log_in_until_killed(socket));
+                scope.spawn(move || user.log_in_until_killed(socket, lately));
             }
-            scope.spawn(|| enrolments.enroll_until_killed(&socket, &stop));
+            scope.spawn(|| enrolments.enroll_until_killed(&socket, &stop, &lately[2]));
+            // A slow machine comes as far as others, now and then: else this would show nothing there.
+            if round % 2 == 0 {
+                everybody_is_under_way(&lately);
+            }
             thread::sleep(Duration::from_millis(3 + round * 13 % 37));
             stop.store(true, Ordering::Relaxed);
             host.kill_agent();

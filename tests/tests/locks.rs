@@ -74,11 +74,11 @@ fn addresses_of_one_ipv6_network_are_one_source() {
 
 #[test]
 fn a_lock_survives_a_restart_and_releases_by_itself() {
-    let host = plan().set("locks.first_pause", 2).set("locks.longest_pause", 2).start();
+    let host = plan().set("locks.first_pause", 10).set("locks.longest_pause", 10).start();
     hammer(&host, STRANGER, 5);
     host.restart_agent();
     assert_eq!(login(&host, STRANGER, &host.code("ferris")), Outcome::Locked);
-    sleep(Duration::from_millis(3100));
+    sleep(Duration::from_millis(11_100));
     assert_eq!(login(&host, STRANGER, &host.code("ferris")), Outcome::Verified);
     hammer(&host, STRANGER, 4);
     assert_eq!(login(&host, STRANGER, &host.code("ferris")), Outcome::Verified, "success starts it anew");
@@ -86,13 +86,14 @@ fn a_lock_survives_a_restart_and_releases_by_itself() {
 
 #[test]
 fn pauses_back_off() {
-    let host = plan().set("locks.free_attempts", 1).set("locks.first_pause", 2).start();
+    // Long enough that what is done between the looks, on a machine that does much else, is not a second pause.
+    let host = plan().set("locks.free_attempts", 1).set("locks.first_pause", 8).start();
     hammer(&host, STRANGER, 1);
-    sleep(Duration::from_millis(2100));
+    sleep(Duration::from_millis(8100));
     hammer(&host, STRANGER, 1);
-    sleep(Duration::from_millis(2600));
+    sleep(Duration::from_millis(8600));
     assert_eq!(login(&host, STRANGER, &host.code("ferris")), Outcome::Locked, "the second pause is longer");
-    sleep(Duration::from_millis(1500));
+    sleep(Duration::from_millis(7500));
     assert_eq!(login(&host, STRANGER, &host.code("ferris")), Outcome::Verified);
 }
 

@@ -110,15 +110,15 @@ fn too_many_tries_are_maxtries_and_pass_by_themselves() {
         .enrolled(Totp)
         .pam(SERVICE, &stack::revealing(""))
         .set("locks.free_attempts", 2)
-        .set("locks.first_pause", 1)
-        .set("locks.longest_pause", 1)
+        .set("locks.first_pause", 10)
+        .set("locks.longest_pause", 10)
         .start();
     let wrong = host.wrong_code("ferris");
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&wrong]).0, Pam::AuthErr);
     assert_eq!(host.authenticate(SERVICE, "ferris", &[&wrong]).0, Pam::AuthErr);
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&host.code("ferris")]);
     assert_eq!(pam, Pam::MaxTries, "{ran}");
-    std::thread::sleep(std::time::Duration::from_millis(2100));
+    std::thread::sleep(std::time::Duration::from_millis(11_100));
     let (pam, ran) = host.authenticate(SERVICE, "ferris", &[&host.code("ferris")]);
     assert_eq!(pam, Pam::Success, "{ran}");
 }

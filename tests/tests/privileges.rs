@@ -84,7 +84,7 @@ fn a_crash_leaves_no_core_dump() {
     assert!(core.split_whitespace().filter(|word| *word == "0").count() == 2, "{core}");
     host.with_agent(|agent| {
         agent.signal(SIGABRT);
-        assert_eq!(agent.ended_within(Duration::from_secs(10)), Some(128 + 6));
+        assert_eq!(agent.ended_within(Duration::from_secs(60)), Some(128 + 6));
     });
     assert!(!host.path("/core").exists() && !host.path(&format!("{STORE}/core")).exists());
 }
@@ -92,7 +92,7 @@ fn a_crash_leaves_no_core_dump() {
 // The daemon must not run: its exit status, and its words.
 fn does_not_start(host: &Host, status: i32, words: &str) {
     let mut agent = Agent::launch(host, &["oss2fa-agent", "serve"]);
-    assert_eq!(agent.ended_within(Duration::from_secs(10)), Some(status), "{}", host.log());
+    assert_eq!(agent.ended_within(Duration::from_secs(60)), Some(status), "{}", host.log());
     assert!(host.log().contains(words), "no {words:?} in:\n{}", host.log());
     assert_eq!(host.authenticate("shown", "ferris", &["123456"]).0, Pam::AuthinfoUnavail);
 }
@@ -191,13 +191,16 @@ fn sigterm_finishes_the_login_under_way() {
     login.send(&start("ferris", "shown", None)).unwrap();
     assert!(matches!(login.receive::<AgentMessage>().unwrap(), AgentMessage::Ask { .. }));
     host.with_agent(|agent| agent.signal(SIGTERM));
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(Dialogue::open(&host.socket()).is_err(), "who comes now hears at once that nobody is there");
+    let begun = std::time::Instant::now();
+    while Dialogue::open(&host.socket()).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "who comes now hears that nobody is there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let code = SecretText::new(host.code("ferris"));
     login.send(&ModuleMessage::Answer { text: code }).unwrap();
     let AgentMessage::Done { outcome } = login.receive().unwrap() else { panic!("no outcome") };
     assert_eq!(outcome, Outcome::Verified);
-    assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(10))), Some(0));
+    assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(60))), Some(0));
     host.syslog().wait_for("event=stopped");
 }
 
@@ -208,7 +211,7 @@ fn a_login_that_somebody_left_does_not_hold_up_a_stop() {
     left.send(&start("ferris", "shown", None)).unwrap();
     assert!(matches!(left.receive::<AgentMessage>().unwrap(), AgentMessage::Ask { .. }));
     host.with_agent(|agent| agent.signal(SIGTERM));
-    assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(40))), Some(0));
+    assert_eq!(host.with_agent(|agent| agent.ended_within(Duration::from_secs(60))), Some(0));
     assert!(left.receive::<AgentMessage>().is_err(), "nothing is decided");
     host.syslog().wait_for("event=stopped");
 }
@@ -228,7 +231,7 @@ fn sighup_takes_a_good_configuration_into_force_and_leaves_a_broken_one() {
     host.with_agent(|agent| agent.signal(SIGHUP));
     let begun = std::time::Instant::now();
     while host.cli_json(&["status", "--config", "/etc/oss2fa/good.toml"])["reload_error"].is_null() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}", host.log());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", host.log());
     }
     // A file that a full disk has cut short is no wish for defaults.
     host.write("/etc/oss2fa/agent.toml", "");
@@ -237,7 +240,7 @@ fn sighup_takes_a_good_configuration_into_force_and_leaves_a_broken_one() {
         || host.cli_json(&["status", "--config", "/etc/oss2fa/good.toml"])["reload_error"].to_string();
     let begun = std::time::Instant::now();
     while !reload_error().contains("it is empty") {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}", host.log());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", host.log());
     }
     assert_eq!(gopher(), Pam::Ignore, "what was in force stays in force");
     assert_eq!(host.authenticate("shown", "ferris", &[&host.code("ferris")]).0, Pam::Success);
@@ -265,7 +268,7 @@ fn systemd_may_hold_the_socket() {
 fn a_second_daemon_does_not_take_the_firsts_place() {
     let host = plan().start();
     let mut second = Agent::launch(&host, &["oss2fa-agent", "serve"]);
-    assert_eq!(second.ended_within(Duration::from_secs(10)), Some(3));
+    assert_eq!(second.ended_within(Duration::from_secs(60)), Some(3));
     assert!(host.log().contains("another agent is running"), "{}", host.log());
     assert_eq!(host.authenticate("shown", "ferris", &[&host.code("ferris")]).0, Pam::Success);
 }
@@ -319,7 +322,7 @@ fn settles(host: &Host, others: usize) {
         }
         let OpenFiles { connections, others } = now;
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            begun.elapsed() < Duration::from_secs(60),
             "{connections} to the store, {others} others are open"
         );
         std::thread::sleep(Duration::from_millis(20));

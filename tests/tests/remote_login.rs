@@ -39,7 +39,7 @@ fn login(host: &Host, answer: &mut dyn FnMut(&str) -> Option<String>) -> Option<
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -118,7 +118,7 @@ fn a_code_is_sent_by_mail_and_sent_again() {
             1 => "1".to_owned(),
             2 => {
                 let _first = sink.wait_for(2);
-                thread::sleep(Duration::from_millis(5100));
+                thread::sleep(Duration::from_millis(6500));
                 "r".to_owned()
             }
             _ => sink.wait_for(3).code(),
@@ -172,7 +172,9 @@ fn of_two_nodes_the_second_is_asked_as_soon_as_the_first_is_gone() {
     let first = Server::new().on(Store::Postgres(&cluster)).start();
     let second = Server::new().beside(&first).start();
     let nodes = [&first, &second];
-    let host = Host::new().user("ferris").pam(SERVICE, &stack::revealing("")).asks_all(&nodes).start();
+    // Whoever waited for the first would wait half of this.
+    let plan = Host::new().user("ferris").pam(SERVICE, &stack::revealing("")).asks_all(&nodes);
+    let host = plan.set("server.timeout", 30).start();
     let mut token = host.enroll_with("ferris", &["hotp"]);
     let mut passes = || host.authenticate(SERVICE, "ferris", &[&token.next_code()]).0;
     let away = || host.cli_json(&["status"])["servers"].as_array().unwrap().clone();
@@ -181,7 +183,7 @@ fn of_two_nodes_the_second_is_asked_as_soon_as_the_first_is_gone() {
     first.kill_9();
     let begun = Instant::now();
     assert_eq!(passes(), Pam::Success, "by the second node");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let known = away();
     assert!(known[0]["away"].is_string() && known[1]["away"].is_null(), "{known:?}");
     // Both gone: refused, and nobody passes because one of them once answered.
@@ -292,7 +294,7 @@ fn a_stop_waits_for_the_login_under_way_and_then_ends() {
         Some(token.next_code())
     });
     assert_eq!(outcome, Some(Outcome::Verified));
-    let ended = host.with_agent(|agent| agent.ended_within(Duration::from_secs(10)));
+    let ended = host.with_agent(|agent| agent.ended_within(Duration::from_secs(60)));
     assert_eq!(ended, Some(0));
 }
 
@@ -309,7 +311,8 @@ fn fail_open_lets_pass_only_without_a_server_and_the_server_hears_of_it() {
     server.start_again();
     let heard = || server.cli(&["audit", "list", "--json"]).stdout.matches("fail_open").count();
     wait_until("the server hears of it", || heard() > 0);
-    assert_eq!(host.cli_json(&["status"])["waiting_events"], 0);
+    // And the host hears that it has heard.
+    wait_until("nothing waits to be told", || host.cli_json(&["status"])["waiting_events"] == 0);
     assert_eq!(host.authenticate(SERVICE, "ferris", &["000000"]).0, Pam::AuthErr, "it is back");
 }
 

@@ -217,7 +217,7 @@ const NAMED: &str = "
 import sys
 from nameko.standalone.rpc import ClusterRpcProxy
 config = {'AMQP_URI': sys.argv[1], 'rpc_exchange': 'apps'}
-with ClusterRpcProxy(config, timeout=20) as rpc:
+with ClusterRpcProxy(config, timeout=60) as rpc:
     print(*(rpc['otp-service'].verify(*sys.argv[2:])['status'] for _ in range(2)))
 ";
 
@@ -272,7 +272,7 @@ fn the_guide_does_what_it_says(broker: &Broker) {
         method: "ungleichotp.verify".to_owned(),
         callers: 2,
         warm_up: Duration::ZERO,
-        measured: Duration::from_secs(20),
+        measured: Duration::from_secs(60),
         contains: b"\"OK\"".to_vec(),
     };
     let answered = load::call(&calls, vec![right.clone(), wrong, right]).unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oss2fa_tests::Built;
+use oss2fa_tests::server::free_port;
 
 fn serve(data: &Path, address: &str) -> Command {
     let mut command = Command::new(Built::server());
@@ -22,7 +23,7 @@ fn token_in(said: &str) -> Option<&str> {
 #[test]
 fn where_the_port_is_taken_the_next_start_shows_the_token() {
     let folder = tempfile::tempdir().unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let refused = serve(folder.path(), &address).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);

@@ -3,9 +3,9 @@
 //! broker.
 #![expect(clippy::unwrap_used, reason = "a failure is a panic in tests, in their helpers too")]
 
-use std::net::TcpListener;
 use std::process::Command;
 
+use oss2fa_tests::server::{free_port, free_ports_of_ten};
 use oss2fa_tests::{Built, shell_guide};
 
 #[test]
@@ -46,14 +46,4 @@ fn run(page: &str, least: usize, elsewhere: &[&str], ports: &[(&str, u16)]) -> S
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     told
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// All but the last digit of ten ports that nobody listens on.
-fn free_ports_of_ten() -> u16 {
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (2000..3200).find(|ten| (0..10).all(|last| is_free(ten * 10 + last))).unwrap()
 }

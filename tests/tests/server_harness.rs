@@ -45,12 +45,12 @@ fn a_cluster_keeps_its_databases_over_a_restart_and_over_a_kill() {
 const SEND: &str = r#"
 import smtplib, ssl, sys
 from email.message import EmailMessage
-security, port, ca, password = sys.argv[1:]
+security, port, ca, password, patience = sys.argv[1:]
 context = ssl.create_default_context(cafile=ca) if ca else None
 if security == "tls":
-    smtp = smtplib.SMTP_SSL("127.0.0.1", int(port), context=context, timeout=1)
+    smtp = smtplib.SMTP_SSL("127.0.0.1", int(port), context=context, timeout=float(patience))
 else:
-    smtp = smtplib.SMTP("127.0.0.1", int(port), timeout=1)
+    smtp = smtplib.SMTP("127.0.0.1", int(port), timeout=float(patience))
 if security == "starttls":
     smtp.starttls(context=context)
 if password:
@@ -62,13 +62,21 @@ m.add_alternative("<p>123456</p>", subtype="html")
 smtp.send_message(m)
 "#;
 
+/// Seconds that a peer which does what it should is waited for, and one that is late on purpose.
+const LONG: &str = "60";
+const SHORT: &str = "1";
+
 fn send(sink: &MailSink, password: &str) -> Result<(), String> {
+    send_within(sink, password, LONG)
+}
+
+fn send_within(sink: &MailSink, password: &str, patience: &str) -> Result<(), String> {
     let config: toml::Table = sink.config().parse().unwrap();
     let smtp = config.get("smtp").unwrap();
     let word = |key: &str| smtp.get(key).map(|value| value.as_str().unwrap().to_owned());
     let port = smtp.get("port").unwrap().to_string();
     let ca = word("ca_file").unwrap_or_default();
-    let output = python(SEND, &[&word("security").unwrap(), &port, &ca, password]);
+    let output = python(SEND, &[&word("security").unwrap(), &port, &ca, password, patience]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(words) }
 }
@@ -101,10 +109,11 @@ fn the_mail_sink_misbehaves_as_told() {
         (MailMode::Refuse, "550"),
         (MailMode::Busy, "451"),
         (MailMode::Drop, "Disconnected"),
-        (MailMode::Slow(3), "timed out"),
+        (MailMode::Slow(60), "timed out"),
     ] {
         sink.mode(mode);
-        let error = send(&sink, "").unwrap_err();
+        let patience = if matches!(mode, MailMode::Slow(_)) { SHORT } else { LONG };
+        let error = send_within(&sink, "", patience).unwrap_err();
         assert!(error.contains(words), "{mode:?}: {error}");
     }
     sink.mode(MailMode::Accept);
@@ -112,8 +121,12 @@ fn the_mail_sink_misbehaves_as_told() {
 }
 
 fn post(url: &str, ca: &str) -> (i32, String) {
+    post_within(url, ca, LONG)
+}
+
+fn post_within(url: &str, ca: &str, patience: &str) -> (i32, String) {
     let mut curl = Command::new("/usr/bin/curl");
-    curl.args(["-q", "-s", "--max-time", "1", "-w", "%{http_code}", "-d", r#"{"text":"Code: 654321"}"#]);
+    curl.args(["-q", "-s", "--max-time", patience, "-w", "%{http_code}", "-d", r#"{"text":"Code: 654321"}"#]);
     if !ca.is_empty() {
         curl.args(["--cacert", ca]);
     }
@@ -137,8 +150,9 @@ fn the_gateway_keeps_requests_and_answers_as_told() {
     assert!(post(&url, "").1.ends_with("307"));
     gateway.mode(GatewayMode::Drop);
     assert_eq!(post(&url, "").0, 52, "curl's word for an empty answer");
-    gateway.mode(GatewayMode::Slow(2));
-    assert_eq!(post(&url, "").0, 28, "curl's word for a time-out");
+    gateway.mode(GatewayMode::Slow(60));
+    assert_eq!(post_within(&url, "", SHORT).0, 28, "curl's word for a time-out");
+    let _sixth = gateway.wait_for(6);
     assert_eq!(gateway.received().len(), 6);
 }
 

@@ -101,11 +101,7 @@ fn without_a_touch_sshd_takes_no_key_whatever_its_owner_writes() {
         agent.says(Touch::None);
         let refused = login(&sshd, &agent, "id_ecdsa_sk");
         assert_eq!(refused.status, 255, "{refused}");
-        assert!(
-            sshd.log().contains("user presence (authenticator touch) requirement not met"),
-            "{}",
-            sshd.log()
-        );
+        sshd.logs("user presence (authenticator touch) requirement not met");
         agent.says(Touch::Present);
         gets_in(&login(&sshd, &agent, "id_ecdsa_sk"));
     }
@@ -157,7 +153,7 @@ fn policy_may_want_the_user_known_and_sshd_must_want_it_too() {
     gets_in(&login(&sshd, &agent, "id_ecdsa_sk"));
     agent.says(Touch::Present);
     assert_eq!(login(&sshd, &agent, "id_ecdsa_sk").status, 255);
-    assert!(sshd.log().contains("user verification requirement not met"), "{}", sshd.log());
+    sshd.logs("user verification requirement not met");
 }
 
 #[test]
@@ -206,7 +202,7 @@ fn a_certificate_counts_for_nothing() {
     let terminal = sshd.ssh("ferris", &options, &["id", "-un"]).terminal();
     let end = terminal.answer(CODE, &host.code("ferris")).finish();
     assert_eq!((end.status, end.rest.contains("ferris")), (0, true), "{end:?}");
-    assert!(sshd.log().contains("ECDSA-SK-CERT"), "{}", sshd.log());
+    sshd.logs("ECDSA-SK-CERT");
 }
 
 #[test]

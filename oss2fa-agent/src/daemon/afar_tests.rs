@@ -29,7 +29,7 @@ use crate::store::{AuditEntry, Owner, Store, master_key};
 use crate::token::soft::Hub;
 
 const UID: u32 = 1000;
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const ECDSA: &str = include_str!("../../../oss2fa-core/tests/data/ssh_sk/ecdsa.pub");
 const ED25519: &str = include_str!("../../../oss2fa-core/tests/data/ssh_sk/ed25519.pub");
 const PLAIN: &str = include_str!("../../../oss2fa-core/tests/data/ssh_sk/plain.pub");
@@ -191,8 +191,19 @@ impl Host {
         self.login_by(Caller::Root, "ferris", "sshd", Some(ssh))
     }
 
+    /// The newest event, once all that are in the store have gone to the system log: that happens just after the answer.
     fn newest(&self) -> AuditEntry {
-        self.heard.0.lock().unwrap().last().unwrap().clone()
+        let store = rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap();
+        let begun = Instant::now();
+        loop {
+            let events = self.heard.0.lock().unwrap().clone();
+            let written: i64 = store.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
+            if events.len() as i64 >= written {
+                return events.last().unwrap().clone();
+            }
+            assert!(begun.elapsed() < SOON, "an event did not get to the system log");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn last_used(&self, user: &str, id: DeviceId) -> Option<u64> {

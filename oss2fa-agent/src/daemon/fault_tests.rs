@@ -100,7 +100,7 @@ pub(super) fn who(rhost: Option<&str>) -> Login {
 }
 
 pub(super) fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(5)
+    Instant::now() + Duration::from_secs(60)
 }
 
 impl Daemon {

@@ -11,7 +11,7 @@ use oss2fa_ctap::transport::{Go, Patience};
 use oss2fa_ctap::yubikey::{Proven, YubiKey};
 
 use super::connection::Connection;
-use super::keyring_tests::{Host, SOON, UID, host};
+use super::keyring_tests::{Host, SOON, UID, host, patient_host};
 use super::peer::Caller;
 use super::{admin, login};
 use crate::admin::{KeyKind, RefusalCode, Response, YubikeyEnrollment, YubikeySlot};
@@ -120,15 +120,18 @@ fn a_yubikey_answers_without_anybody_being_asked() {
 
 #[test]
 fn a_slot_that_wants_touches_says_so_at_each() {
-    let host = host("");
+    let host = patient_host();
     let key = SoftYubikey::new(1).asking_for_touches(7);
     host.hub.plug_in_yubikey("one", &key);
     let each_in_turn = |blinks: usize| {
         while key.inside().blinking < blinks {
             thread::sleep(Duration::from_millis(1));
         }
-        // Somebody needs longer than the agent takes to say that it blinks.
-        thread::sleep(Duration::from_millis(50));
+        // Somebody needs longer than the agent takes to say that it blinks: by some more looks it has.
+        let looks = key.inside().looks;
+        while key.inside().looks < looks + 5 {
+            thread::sleep(Duration::from_millis(1));
+        }
         key.touch(1);
     };
     thread::scope(|scope| {
@@ -190,7 +193,7 @@ fn a_yubikey_that_comes_while_its_owner_waits_counts_and_one_that_goes_does_not(
 
 #[test]
 fn either_of_two_yubikeys_lets_in_and_a_foreign_one_does_not_blink() {
-    let host = host("");
+    let host = patient_host();
     let (one, other) = (SoftYubikey::new(1).answering(7), SoftYubikey::new(2).answering(8));
     host.with_yubikey("ferris", &one);
     host.hub.pull_out_yubikey("ferris-1");
@@ -205,7 +208,7 @@ fn either_of_two_yubikeys_lets_in_and_a_foreign_one_does_not_blink() {
     host.hub.pull_out_yubikey("ferris-1");
     let begun = Instant::now();
     assert_eq!(host.login(&["", "755224"]).outcome, Some(Outcome::Verified), "by the code");
-    assert!(begun.elapsed() < Duration::from_secs(4), "it waited");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited");
     assert_eq!(foreign.inside().blinking, 0);
 }
 
@@ -238,14 +241,14 @@ fn a_slot_that_was_set_up_anew_is_told_and_a_code_is_taken() {
     let ended = host.login(&["", "755224"]);
     assert_eq!(ended.outcome, Some(Outcome::Verified), "by the code");
     assert!(ended.told.iter().any(|told| told.contains("set up anew")), "{:?}", ended.told);
-    let heard = host.heard.0.lock().unwrap();
+    let heard = host.logged();
     let refused = heard.iter().find(|entry| entry.event == "refused").unwrap();
     assert!(refused.detail.ends_with("another answer than the one expected"), "{refused:?}");
 }
 
 #[test]
 fn a_slot_that_was_set_up_anew_keeps_out_no_other_key_of_its_owner() {
-    let host = host("");
+    let host = patient_host();
     let yubikey = SoftYubikey::new(1).answering(7);
     host.with_yubikey("ferris", &yubikey);
     let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);
@@ -266,7 +269,7 @@ fn a_slot_that_was_set_up_anew_keeps_out_no_other_key_of_its_owner() {
     let ended = host.login(&[]);
     assert_eq!(ended.outcome, Some(Outcome::Refused));
     assert!(ended.told.iter().any(|told| told.contains("set up anew")), "{:?}", ended.told);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -278,6 +281,11 @@ fn a_slot_that_does_not_answer_challenges_is_not_enrolled() {
     host.hub.plug_in_yubikey("empty", &empty);
     thread::scope(|scope| {
         let enrolling = scope.spawn(|| host.enroll_yubikey(Caller::Root, slot("ferris", YubikeySlot::One)));
+        // Not before both have been looked at.
+        let seen = |key: &SoftYubikey| key.inside().opened > 0 && key.inside().open == 0;
+        while !(seen(&key) && seen(&empty)) {
+            thread::sleep(Duration::from_millis(1));
+        }
         thread::sleep(Duration::from_secs(1));
         let third = SoftYubikey::new(3).answering_first(9);
         host.hub.plug_in_yubikey("third", &third);
@@ -358,7 +366,7 @@ fn a_security_key_beside_a_yubikey_counts_as_well() {
 
 #[test]
 fn whoever_hangs_up_stops_the_wait_at_once() {
-    let host = host("");
+    let host = patient_host();
     let key = SoftYubikey::new(1).asking_for_touches(7);
     key.touch(2);
     host.with_yubikey("ferris", &key);
@@ -379,7 +387,7 @@ fn whoever_hangs_up_stops_the_wait_at_once() {
         while key.inside().open > 0 {
             thread::sleep(Duration::from_millis(1));
         }
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     });
 }
 

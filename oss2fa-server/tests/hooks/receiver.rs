@@ -61,7 +61,7 @@ impl Receiver {
 
     fn next(&self, kind: &str) -> Value {
         loop {
-            let event = self.events.recv_timeout(Duration::from_secs(20));
+            let event = self.events.recv_timeout(Duration::from_secs(60));
             let event = event.unwrap_or_else(|_| panic!("no event {kind:?}"));
             if event["event"] == kind {
                 return event;
@@ -69,14 +69,14 @@ impl Receiver {
         }
     }
 
-    /// The next delivery; fails after 20 s.
+    /// The next delivery; fails after a minute.
     pub(crate) fn delivery(&self) -> Value {
         self.next("delivery")
     }
 
     /// All that comes until nothing has come for a moment.
     pub(crate) fn all(&self) -> Vec<Value> {
-        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(500)).ok()).collect()
+        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(1500)).ok()).collect()
     }
 }
 

@@ -109,7 +109,7 @@ pub(crate) struct Raw(pub(crate) TcpStream);
 impl Raw {
     pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(stream)
     }
 
@@ -140,11 +140,11 @@ impl Raw {
     }
 }
 
-/// Asks again and again, for at most ten seconds.
+/// Asks again and again, for at most a minute.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to this: {what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "it did not come to this: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -112,7 +112,7 @@ fn app() -> Router {
         .route(
             "/slow",
             get(|| async {
-                tokio::time::sleep(Duration::from_secs(2)).await;
+                tokio::time::sleep(Duration::from_secs(4)).await;
                 "done"
             }),
         )

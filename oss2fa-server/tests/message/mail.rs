@@ -32,7 +32,7 @@ pub(crate) fn settings(port: u16, security: SmtpSecurity, ca_file: Option<PathBu
         security,
         login: None,
         from: Sender::parse("B\u{fc}cher & Co <codes@example.org>").unwrap(),
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         ca_file,
     }
 }
@@ -155,7 +155,7 @@ async fn a_connection_that_the_server_closed_is_replaced() {
     for _ in 0..3 {
         delivery.send_mail(mail()).await.unwrap();
         server.next("mail");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
 }
 

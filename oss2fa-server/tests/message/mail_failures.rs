@@ -122,7 +122,7 @@ async fn the_time_limit_holds_for_the_whole_conversation() {
     let error = failure(slow).await;
     assert_eq!(error.code(), "timed_out");
     assert!(error.to_string().contains("within 1 s"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     // One that takes the connection and never says a word, with and without TLS.
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for security in [SmtpSecurity::DangerPlain, SmtpSecurity::StartTls, SmtpSecurity::Tls] {
@@ -135,12 +135,12 @@ async fn the_time_limit_holds_for_the_whole_conversation() {
 /// The answer that came too late for the first mail must not be taken for one to the second.
 #[tokio::test]
 async fn a_mail_that_was_given_up_takes_its_connection_with_it() {
-    let server = Peer::mail_server(&json!({"security": "plain", "slow": 2, "content": "554 no"}));
+    let server = Peer::mail_server(&json!({"security": "plain", "slow": 6, "content": "554 no"}));
     let mut settings = settings(server.port, SmtpSecurity::DangerPlain, None);
-    settings.timeout = Duration::from_secs(1);
+    settings.timeout = Duration::from_secs(3);
     let delivery = delivery(settings);
     assert_eq!(failure_of(&delivery).await.code(), "timed_out");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
     assert_eq!(failure_of(&delivery).await.code(), "timed_out");
     let connections = server.told().iter().filter(|event| event["event"] == "connection").count();
     assert_eq!(connections, 2);

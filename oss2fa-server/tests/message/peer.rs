@@ -44,16 +44,16 @@ impl Peer {
             }
         });
         let mut peer = Self { child, events, port: 0 };
-        let ready = peer.events.recv_timeout(Duration::from_secs(20));
+        let ready = peer.events.recv_timeout(Duration::from_secs(60));
         let ready: Value = ready.expect("the peer did not start; is python3-aiosmtpd installed?");
         peer.port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
         peer
     }
 
-    /// The next event of this kind; fails after 10 s.
+    /// The next event of this kind; fails after a minute.
     pub(crate) fn next(&self, kind: &str) -> Value {
         loop {
-            let event = self.events.recv_timeout(Duration::from_secs(10));
+            let event = self.events.recv_timeout(Duration::from_secs(60));
             let event = event.unwrap_or_else(|_| panic!("no event {kind:?}"));
             if event["event"] == kind {
                 return event;
@@ -63,7 +63,7 @@ impl Peer {
 
     /// What was told up to now, and within the next moment.
     pub(crate) fn told(&self) -> Vec<Value> {
-        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(300)).ok()).collect()
+        std::iter::from_fn(|| self.events.recv_timeout(Duration::from_millis(1500)).ok()).collect()
     }
 }
 

@@ -50,7 +50,7 @@ impl Wanted<'_> {
             secret: Some(SecretText::new(SECRET.to_owned())),
             success_status: success_statuses(&[200, 202]).unwrap(),
             success_body: String::new(),
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(60),
             ca_file: None,
         }
     }
@@ -243,7 +243,7 @@ async fn the_time_limit_holds_for_the_answer_and_its_body() {
         let error = failure(settings).await;
         assert_eq!(error.code(), "timed_out", "{error}");
         assert!(error.to_string().contains("within 1 s") && error.to_string().contains("`timeout` in [sms]"));
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }
 

@@ -32,7 +32,7 @@ fn a_body_that_comes_in_drops_is_cut_off() {
     let took = begun.elapsed();
     assert_eq!(answer.code(), "request_timeout");
     assert_eq!(answer.header("Connection"), Some("close"));
-    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(15), "{took:?}");
     dropping.join().unwrap();
     server.post("/integrations/enrollments", &json!({"username": "ferris"})).expect(201);
 }
@@ -63,7 +63,7 @@ fn an_operation_that_takes_too_long_is_answered() {
     let late = server.post("/integrations/enrollments", &json!({"username": "ferris"})).expect(503);
     assert_eq!(late.code(), "operation_timeout");
     assert_eq!(late.header("Retry-After"), Some("1"));
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(15));
     other.execute_batch("ROLLBACK").unwrap();
     server.post("/integrations/enrollments", &json!({"username": "ferris"})).expect(201);
 }

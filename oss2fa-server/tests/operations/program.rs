@@ -115,7 +115,7 @@ impl Program {
             if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
                 return line.to_owned();
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "no {part:?} in {}", self.log());
+            assert!(begun.elapsed() < Duration::from_secs(60), "no {part:?} in {}", self.log());
             sleep(Duration::from_millis(20));
         }
     }
@@ -164,7 +164,7 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "it does not end: {}", self.log());
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end: {}", self.log());
             sleep(Duration::from_millis(10));
         }
     }

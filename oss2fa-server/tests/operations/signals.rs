@@ -24,7 +24,7 @@ fn a_stop_lets_requests_end_and_closes_the_store() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&body.as_bytes()[..10]).unwrap();
     // The request is under way: the server waits for the rest of it.
-    sleep(Duration::from_millis(300));
+    sleep(Duration::from_secs(2));
     server.signal(Signal::SIGTERM);
     server.logged("code=\"stopping\"");
     stream.write_all(&body.as_bytes()[10..]).unwrap();
@@ -45,7 +45,7 @@ fn what_outlasts_the_grace_is_cut_and_the_end_is_in_order_all_the_same() {
     stream.write_all(b"POST /integrations/clients/auth HTTP/1.1\r\nHost: localhost\r\n").unwrap();
     let rest = format!("X-Integration-Token: {}\r\nContent-Length: 100\r\n\r\n", server.token);
     stream.write_all(rest.as_bytes()).unwrap();
-    sleep(Duration::from_millis(300));
+    sleep(Duration::from_secs(2));
     server.signal(Signal::SIGTERM);
     assert_eq!(server.wait(), 0, "{}", server.log());
     assert!(server.logged("code=\"stopped\"").contains("cut=1"), "{}", server.log());

@@ -165,13 +165,19 @@ fn programs() -> PathBuf {
     versions.last().map(|path| path.join("bin")).expect("Debian's package postgresql")
 }
 
-// Below the range from which the kernel gives ports to clients; the port also names the socket.
+// Below the range from which the kernel gives ports to clients; the port also names the socket. A lock keeps it from other
+// tests, each of which is a process, until the cluster has it.
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static TAKEN: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join(format!("oss2fa-ports-{}", nix::unistd::geteuid()));
+    fs::create_dir_all(&folder).unwrap();
     loop {
-        let number = std::process::id().wrapping_mul(31) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = 10_000 + u16::try_from(number % 10_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let lock = fs::File::create(folder.join(port.to_string())).unwrap();
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            TAKEN.lock().unwrap().push(lock);
             return port;
         }
     }

@@ -48,7 +48,7 @@ impl ScriptedAgent {
         let listener = UnixListener::bind(folder.path().join("agent.sock")).unwrap();
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
             if let Err(why) = play(&stream, acts)
                 && insists == Insists::Yes
             {

@@ -117,7 +117,7 @@ impl<'h> Reader<'h> {
                 let (before, begun) = (reloads(), Instant::now());
                 host.with_agent(|agent| agent.signal(Signal::SIGHUP));
                 while reloads() == before {
-                    assert!(begun.elapsed() < Duration::from_secs(20), "{here}: {}", host.log());
+                    assert!(begun.elapsed() < Duration::from_secs(60), "{here}: {}", host.log());
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }

@@ -98,7 +98,7 @@ impl PostgresCluster {
     /// Starts it after its end and waits until it takes connections.
     ///
     /// # Panics
-    /// Where it does not within 30 seconds.
+    /// Where it does not within a minute and a half.
     pub fn start_again(&self) {
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let socket = format!("unix_socket_directories={}", self.data().display());
@@ -117,7 +117,7 @@ impl PostgresCluster {
         let begun = Instant::now();
         while !self.is_ready() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(30), "PostgreSQL is not ready:\n{}", log());
+            assert!(begun.elapsed() < Duration::from_secs(90), "PostgreSQL is not ready:\n{}", log());
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -92,7 +92,7 @@ impl Gateway {
         let mut lines = format!(
             "[sms]\nmethod = 'POST'\nurl = '{}/send'\nbody = '{{\"to\":\"{{phone}}\",\"text\":\"{{text}}\"}}'\n\
              content_type = 'application/json'\nsuccess_body = '\"status\":\"OK\"'\nsecret_file = '{}'\n\
-             timeout = 2\n",
+             timeout = 30\n",
             self.url(),
             self.script.secret_file().display()
         );
@@ -118,7 +118,7 @@ impl Gateway {
     /// The `count`th request, from 1, as soon as it is there.
     ///
     /// # Panics
-    /// Where it does not come within 20 seconds.
+    /// Where it does not come within a minute.
     #[must_use]
     pub fn wait_for(&self, count: usize) -> Sent {
         Sent::of(&self.script.wait_for(count)[count - 1])

@@ -99,7 +99,7 @@ impl MailSink {
     #[must_use]
     pub fn config(&self) -> String {
         let mut lines = format!(
-            "[smtp]\nhost = '127.0.0.1'\nport = {}\nfrom = 'OSS2FA <codes@example.org>'\ntimeout = 2\n",
+            "[smtp]\nhost = '127.0.0.1'\nport = {}\nfrom = 'OSS2FA <codes@example.org>'\ntimeout = 30\n",
             self.script.port
         );
         let security = match self.security {
@@ -131,7 +131,7 @@ impl MailSink {
     /// The `count`th mail, from 1, as soon as it is there.
     ///
     /// # Panics
-    /// Where it does not come within 20 seconds.
+    /// Where it does not come within a minute.
     #[must_use]
     pub fn wait_for(&self, count: usize) -> Mail {
         Mail::of(&self.script.wait_for(count)[count - 1])

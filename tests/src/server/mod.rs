@@ -39,5 +39,6 @@ pub use gateway::{Gateway, GatewayMode, Sent};
 pub use mail::{Mail, MailMode, MailSecurity, MailSink};
 pub use nameko::{Nameko, Running};
 pub use node::Server;
+pub use place::{free_port, free_ports_of_ten};
 pub use plan::{Plan, Store};
 pub use rough_line::RoughLine;

@@ -21,7 +21,7 @@ use crate::server::plan::Plan;
 /// The line that says that the server takes requests.
 const STARTED: &str = "==> OSS2FA server started";
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `oss2fa-server serve`.
 #[derive(Debug)]

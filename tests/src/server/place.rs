@@ -1,9 +1,10 @@
 //! Where a server runs: in a temporary folder, or on what looks to it like a machine of its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
@@ -122,17 +123,49 @@ impl Place {
     }
 }
 
-/// Below the range from which the kernel gives ports to clients, so that none of them sits there
+/// Ports for servers are below the range from which the kernel gives ports to clients, so that none of them sits there
 /// while a server is away for a restart.
-pub(crate) fn free_port() -> u16 {
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
+
+/// A port that nobody listens on, and that no other test is given as long as this process lives.
+///
+/// # Panics
+/// Where the temporary folder cannot be written to.
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let seed = u16::try_from(std::process::id() % 601).unwrap() * 20;
     loop {
-        let port = 20_000 + (seed + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port = FIRST_PORT + (seed + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if is_taken_for_us(port) {
             return port;
         }
     }
+}
+
+/// All but the last digit of ten such ports.
+///
+/// # Panics
+/// Where no ten in a row are free.
+#[must_use]
+pub fn free_ports_of_ten() -> u16 {
+    let mut tens = FIRST_PORT / 10..(FIRST_PORT + PORTS) / 10;
+    tens.find(|ten| (0..10).all(|last| is_taken_for_us(ten * 10 + last))).expect("ten free ports in a row")
+}
+
+/// Tests run in processes of their own, several at once, and each looks for a port before its server has it: a lock says
+/// which are somebody's already. It goes with the process, however that ends.
+fn is_taken_for_us(port: u16) -> bool {
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join(format!("oss2fa-ports-{}", nix::unistd::geteuid()));
+    fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join(port.to_string())).unwrap();
+    if lock.try_lock().is_err() || TcpListener::bind(("127.0.0.1", port)).is_err() {
+        return false;
+    }
+    TAKEN.lock().unwrap().push(lock);
+    true
 }
 
 /// A folder that another user of this machine may enter.

@@ -94,7 +94,7 @@ impl Plan {
     /// Starts it and waits for the end of its banner.
     ///
     /// # Panics
-    /// Where it ends instead, with what it wrote; or where the banner does not come within 30 seconds.
+    /// Where it ends instead, with what it wrote; or where the banner does not come within a minute.
     #[must_use]
     pub fn start(self) -> Server {
         // Another program may take the port between the look and the start: then again with another.

@@ -17,8 +17,8 @@ const SHARES: [u64; FAULTS.len()] = [3, 3, 2, 3, 1];
 /// Milliseconds that a delayed piece waits at most.
 const LONGEST_DELAY: u64 = 60;
 
-/// How long a held one does: longer than a host that waits a second for its server.
-const HELD: Duration = Duration::from_millis(1500);
+/// How long a held one does: longer than a host that waits two seconds for its server.
+const HELD: Duration = Duration::from_millis(2500);
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {

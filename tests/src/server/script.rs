@@ -68,7 +68,7 @@ impl Script {
             if received.len() >= count {
                 return received;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "waited for {count}, there are {received:?}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited for {count}, there are {received:?}");
             thread::sleep(Duration::from_millis(10));
         }
     }

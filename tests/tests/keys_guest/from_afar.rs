@@ -33,7 +33,7 @@ const HOST: &str = r#"
 const PLAIN: &str = r#"
     if login plain; then exit 1; fi
     expect -c "
-        set timeout 50
+        set timeout 150
         spawn $client -i plain corro@127.0.0.1 id -un
         expect {Verification code: } { send [exec oathtool --hotp --base32 --counter 1 [exec cat secret]]\r } eof { exit 9 }
         expect eof

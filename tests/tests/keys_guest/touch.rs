@@ -53,5 +53,5 @@ pub(crate) fn held(ran: &GuestRan) {
     let killed = "sudo is killed while it waits, and the next login is served";
     ran.showed(killed, &[" seconds\n", IN[0], IN[1]]);
     let took = ran.of(killed).stdout.split(' ').next().and_then(|word| word.parse::<f64>().ok());
-    assert!(took.expect("seconds") < 5.0, "the key blinked for {took:?} s after sudo was killed");
+    assert!(took.expect("seconds") < 15.0, "the key blinked for {took:?} s after sudo was killed");
 }

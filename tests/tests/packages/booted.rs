@@ -56,7 +56,7 @@ impl Booted {
         let cgroup = format!("oss2fa-test-{}", std::process::id());
         let unshare = Command::new("timeout")
             // Should the test be killed, the system ends all the same.
-            .args(["--signal=KILL", "300", "sh", "-eu", "-c", BOOT, "sh"])
+            .args(["--signal=KILL", "1200", "sh", "-eu", "-c", BOOT, "sh"])
             .arg(root.path("/"))
             .arg(&cgroup)
             .stdin(Stdio::null())
@@ -70,7 +70,7 @@ impl Booted {
     }
 
     fn wait_until_up(&mut self) {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(240);
         loop {
             let state = self.run("systemctl is-system-running").text;
             // "degraded": some unit that a container cannot have; the tests look at ours.
@@ -149,7 +149,22 @@ impl Booted {
 
     /// What the journal holds about a unit; for messages of failed tests.
     pub(crate) fn journal(&self, unit: &str) -> String {
-        self.run(&format!("journalctl --no-pager -o cat -u {unit} | tail -n 40")).text
+        self.run(&format!("journalctl --sync; journalctl --no-pager -o cat -u {unit} | tail -n 40")).text
+    }
+
+    /// Waits until the journal has these words: what a program has written comes into it a moment later.
+    #[track_caller]
+    pub(crate) fn wait_for_journal(&self, of: &str, words: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let journal = self.run(&format!("journalctl --sync; journalctl --no-pager -o cat {of}"));
+            let journal = journal.expect_ok("journalctl");
+            if journal.contains(words) {
+                return journal;
+            }
+            assert!(Instant::now() < until, "no {words:?} in the journal:\n{journal}");
+            sleep(Duration::from_millis(100));
+        }
     }
 }
 

@@ -63,7 +63,7 @@ const TRACED: &str = r#"
     strace -f -qq -o "$2" -e trace=%file,%network chroot "$1" systemd-socket-activate -l /run/oss2fa/agent.sock \
         setpriv --reuid=oss2fa --regid=oss2fa --clear-groups --bounding-set=-all --no-new-privs \
         /usr/bin/oss2fa-agent serve &
-    for i in $(seq 100); do [ ! -S "$1/run/oss2fa/agent.sock" ] || break; sleep 0.1; done
+    for i in $(seq 600); do [ ! -S "$1/run/oss2fa/agent.sock" ] || break; sleep 0.1; done
     chroot "$1" sh -eu -c "$3"
 "#;
 

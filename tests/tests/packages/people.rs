@@ -17,7 +17,7 @@ pub(crate) fn add_ferris(root: &DebianRoot) {
 pub(crate) fn enrol_root(root: &DebianRoot) {
     let script = format!(
         "oss2fa-agent serve >/tmp/agent.log 2>&1 &
-        for i in $(seq 100); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
+        for i in $(seq 600); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
         {{ {ENROL_ROOT}; }} && rm -f /tmp/agent.log || {{ cat /tmp/agent.log; exit 1; }}"
     );
     root.run(&script).expect_ok("enrolling root by an agent started by hand");
@@ -33,7 +33,7 @@ pub(crate) const ENROL_ROOT: &str = "made=$(oss2fa-agent enroll hotp --user root
 #[track_caller]
 pub(crate) fn assert_root_is_still_enrolled(root: &DebianRoot) {
     let script = "oss2fa-agent serve >/tmp/agent.log 2>&1 &
-        for i in $(seq 100); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
+        for i in $(seq 600); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
         oss2fa-agent list --user root --json || cat /tmp/agent.log";
     let devices = root.run(script).expect_ok("listing root's devices");
     assert!(devices.contains("hotp") && devices.contains("active"), "{devices}");

@@ -207,7 +207,9 @@ pub(crate) fn archive() -> PathBuf {
     let made = Command::new("sh")
         .args(["-eu", "-c"])
         .arg(
-            "rm -rf \"$1\"; debootstrap --variant=minbase --include=\"$2\" bookworm \"$1\" >&2
+            // What comes over a network may not come at once.
+            "try() { rm -rf \"$1\"; debootstrap --variant=minbase --include=\"$2\" bookworm \"$1\" >&2; }
+             try \"$@\" || { sleep 10; try \"$@\"; } || { sleep 60; try \"$@\"; }
              rm -rf \"$1\"/var/cache/apt/archives/*.deb \"$1\"/var/lib/apt/lists/* \"$1\"/usr/share/locale/*
              tar -C \"$1\" -cf \"$3.new\" .; mv \"$3.new\" \"$3\"; rm -rf \"$1\"",
         )

@@ -144,7 +144,7 @@ fn the_stacks_of_those_systems_ask_below_a_substack_and_not_below_an_include() {
     let script = format!(
         "echo root:secret | chpasswd
         oss2fa-agent serve 2>/dev/null &
-        for i in $(seq 100); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
+        for i in $(seq 600); do oss2fa-agent status >/dev/null 2>&1 && break; sleep 0.1; done
         {{ {ENROL_ROOT}; }} >/dev/null
         login() {{ printf '%s\\n%s\\n' \"$2\" \"$3\" | pamtester \"$1\" root authenticate >/dev/null 2>&1; echo $?; }}
         login documented secret $(oathtool --hotp -b -c 1 $secret)

@@ -62,14 +62,14 @@ fn an_upgrade_restarts_the_running_server_on_the_same_data() {
     let changed = host.root.read(CONFIG).replace("token_burst = 400", "token_burst = 300");
     host.root.write(CONFIG, &changed);
     host.run(&format!("systemctl enable --now {UNIT}")).expect_ok(&host.journal(UNIT));
-    let journal = host.journal(UNIT);
+    let journal = host.wait_for_journal(&format!("-u {UNIT}"), "Integration: ");
     let token = journal.lines().find_map(|line| line.trim().strip_prefix("Integration: "));
     let token = token.unwrap_or_else(|| panic!("no token in {journal}")).to_owned();
     let header = format!("X-Integration-Token: {token}");
     let enrollments = "https://127.0.0.1:8300/integrations/enrollments";
     let ask = |path: &str, more: &[&str]| {
         let url = format!("{enrollments}{path}");
-        let words = ["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "20", "-H", &header, &url];
+        let words = ["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "60", "-H", &header, &url];
         host.in_its_network(&[&words, more].concat()).expect_ok(&host.journal(UNIT))
     };
     let made = ask("", &["--json", r#"{"username": "john.doe"}"#]);
@@ -100,12 +100,12 @@ fn an_upgrade_restarts_the_running_server_on_the_same_data() {
 /// What curl of this machine gets from the server inside.
 fn answer(host: &Booted, path: &str) -> String {
     let url = format!("https://127.0.0.1:8300{path}");
-    let got = host.in_its_network(&["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "20", &url]);
+    let got = host.in_its_network(&["curl", "-q", "-sS", "--fail-with-body", "-k", "--max-time", "60", &url]);
     got.expect_ok(&host.journal(UNIT))
 }
 
 fn wait_for(host: &Booted, words: &str) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while !host.journal(UNIT).contains(words) {
         assert!(Instant::now() < until, "no {words} in {}", host.journal(UNIT));
         std::thread::sleep(Duration::from_millis(100));

@@ -11,7 +11,7 @@ const DATA: &str = "/var/lib/oss2fa-server";
 /// Starts the server by hand, as on a host without systemd, until it serves.
 pub(crate) const START_ONCE: &str =
     "runuser -u oss2fa-server -- oss2fa-server serve --listen 127.0.0.1:0 >/tmp/banner 2>&1 &
-    for i in $(seq 200); do grep -q 'server started' /tmp/banner && break; sleep 0.1; done
+    for i in $(seq 600); do grep -q 'server started' /tmp/banner && break; sleep 0.1; done
     pkill -x oss2fa-server; wait; rm /tmp/banner";
 
 #[test]

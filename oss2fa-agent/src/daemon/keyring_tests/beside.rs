@@ -149,7 +149,7 @@ fn enter_before_the_touch_goes_on_with_the_same_wait() {
 
 #[test]
 fn whoever_hangs_up_at_the_prompt_stops_the_wait_and_the_next_login_is_served() {
-    let host = host("");
+    let host = patient_host();
     let key = host.with_both();
     let begun = std::cell::Cell::new(None);
     host.at_prompt("sudo", Conversation::PromptsOnly, |_| {
@@ -157,7 +157,7 @@ fn whoever_hangs_up_at_the_prompt_stops_the_wait_and_the_next_login_is_served() 
         begun.set(Some(Instant::now()));
     });
     until(|| key.inside().cancelled == 1 && key.inside().open == 0);
-    assert!(begun.get().unwrap().elapsed() < Duration::from_secs(2));
+    assert!(begun.get().unwrap().elapsed() < Duration::from_secs(10));
     key.touch();
     assert_eq!(host.login(&[""]).outcome, Some(Outcome::Verified));
 }
@@ -205,7 +205,7 @@ fn a_device_that_poses_as_the_key_is_refused_and_the_code_beside_it_is_not() {
             until(|| host.newest().event == "refused");
             assert_eq!(done(&open.type_line("755224")), Some(Outcome::Verified));
         });
-        let refused = host.heard.0.lock().unwrap().iter().filter(|entry| entry.event == "refused").count();
+        let refused = host.logged().iter().filter(|entry| entry.event == "refused").count();
         assert_eq!(refused, 1, "it was asked once");
         assert!(host.newest().detail.starts_with("hotp device="), "{}", host.newest().detail);
     }
@@ -240,7 +240,7 @@ fn a_device_that_poses_as_the_key_keeps_out_neither_that_nor_one_that_comes_late
 
 #[test]
 fn a_device_that_poses_as_the_key_of_who_has_no_codes_is_refused_by_itself_and_not_beside_that() {
-    let host = host("");
+    let host = patient_host();
     let key = host.with_key("ferris", Protocol::Ctap2, KeyKind::Fido2);
     let forged = key.forged();
     host.hub.plug_in("forged", &forged);
@@ -256,7 +256,7 @@ fn a_device_that_poses_as_the_key_of_who_has_no_codes_is_refused_by_itself_and_n
     forged.touch();
     let begun = Instant::now();
     assert_eq!(host.login(&[]).outcome, Some(Outcome::Refused));
-    assert!(begun.elapsed() < Duration::from_secs(4), "it waited");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited");
 }
 
 #[test]

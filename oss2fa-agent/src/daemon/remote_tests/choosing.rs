@@ -83,7 +83,7 @@ fn chose_the_mail(host: &Daemon) -> (Connection, thread::JoinHandle<Result<(), B
     let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
     let live = Arc::clone(&host.live);
     let serving = thread::spawn(move || login::authenticate(&live, &mut ours, Caller::Root, start_of(who())));
-    let menu = theirs.receive(Instant::now() + Duration::from_secs(5));
+    let menu = theirs.receive(Instant::now() + SOON);
     assert!(matches!(menu, Ok(AgentMessage::Ask { .. })), "{menu:?}");
     theirs.send(&ModuleMessage::Answer { text: SecretText::new("2".to_owned()) }).unwrap();
     (theirs, serving)
@@ -92,7 +92,7 @@ fn chose_the_mail(host: &Daemon) -> (Connection, thread::JoinHandle<Result<(), B
 fn is_given_up(server: &Scripted) {
     let begun = Instant::now();
     while !server.asked_for("/integrations/challenges/11").iter().any(|asked| asked.method == "DELETE") {
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", server.asked());
+        assert!(begun.elapsed() < SOON, "{:?}", server.asked());
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -120,7 +120,7 @@ fn whoever_answers_with_nonsense_gives_the_challenge_up() {
     let server = Scripted::start(Identity::Right, |asked, _| several(asked));
     let host = asking(&server, "");
     let (mut theirs, serving) = chose_the_mail(&host);
-    assert!(matches!(theirs.receive(Instant::now() + Duration::from_secs(5)), Ok(AgentMessage::Ask { .. })));
+    assert!(matches!(theirs.receive(Instant::now() + SOON), Ok(AgentMessage::Ask { .. })));
     theirs.stream().try_clone().unwrap().write_all(b"\0\0\0\x01x").unwrap();
     assert!(matches!(serving.join().unwrap(), Err(Broken::Frame(_))));
     is_given_up(&server);
@@ -137,7 +137,7 @@ fn a_daemon_that_stops_gives_up_the_challenges_of_who_has_not_answered() {
     let mut theirs = Connection::new(UnixStream::connect(&socket).unwrap()).unwrap();
     theirs.send(&ModuleMessage::Start(start_of(who()))).unwrap();
     for answer in [Some("2"), None] {
-        let asked = theirs.receive(Instant::now() + Duration::from_secs(5));
+        let asked = theirs.receive(Instant::now() + SOON);
         assert!(matches!(asked, Ok(AgentMessage::Ask { .. })), "{asked:?}");
         if let Some(answer) = answer {
             theirs.send(&ModuleMessage::Answer { text: SecretText::new(answer.to_owned()) }).unwrap();

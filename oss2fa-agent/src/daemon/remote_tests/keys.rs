@@ -137,7 +137,7 @@ fn paths(server: &Scripted) -> Vec<String> {
 /// The server hears of what nobody waits for in its own time.
 fn given_up(server: &Scripted, challenge: i64) {
     let path = format!("/integrations/challenges/{challenge}");
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + SOON;
     while server.asked_for(&path).iter().all(|asked| asked.method != "DELETE") {
         assert!(Instant::now() < until, "{:?}", paths(server));
         thread::sleep(Duration::from_millis(5));
@@ -448,7 +448,7 @@ fn enroll(host: &Daemon, caller: Caller, kind: KeyKind) -> Response {
     thread::scope(|scope| {
         let serving = scope.spawn(move || admin::enroll_key(&host.live, &mut ours, caller, wanted));
         loop {
-            match theirs.receive(Instant::now() + Duration::from_secs(10)).unwrap() {
+            match theirs.receive(Instant::now() + SOON).unwrap() {
                 Response::Step { .. } => {}
                 ended => {
                     serving.join().unwrap().unwrap();

@@ -29,7 +29,7 @@ impl Flag {
     }
 
     fn wait(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + SOON;
         while !self.is_up() {
             assert!(Instant::now() < until, "it did not happen");
             thread::sleep(Duration::from_millis(2));

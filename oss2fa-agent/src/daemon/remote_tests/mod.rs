@@ -81,14 +81,19 @@ struct Ended {
     took: Duration,
 }
 
+/// Whatever is waited for comes by then, also on a machine that does much else.
+const SOON: Duration = Duration::from_secs(60);
+
 /// A host that asks these URLs, trusts `trust`, and has these lines more in `[server]`, and then elsewhere.
 fn host(urls: &[String], trust: &str, server: &str, more: &str) -> Daemon {
     let folder = TempDir::new().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, TOKEN).unwrap();
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    // Where no answer is to be too late, a machine that does much else shall not make it so.
+    let timeout = if server.contains("timeout") { "" } else { "timeout = 20\n" };
     let text = format!(
-        "[server]\nurls = {urls:?}\ntoken_file = {:?}\n{trust}\nhost = \"tower\"\ntimeout = 1\n{server}\n{more}",
+        "[server]\nurls = {urls:?}\ntoken_file = {:?}\n{trust}\nhost = \"tower\"\n{timeout}{server}\n{more}",
         token.display().to_string()
     );
     let config = Config::parse(Path::new("/agent.toml"), &text).unwrap();
@@ -142,7 +147,7 @@ impl Daemon {
         let (mut prompts, mut told) = (Vec::new(), Vec::new());
         let mut answers = answers.iter();
         let outcome = loop {
-            match theirs.receive(Instant::now() + Duration::from_secs(10)) {
+            match theirs.receive(Instant::now() + SOON) {
                 Ok(AgentMessage::Ask { text, .. }) => {
                     prompts.push(text.as_str().to_owned());
                     let Some(answer) = answers.next() else { break None };
@@ -166,7 +171,7 @@ impl Daemon {
         let (mut ours, mut theirs) = (Connection::new(ours).unwrap(), Connection::new(theirs).unwrap());
         login::account(&self.live, &mut ours, Caller::Root, who()).unwrap();
         loop {
-            match theirs.receive(Instant::now() + Duration::from_secs(5)).unwrap() {
+            match theirs.receive(Instant::now() + SOON).unwrap() {
                 AgentMessage::Account { answer } => return Ok(answer),
                 AgentMessage::Done { outcome } => return Err(outcome),
                 AgentMessage::Tell { .. } => {}
@@ -175,8 +180,33 @@ impl Daemon {
         }
     }
 
+    /// What went to the system log, once all that is in the store has gone there: that happens just after the answer.
     fn events(&self) -> Vec<String> {
-        self.heard.0.lock().unwrap().iter().map(|entry| entry.event.clone()).collect()
+        let store = rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap();
+        let begun = Instant::now();
+        loop {
+            let events = self.heard.0.lock().unwrap().clone();
+            let written: i64 = store.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
+            if events.len() as i64 >= written {
+                return events.into_iter().map(|entry| entry.event).collect();
+            }
+            assert!(begun.elapsed() < SOON, "an event did not get to the system log");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A login that ends like this, the quickest of a few: this machine has other work, too.
+    fn login_within(&self, most: Duration, answers: &[&str], outcome: Outcome, words: &str) -> Ended {
+        let mut took = Vec::new();
+        loop {
+            let ended = self.login(answers);
+            assert_eq!(ended.outcome, outcome, "{words}");
+            if ended.took < most {
+                return ended;
+            }
+            took.push(ended.took);
+            assert!(took.len() < 3, "{words}: {took:?}");
+        }
     }
 
     fn waiting(&self) -> Vec<String> {
@@ -216,7 +246,8 @@ fn decides(result: i64) -> impl Fn(&Asked, usize) -> Reaction + Send + Sync {
 
 /// Of a server that was there.
 fn absent() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // An address of loopback at which nobody else listens: on that of everybody the port may be another's by then.
+    let listener = TcpListener::bind("127.83.9.1:0").unwrap();
     format!("https://{}", listener.local_addr().unwrap())
 }
 

@@ -37,10 +37,13 @@ pub(crate) struct Inside {
     slots: [Setup; 2],
     /// Touches that are to come.
     pub(crate) touches: usize,
-    /// How often it has begun to blink, how many answers it gave, and how many have it open.
+    /// How often it has begun to blink, how many answers it gave, how many have it open and ever had, and how often one of
+    /// those has looked at it.
     pub(crate) blinking: usize,
     pub(crate) answered: usize,
     pub(crate) open: usize,
+    pub(crate) opened: usize,
+    pub(crate) looks: usize,
 }
 
 impl SoftYubikey {
@@ -54,6 +57,8 @@ impl SoftYubikey {
             blinking: 0,
             answered: 0,
             open: 0,
+            opened: 0,
+            looks: 0,
         })))
     }
 
@@ -96,7 +101,10 @@ impl SoftYubikey {
     }
 
     pub(super) fn open(&self) -> Wire {
-        self.inside().open += 1;
+        let mut inside = self.inside();
+        inside.open += 1;
+        inside.opened += 1;
+        drop(inside);
         Wire { key: self.clone(), request: [0; FRAME], reply: Vec::new(), awaited: None }
     }
 }
@@ -187,6 +195,7 @@ impl HidTransport for Wire {
 
     fn read_feature(&mut self) -> Result<Feature, TransportError> {
         let mut inside = self.key.inside();
+        inside.looks += 1;
         if inside.gone {
             return Err(TransportError::Gone);
         }
