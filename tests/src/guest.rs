@@ -38,6 +38,8 @@ pub struct GuestRan {
     pub took: Duration,
     /// For how much of that its threads wanted a processor of this machine and others had it.
     pub starved: Duration,
+    /// How many wanted a processor of this machine at the worst of it: the load average of a minute.
+    load: f64,
 }
 
 impl Guest {
@@ -73,11 +75,11 @@ impl Guest {
         let qemu = files.qemu(share.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let qemu = qemu.expect("timeout");
         let (pid, over) = (qemu.id(), AtomicBool::new(false));
-        let (output, starved) = thread::scope(|scope| {
-            let starved = scope.spawn(|| starved_until(pid, &over));
+        let (output, (starved, load)) = thread::scope(|scope| {
+            let beside = scope.spawn(|| crowded_until(pid, &over));
             let output = qemu.wait_with_output();
             over.store(true, Ordering::Relaxed);
-            (output.expect("timeout"), starved.join().expect("a look at /proc"))
+            (output.expect("timeout"), beside.join().expect("a look at /proc"))
         });
         let took = begun.elapsed();
         let console = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -92,7 +94,7 @@ impl Guest {
         let keys = fs::read_to_string(share.path().join("keys-log")).unwrap_or_default();
         let steps = self.steps.into_iter().enumerate();
         let steps = steps.map(|(number, (name, _))| (name, result(&folder(share.path(), number)))).collect();
-        GuestRan { steps, console, keys, took, starved }
+        GuestRan { steps, console, keys, took, starved, load }
     }
 }
 
@@ -109,6 +111,18 @@ impl Guest {
 }
 
 impl GuestRan {
+    /// How many wanted each processor of this machine: in a guest that is emulated the time of the others is nobody's but
+    /// its own processes'. 1 on a machine that did nothing else.
+    ///
+    /// # Panics
+    /// Where nobody can say how many processors there are.
+    #[must_use]
+    pub fn crowd(&self) -> f64 {
+        let processors = thread::available_parallelism().expect("processors").get() as f64;
+        // A guest has some more than one thread at work.
+        (self.load / processors / 1.5).max(1.0)
+    }
+
     /// What came of the step with this name.
     ///
     /// # Panics
@@ -144,9 +158,10 @@ impl std::fmt::Display for GuestRan {
 }
 
 /// What the kernel says of the threads of the child of this process: how long they have waited in a queue for a processor
-/// (Documentation/scheduler/sched-stats.rst, the second number). Looked at now and then: it goes with them.
-fn starved_until(parent: u32, over: &AtomicBool) -> Duration {
-    let look = || {
+/// (Documentation/scheduler/sched-stats.rst, the second number). Looked at now and then: it goes with them. And the
+/// highest load meanwhile.
+fn crowded_until(parent: u32, over: &AtomicBool) -> (Duration, f64) {
+    let waited = || {
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
         let tasks = fs::read_dir(format!("/proc/{}/task", children.split_whitespace().next()?)).ok()?;
         let waited = tasks.flatten().filter_map(|task| {
@@ -155,12 +170,14 @@ fn starved_until(parent: u32, over: &AtomicBool) -> Duration {
         });
         Some(Duration::from_nanos(waited.sum()))
     };
-    let mut longest = Duration::ZERO;
+    let load = || fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse::<f64>().ok();
+    let (mut longest, mut highest) = (Duration::ZERO, 0.0_f64);
     while !over.load(Ordering::Relaxed) {
-        longest = longest.max(look().unwrap_or_default());
+        longest = longest.max(waited().unwrap_or_default());
+        highest = highest.max(load().unwrap_or_default());
         thread::sleep(Duration::from_millis(200));
     }
-    longest
+    (longest, highest)
 }
 
 fn folder(share: &Path, number: usize) -> PathBuf {

@@ -11,20 +11,6 @@ pub struct Waiting {
     pub for_key: f64,
 }
 
-/// How many want each processor of this machine: in a guest that is emulated the time of the others is nobody's but its
-/// own processes'. 1 on a machine that does nothing else.
-///
-/// # Panics
-/// Where /proc is not there.
-#[must_use]
-pub fn crowd() -> f64 {
-    let load = std::fs::read_to_string("/proc/loadavg").expect("procfs");
-    let load: f64 = load.split(' ').next().and_then(|word| word.parse().ok()).expect("a load");
-    let processors = std::thread::available_parallelism().expect("processors").get() as f64;
-    // A guest has some more than one thread at work.
-    (load / processors / 1.5).max(1.0)
-}
-
 const STEP: &str = "the processor, while a touch is awaited and while a key is";
 
 /// The promise, in per cent of one core.

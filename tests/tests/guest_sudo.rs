@@ -2,7 +2,7 @@
 //! take over pam_u2f's mapping in both of its formats, follow the guide; and what the daemon costs while it waits.
 
 use oss2fa_tests::guest_login::{CODE, ENTER, IN, NOT_IN};
-use oss2fa_tests::waiting::{PROMISED, Waiting, crowd};
+use oss2fa_tests::waiting::{PROMISED, Waiting};
 use oss2fa_tests::{Guest, Guide};
 
 fn enrolled(guest: Guest) -> Guest {
@@ -137,7 +137,7 @@ fn what_else_the_owner_of_a_key_may_do() {
     ran.all_succeeded();
 
     let waiting = Waiting::of(&ran);
-    let allowed = PROMISED * crowd();
+    let allowed = PROMISED * ran.crowd();
     assert!(waiting.for_touch < allowed && waiting.for_key < allowed, "{waiting:?}, allowed {allowed}");
 
     let second = "ferris enrols a second key by touching the first";
