@@ -76,6 +76,7 @@ impl Sqlite {
         if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
         }
+        let file = file.with_log()?;
         let (rest, log) = sqlite_checkpoint::start(path, &mut writer)?;
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
@@ -183,7 +184,7 @@ fn write_groups(
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
-        // What is written into a file without a name is lost.
+        // What is written into a file without a name is lost with the process.
         if let Err(error) = file.still_there() {
             for job in group {
                 job.finish(Err(error.clone()));
