@@ -8,6 +8,7 @@ pub mod error;
 mod figures;
 mod job;
 pub mod postgres;
+mod postgres_encoding;
 mod postgres_pool;
 mod postgres_sql;
 mod postgres_tls;

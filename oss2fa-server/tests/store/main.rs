@@ -35,6 +35,7 @@ mod log;
 mod offline;
 mod parallel;
 mod raw;
+mod refused_databases;
 mod removal;
 mod schema;
 mod sealed;
