@@ -18,6 +18,7 @@ pub mod sql;
 pub mod sqlite;
 mod sqlite_checkpoint;
 mod sqlite_file;
+mod sqlite_part;
 mod sqlite_sql;
 pub mod verb;
 pub mod verbs;

@@ -114,15 +114,6 @@ pub(super) fn closed_to_others(path: &Path) -> Result<OpenFile, StoreError> {
     Ok(OpenFile { store: Named::of(path.to_owned(), &meta), beside: Vec::new() })
 }
 
-/// Makes a new file, mode 0600.
-pub(super) fn make(path: &Path) -> Result<(), StoreError> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    made.map(drop).map_err(|error| StoreError::File {
-        path: path.to_owned(),
-        what: format!("no new file can be made here: {error}"),
-    })
-}
-
 // SQLite writes over the log from its beginning again and again. Where the file has its full length from
 // the start, a sync writes the data alone; where it grows, the file system's own books as well, which
 // takes several times as long. What follows the last valid frame is no part of the log.
