@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::host::{Host, Ran};
 
@@ -62,4 +63,27 @@ fn a_backup_has_its_name_only_when_it_is_whole() {
     fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     host.refused(&["backup", host.path("other.db").to_str().unwrap()], 1, "bad_file");
     assert_eq!(length(&other), 0);
+}
+
+#[test]
+fn a_copy_that_is_told_to_stop_leaves_the_old_store_in_use() {
+    let host = Host::empty();
+    let server = host.serve();
+    host.sql(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 300000)
+         INSERT INTO client (tenant, integration, username, status, created_at)
+         SELECT 1, 1, 'client' || n, 'active', 1 FROM n",
+    );
+    let ask = || server.post("/integrations/enrollments", &server.token, &json!({ "username": "ferris" })).0;
+    let (from, to) = (host.path("data/server.db"), host.path("new.db"));
+    let (from, to) = (format!("sqlite:{}", from.display()), format!("sqlite:{}", to.display()));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let child = begun(&host, &["store", "copy", "--from", &from, "--to", &to, "--json"]);
+        wait_until("the mark", || host.sql("SELECT count(moved_to) FROM store_state") == "1");
+        assert_eq!(ask(), 503, "nothing is written meanwhile");
+        let ran = end(child, signal);
+        assert_eq!((ran.status, ran.error().as_str()), (3, "store_unavailable"), "{ran:?}");
+        assert!(ran.stderr.contains("stopped: nothing was copied"), "{ran:?}");
+        assert_eq!(ask(), 201);
+    }
 }
