@@ -49,6 +49,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// `request_timeout`. The system's buffers, which must empty in part, hold some megabytes.
 const STREAM: u32 = 10;
 
+/// What closing the store may take once all requests have ended.
+const CLOSING: Duration = Duration::from_secs(15);
+
 /// Subject of mails where none is configured.
 const SUBJECT: &str = "Your code";
 
@@ -94,7 +97,7 @@ pub async fn serve(
     };
     write!(out, "{}", banner(&store, listener.local_addr()?, &transport, first).await?)?;
     out.flush()?;
-    tell_systemd(NotifyState::Ready);
+    tell_systemd(&[NotifyState::Ready]);
     let bus = bus.map(tokio::spawn);
     let limits = ListenLimits {
         connections: config.limits.connections.get() as usize,
@@ -107,9 +110,10 @@ pub async fn serve(
         handshake_timeout: Duration::from_secs(10),
         stop_grace: config.limits.stop_grace,
     };
+    let grace = config.limits.stop_grace;
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tell_systemd(NotifyState::Stopping);
+        tell_systemd(&[NotifyState::Stopping, ends_within(grace)]);
         drop(stopping);
         tracing::info!(code = "stopping", "told to stop: requests under way are finished first");
     };
@@ -223,8 +227,14 @@ async fn reload_keys(store: Arc<Store>, mut hangups: Signal) {
     }
 }
 
-fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+/// How long systemd is to wait at least: its own limit may be shorter than the grace, and it kills.
+fn ends_within(grace: Duration) -> NotifyState<'static> {
+    let most = (grace + CLOSING).as_micros();
+    NotifyState::ExtendTimeoutUsec(u32::try_from(most).unwrap_or(u32::MAX))
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(code = "notify", %error, "systemd cannot be told how the server is");
     }
 }

@@ -67,7 +67,8 @@ pub fn run(
         Err(answer) => return console.show_usage(&answer),
     };
     let mut context = Context::new(&common, environment, console);
-    match command.run(&mut context) {
+    // What is still kept back is let out here: a disk that is full is told in the form that was asked for.
+    match command.run(&mut context).and_then(|()| context.console.flush()) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             let exit = failure.exit();

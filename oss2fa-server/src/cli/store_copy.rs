@@ -1,8 +1,11 @@
 //! `store copy`: the whole store to another database, checked, and the old one closed.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::StoreUrl;
 use crate::ids::SERVER;
@@ -36,7 +39,9 @@ impl StoreCopy {
         let environment = context.environment;
         let random = environment.random.clone();
         let id = hex(&*random).map_err(StoreError::from)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // A thread beside this one, for signals: between two SQLite files this one never waits.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Code::StoreUnavailable, format!("no runtime: {error}")))?;
@@ -48,9 +53,10 @@ impl StoreCopy {
             source.close().await;
             let (from, to) = (place(&from), place(&to));
             let copy = Copy { from: &from, to: &to, ring, clock: &*environment.clock, doer, id };
+            let told = stop_when_told();
             let mut watch = |progress| {
                 follow(&bar, progress);
-                ControlFlow::Continue(())
+                if told.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             copy.run(&mut watch).await.map_err(failure)
         });
@@ -103,6 +109,22 @@ fn is_whole(copied: &Copied) -> Result<(), Failure> {
             broken.join("; ")
         ),
     ))
+}
+
+/// Becomes true with Ctrl-C or SIGTERM. Left to themselves these would end the process, and the old store would take
+/// no writes until somebody reopens it.
+fn stop_when_told() -> Arc<AtomicBool> {
+    let told = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        // Without a handler it is as before: the message of the old store says what to do.
+        let Ok(mut signals) = signal(kind) else { continue };
+        let told = Arc::clone(&told);
+        tokio::spawn(async move {
+            signals.recv().await;
+            told.store(true, Ordering::Relaxed);
+        });
+    }
+    told
 }
 
 fn follow(bar: &ProgressBar, progress: Progress) {

@@ -123,7 +123,7 @@ pub enum CopyError {
     #[error("the store to copy from was reopened while it was copied, so the copy was thrown away")]
     Reopened,
     /// It was told to stop.
-    #[error("stopped: nothing was copied")]
+    #[error("stopped: nothing was copied, and the old store is in use as before")]
     Stopped,
     /// Nobody knows whether the target was committed.
     #[error(

@@ -59,6 +59,12 @@ pub enum StoreError {
          into a new one), or name another one under `store`. Nothing was changed"
     )]
     OldPostgres(String),
+    /// The database cannot hold every text.
+    #[error(
+        "the database has the encoding {0}, in which some names cannot be written. Make one with ENCODING 'UTF8' \
+         (CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'), and name that one under `store`. Nothing was changed"
+    )]
+    Encoding(String),
     /// The database has not got all migrations of this release.
     #[error(
         "the database was made by an older release: start the server of this one, which brings it up to date"

@@ -11,6 +11,7 @@ use super::audit;
 use super::error::StoreError;
 use super::figures;
 use super::job::{GROUP, Job, access_of, may_share, queue_up};
+use super::postgres_encoding;
 use super::postgres_pool::{Limits, pool};
 pub use super::postgres_sql::PostgresSql;
 use super::postgres_version;
@@ -70,6 +71,7 @@ impl Postgres {
         let pool = pool(url, authorities, WRITERS + 1, Limits::Serving)?;
         let mut first = PostgresSql::from_pool(&pool).await?;
         postgres_version::check(&mut first).await?;
+        postgres_encoding::check(&mut first).await?;
         schema::check(&mut first, schema::POSTGRES, &url.to_string()).await?;
         drop(first);
         Ok(Self::start(pool, ring))

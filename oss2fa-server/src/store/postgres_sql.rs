@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::StoreError;
+use super::postgres_encoding;
 use super::postgres_pool::{Limits, pool};
 use super::postgres_version;
 use super::sql::{Cell, Row, Sql, Value};
@@ -43,7 +44,7 @@ impl PostgresSql {
     /// whole database.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`], and [`StoreError::OldPostgres`] for a server that is not taken.
+    /// [`StoreError::Unreachable`]; [`StoreError::OldPostgres`] and [`StoreError::Encoding`] for what is not taken.
     pub(super) async fn without_limits(
         url: &PostgresUrl,
         authorities: Option<&Path>,
@@ -51,6 +52,7 @@ impl PostgresSql {
         let pool = pool(url, authorities, 1, Limits::None)?;
         let mut connection = Self { patience: None, ..Self::from_pool(&pool).await? };
         postgres_version::check(&mut connection).await?;
+        postgres_encoding::check(&mut connection).await?;
         Ok(connection)
     }
 
@@ -239,11 +241,20 @@ fn failure(error: tokio_postgres::Error) -> StoreError {
         SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
     ];
     if away || elsewhere.contains(code) {
-        StoreError::Unreachable(said(&error))
-    } else {
-        StoreError::Database(said(&error))
+        return StoreError::Unreachable(said(&error));
     }
+    // Since 15 nobody but the owner of a database makes tables in its schema `public`.
+    let unowned = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::INVALID_SCHEMA_NAME];
+    StoreError::Database(if unowned.contains(code) {
+        format!("{}. {OWNER}", said(&error))
+    } else {
+        said(&error)
+    })
 }
+
+/// What helps where the database is not ours.
+const OWNER: &str = "The user that `store` names must own the database and its tables (ALTER DATABASE ... OWNER TO ...), \
+     or have a schema of its own in its search_path, in which it may create tables";
 
 // The message alone: the detail of a PostgreSQL error can hold values of the row.
 fn said(error: &tokio_postgres::Error) -> String {

@@ -16,6 +16,7 @@ use super::job::{GROUP, Job, access_of, may_share, now, queue_up};
 use super::schema;
 use super::sqlite_checkpoint::{self, Rest};
 use super::sqlite_file::{self, OpenFile};
+use super::sqlite_part::Part;
 pub use super::sqlite_sql::SqliteSql;
 use super::verb::{Access, Query, Tx, Verb};
 use crate::keys::KeyRing;
@@ -76,6 +77,7 @@ impl Sqlite {
         if let Err(error) = sqlite_file::lay_out_log(path) {
             tracing::warn!(code = "store_log", %error, "the store's log could not be laid out in its full length");
         }
+        let file = file.with_log()?;
         let (rest, log) = sqlite_checkpoint::start(path, &mut writer)?;
         let (jobs, queue) = channel();
         let ring = Arc::clone(ring);
@@ -132,7 +134,8 @@ impl Sqlite {
         now(query.run(&mut Tx::new(reader, ring)))
     }
 
-    /// A copy of the database as it is at one moment, into a new file of mode 0600.
+    /// A copy of the database as it is at one moment, into a new file of mode 0600. It has its name only when it is
+    /// whole and on the disk.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -140,16 +143,9 @@ impl Sqlite {
         let reader = self.readers.first().ok_or(StoreError::Closed)?;
         let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = reader.as_ref().ok_or(StoreError::Closed)?;
-        let text = to.to_str().ok_or_else(|| StoreError::File {
-            path: to.to_owned(),
-            what: "a backup's path must be text".to_owned(),
-        })?;
-        sqlite_file::make(to)?;
-        let copied = reader.copy_into(text);
-        if copied.is_err() {
-            let _ = std::fs::remove_file(to);
-        }
-        copied
+        let part = Part::of(to)?;
+        reader.copy_into(part.path())?;
+        part.finish()
     }
 
     /// Writes what is queued, and closes.
@@ -183,7 +179,7 @@ fn write_groups(
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
-        // What is written into a file without a name is lost.
+        // What is written into a file without a name is lost with the process.
         if let Err(error) = file.still_there() {
             for job in group {
                 job.finish(Err(error.clone()));

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::host::Host;
+use crate::host::{Host, Ran};
 
 #[test]
 fn before_the_first_start_nothing_is_made() {
@@ -198,6 +198,10 @@ fn a_full_disk_is_an_error() {
         let output = host.command(words).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("could not be written"), "{output:?}");
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let json =
+            Ran::of(host.command(words).arg("--json").stdout(full).stderr(Stdio::piped()).output().unwrap());
+        assert_eq!((json.status, json.error().as_str()), (1, "bad_file"), "{words:?}: {json:?}");
     }
 }
 

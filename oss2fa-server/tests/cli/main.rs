@@ -16,6 +16,7 @@ mod commands;
 mod failures;
 mod help;
 mod host;
+mod interrupted;
 mod master_key;
 mod secrets;
 mod tenant_key;

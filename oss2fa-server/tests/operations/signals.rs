@@ -63,11 +63,13 @@ fn systemd_is_told_that_it_is_ready_and_that_it_stops() {
         let length = systemd.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     };
-    let mut server = Program::with_environment("", &[("NOTIFY_SOCKET", &path)]);
+    let limits = "[limits]\nstop_grace = 120";
+    let mut server = Program::with_environment(limits, &[("NOTIFY_SOCKET", &path)]);
     assert_eq!(told().trim(), "READY=1");
     server.get("/readyz").expect(200);
     server.signal(Signal::SIGTERM);
-    assert_eq!(told().trim(), "STOPPING=1");
+    // And for how long it may: else it would be killed after the 45 seconds of its unit.
+    assert_eq!(told().trim(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=135000000");
     assert_eq!(server.wait(), 0);
 }
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use oss2fa_server::store::error::StoreError;
+use oss2fa_server::store::verbs::ready::Nothing;
 use oss2fa_server::store::{Place, Store};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::raw::change;
+use crate::raw::{change, number};
 use crate::world::World;
 
 /// A page of 4 KiB with its head.
@@ -85,4 +87,31 @@ async fn it_gets_short_again_when_a_reader_has_gone() {
     changes(&store, 90).await;
     let length = length(&world);
     assert!(length < MOST && MOST < with_reader + 60 * PAGES, "{length} pages after {with_reader}");
+}
+
+#[tokio::test]
+async fn nothing_is_accepted_once_a_part_of_the_store_has_lost_its_name_and_a_close_in_order_keeps_the_rest()
+{
+    for end in ["-wal", "-shm"] {
+        let world = World::sqlite();
+        let store = world.begun().await;
+        change(&store, "UPDATE tenant SET name = 'written before'").await;
+        let mut gone = path(&world).into_os_string();
+        gone.push(end);
+        std::fs::remove_file(&gone).unwrap();
+        let refused = store.write(Nothing).await;
+        assert!(
+            matches!(&refused, Err(StoreError::File { path, what }) if *path == gone && what.contains("SIGTERM")),
+            "{end}: {refused:?}"
+        );
+        store.ready().await.unwrap_err();
+        store.close().await;
+        let again = world.node().await;
+        assert_eq!(
+            number(&again, "SELECT count(*) FROM tenant WHERE name = 'written before'").await,
+            1,
+            "{end}"
+        );
+        again.ready().await.unwrap();
+    }
 }

@@ -36,6 +36,7 @@ mod offline;
 mod pages;
 mod parallel;
 mod raw;
+mod refused_databases;
 mod removal;
 mod schema;
 mod sealed;
