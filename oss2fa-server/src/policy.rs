@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::fido::FidoPolicy;
+use crate::fields;
 use crate::message::EmailAddress;
 
 /// The rules of one integration.
@@ -35,6 +36,7 @@ pub struct Policy {
     /// Messages of one enrollment or challenge, the first included.
     pub sends: u32,
     /// When wrong answers lock.
+    #[serde(deserialize_with = "fields::object")]
     pub locks: LockPolicy,
     /// Networks that requests with the integration's token may come from. Empty: any.
     #[schema(value_type = Vec<String>)]
@@ -51,6 +53,7 @@ pub struct Policy {
     /// Who may change clients and their devices.
     pub clients_managed_by: ManagedBy,
     /// What is asked of security keys.
+    #[serde(deserialize_with = "fields::object")]
     pub fido: FidoPolicy,
 }
 
