@@ -229,3 +229,20 @@ async fn row_51_a_field_that_stands_twice_is_refused_however_deep_it_is() {
     }
     assert_eq!(world.rows(), before);
 }
+
+#[tokio::test]
+async fn what_is_refused_does_not_come_back_in_the_answer() {
+    let (world, f) = world().await;
+    let prepare = format!("/integrations/enrollments/{}/prepare-device", f.a.enrollment);
+    let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    for options in
+        [json!({"counter": secret}), json!({"generate_qr_code": secret}), json!({secret: 1}), json!(secret)]
+    {
+        for kind in ["TOTP", "HOTP", "EMAIL", "YUBIKEY", "RECOVERY"] {
+            let body = json!({"kind": kind, "options": options});
+            let refused = world.ask(&f.a.token, "POST", &prepare, &body).await;
+            assert_eq!(refused.refusal(), (422, "bad_options".to_owned()), "{body}");
+            assert!(!refused.text.contains(secret), "{refused:?}");
+        }
+    }
+}
