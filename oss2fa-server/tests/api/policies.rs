@@ -177,3 +177,18 @@ async fn its_domains_are_domains() {
         assert_eq!(put(good).await.ok()["email_domains"][1], good);
     }
 }
+
+#[tokio::test]
+async fn its_domains_hold_for_enrollments_from_before_it() {
+    let (world, f) = world().await;
+    let begun = post(&world, &f, "/integrations/enrollments", json!({"username": "new.person"})).await.pk();
+    let path = format!("/integrations/enrollments/{begun}");
+    let prepare = json!({"kind": "EMAIL", "options": {"address": "new@aurora.example"}});
+    post(&world, &f, &format!("{path}/prepare-device"), prepare).await.ok();
+    set(&world, &f, json!({"email_domains": ["example.org"]})).await;
+    let (complete, code) = (format!("{path}/complete"), json!({"token": world.mailed_code()}));
+    let refused = post(&world, &f, &complete, code.clone()).await;
+    assert_eq!(refused.refusal(), (422, "bad_options".to_owned()));
+    set(&world, &f, json!({"email_domains": ["Aurora.example"]})).await;
+    assert_eq!(post(&world, &f, &complete, code).await.status, 201);
+}
