@@ -192,3 +192,23 @@ async fn its_domains_hold_for_enrollments_from_before_it() {
     set(&world, &f, json!({"email_domains": ["Aurora.example"]})).await;
     assert_eq!(post(&world, &f, &complete, code).await.status, 201);
 }
+
+#[tokio::test]
+async fn new_recovery_codes_take_the_place_of_the_old_also_where_no_more_devices_may_be() {
+    let (world, f) = world().await;
+    let complete = async || {
+        let begun =
+            post(&world, &f, "/integrations/enrollments", json!({"username": f.a.username})).await.pk();
+        let path = format!("/integrations/enrollments/{begun}");
+        let prepare = json!({"kind": "RECOVERY"});
+        let shown = post(&world, &f, &format!("{path}/prepare-device"), prepare).await.ok();
+        let proof = json!({"token": shown["public_details"]["codes"][0]});
+        post(&world, &f, &format!("{path}/complete"), proof).await
+    };
+    // Ann has two, and a list is one more.
+    set(&world, &f, json!({"max_devices": 3})).await;
+    assert_eq!(complete().await.status, 201);
+    assert_eq!(complete().await.status, 201);
+    set(&world, &f, json!({"max_devices": 2})).await;
+    assert_eq!(complete().await.refusal(), (409, "too_many_devices".to_owned()), "two besides it");
+}
