@@ -212,3 +212,20 @@ async fn new_recovery_codes_take_the_place_of_the_old_also_where_no_more_devices
     set(&world, &f, json!({"max_devices": 2})).await;
     assert_eq!(complete().await.refusal(), (409, "too_many_devices".to_owned()), "two besides it");
 }
+
+#[tokio::test]
+async fn a_network_that_has_nobody_in_it_is_none_of_its_networks() {
+    let (world, f) = world().await;
+    let path = format!("/tenants/integrations/{}/policy", f.a.integration);
+    for key in ["api_networks", "client_networks"] {
+        for bad in ["::ffff:10.0.0.0/104", "::ffff:192.0.2.1/128"] {
+            let refused = world.ask(&f.a.admin, "PUT", &path, &json!({key: ["2001:db8::/32", bad]})).await;
+            assert_eq!(refused.refusal(), (422, "bad_policy".to_owned()), "{key} {bad}");
+            assert!(refused.text.contains(key) && refused.text.contains("::ffff:"), "{refused:?}");
+        }
+        // All of IPv6, and what has more in it than those.
+        for good in ["::/0", "10.0.0.0/8"] {
+            world.ask(&f.a.admin, "PUT", &path, &json!({key: [good, "0.0.0.0/0"]})).await.ok();
+        }
+    }
+}
