@@ -100,10 +100,15 @@ const FORMAT: [(char, char); 21] = [
     ('\u{e0020}', '\u{e007f}'),
 ];
 
-// Controls, format characters, and the line and paragraph separators.
+/// Letters and signs that are drawn as nothing: the fillers of Hangul, in each of their forms, and the empty pattern of
+/// Braille.
+const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+
+// Controls, format characters, the line and paragraph separators, and what is drawn as nothing.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}')
+        || BLANK.contains(&c)
         || FORMAT.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
@@ -123,8 +128,8 @@ pub struct DeviceName(String);
 
 impl DeviceName {
     /// Takes a name of 1 to [`MAX_DEVICE_NAME`] characters, each of which can be seen where it stands:
-    /// without control characters, and without those of Unicode's categories Cf, Zl and Zp, with which two
-    /// names look alike or a line is turned around.
+    /// without control characters, without those of Unicode's categories Cf, Zl and Zp, and without letters that
+    /// are drawn as nothing, with which two names look alike or a line is turned around.
     ///
     /// # Errors
     /// [`BadName`] for any other.

@@ -35,6 +35,8 @@ fn device_names_hold_nothing_that_cannot_be_seen() {
     for c in [
         '\u{ad}',
         '\u{61c}',
+        '\u{115f}',
+        '\u{1160}',
         '\u{180e}',
         '\u{200b}',
         '\u{200c}',
@@ -50,7 +52,10 @@ fn device_names_hold_nothing_that_cannot_be_seen() {
         '\u{2066}',
         '\u{2069}',
         '\u{206f}',
+        '\u{2800}',
+        '\u{3164}',
         '\u{feff}',
+        '\u{ffa0}',
         '\u{fff9}',
         '\u{1d173}',
         '\u{e0001}',
@@ -80,8 +85,9 @@ fn device_names_hold_nothing_that_cannot_be_seen() {
 fn another_implementation_calls_the_same_characters_unseen() {
     let script = "import sys, unicodedata\n\
                   for c in range(sys.maxunicode + 1):\n    \
-                  k = unicodedata.category(chr(c))\n    \
-                  if k in ('Cf', 'Zl', 'Zp', 'Cc', 'Cn'): print(c, k)";
+                  k, n = unicodedata.category(chr(c)), unicodedata.name(chr(c), '')\n    \
+                  blank = n == 'BRAILLE PATTERN BLANK' or 'HANGUL' in n and n.endswith('FILLER')\n    \
+                  if k in ('Cf', 'Zl', 'Zp', 'Cc', 'Cn') or blank: print(c, k)";
     let output = std::process::Command::new("/usr/bin/python3").args(["-c", script]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listed: std::collections::HashMap<u32, &str> = std::str::from_utf8(&output.stdout)

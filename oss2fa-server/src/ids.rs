@@ -81,8 +81,13 @@ impl Username {
             return Err(BadName);
         }
         let name = canonical(written);
-        // Letters alone may carry marks; a mark alone, or a sign without width, is no letter.
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@' | '$' | '\\');
+        // Letters alone may carry marks; a mark alone, or a sign without width, is no letter. The fillers of Hangul
+        // are letters to Unicode, and nothing is seen of them.
+        let fits = |c: char| match c {
+            '.' | '_' | '-' | '+' | '@' | '$' | '\\' => true,
+            '\u{115f}' | '\u{1160}' => false,
+            other => other.is_alphanumeric(),
+        };
         if name.is_empty()
             || name.len() > MAX_USERNAME
             || name.starts_with('-')
@@ -291,6 +296,10 @@ mod tests {
             "jo hn",
             "jo\u{200b}hn",
             "jo\u{202e}hn",
+            "john\u{115f}",
+            "john\u{1160}",
+            "john\u{3164}",
+            "\u{ffa0}",
             "john\n",
             "a/b",
             "-x",

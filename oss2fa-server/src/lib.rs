@@ -9,6 +9,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod device;
+pub mod fields;
 pub mod housekeeping;
 pub mod http;
 pub mod ids;

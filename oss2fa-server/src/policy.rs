@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::fido::FidoPolicy;
+use crate::fields;
 use crate::message::EmailAddress;
 
 /// The rules of one integration.
@@ -35,6 +36,7 @@ pub struct Policy {
     /// Messages of one enrollment or challenge, the first included.
     pub sends: u32,
     /// When wrong answers lock.
+    #[serde(deserialize_with = "fields::object")]
     pub locks: LockPolicy,
     /// Networks that requests with the integration's token may come from. Empty: any.
     #[schema(value_type = Vec<String>)]
@@ -51,6 +53,7 @@ pub struct Policy {
     /// Who may change clients and their devices.
     pub clients_managed_by: ManagedBy,
     /// What is asked of security keys.
+    #[serde(deserialize_with = "fields::object")]
     pub fido: FidoPolicy,
 }
 
@@ -184,6 +187,14 @@ impl Policy {
             let (value, allowed) = (format!("{kind:?}"), "names that GET /devices-kind lists");
             return Err(BadPolicy { key: "device_kinds", value, allowed });
         }
+        for (key, networks) in
+            [("api_networks", &self.api_networks), ("client_networks", &self.client_networks)]
+        {
+            if let Some(network) = networks.iter().find(|network| is_of_mapped_addresses(network)) {
+                let allowed = "networks such as 192.0.2.0/24; those of IPv4 are not written as IPv6";
+                return Err(BadPolicy { key, value: network.to_string(), allowed });
+            }
+        }
         // What no address can have behind its @ would let nobody enroll.
         let of_address = |domain: &String| EmailAddress::parse(&format!("a@{domain}"));
         if let Some(bad) = self.email_domains.iter().find(|domain| of_address(domain).is_err()) {
@@ -206,5 +217,14 @@ impl Policy {
     #[must_use]
     pub fn allows_kind(&self, name: &str) -> bool {
         self.device_kinds.is_empty() || self.device_kinds.iter().any(|allowed| allowed == name)
+    }
+}
+
+/// Of addresses of IPv4 that are written as IPv6 (RFC 4291 section 2.5.5.2). Each that comes is read as IPv4, so that
+/// the network would have none.
+fn is_of_mapped_addresses(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(_) => false,
+        IpNet::V6(network) => network.prefix_len() >= 96 && network.addr().to_ipv4_mapped().is_some(),
     }
 }

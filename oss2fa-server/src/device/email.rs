@@ -30,6 +30,15 @@ impl Address for EmailAddress {
     }
 }
 
+fn of_a_domain_that_is_taken(around: &Surroundings<'_>, address: &EmailAddress) -> Result<(), KindError> {
+    let domains = &around.policy.email_domains;
+    if domains.is_empty() || domains.iter().any(|domain| domain.eq_ignore_ascii_case(address.domain())) {
+        return Ok(());
+    }
+    let words = "the policy of this integration does not take addresses of this domain: use another";
+    Err(KindError::Options(words.to_owned()))
+}
+
 impl Kind for Email {
     fn description(&self) -> Description {
         Description { pk: 3, name: "EMAIL", description: "A code by e-mail" }
@@ -42,14 +51,7 @@ impl Kind for Email {
         options: &Value,
     ) -> Result<Step, KindError> {
         let address: EmailAddress = sent::address(options)?;
-        let domains = &around.policy.email_domains;
-        if !domains.is_empty() && !domains.iter().any(|domain| domain.eq_ignore_ascii_case(address.domain()))
-        {
-            return Err(KindError::Options(
-                "the policy of this integration does not take addresses of this domain: use another"
-                    .to_owned(),
-            ));
-        }
+        of_a_domain_that_is_taken(around, &address)?;
         sent::prepare(around, enrollment, address)
     }
 
@@ -60,6 +62,8 @@ impl Kind for Email {
         state: &SecretBytes,
         token: &Token,
     ) -> Result<Enrolled, KindError> {
+        // Policy may have changed since the address was taken.
+        of_a_domain_that_is_taken(around, &sent::waiting(state)?)?;
         sent::enroll::<EmailAddress>(around, enrollment, state, token, "E-mail")
     }
 

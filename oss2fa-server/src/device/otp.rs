@@ -48,10 +48,11 @@ pub(super) fn prepare(
 ) -> Result<Step, KindError> {
     let options = match options {
         Value::Null => Options { generate_qr_code: false, secret: None, counter: None },
-        given => Options::deserialize(given).map_err(|error| {
-            KindError::Options(format!(
-                "the options of this kind are generate_qr_code, secret (base32) and counter: {error}"
-            ))
+        // The text of a serde error can repeat what was sent: a secret.
+        given => Options::deserialize(given).map_err(|_| {
+            let words = "the options of this kind are generate_qr_code (true or false), secret (text, in base32) and \
+                         counter (a number)";
+            KindError::Options(words.to_owned())
         })?,
     };
     if kind == FactorKind::Totp && options.counter.is_some() {

@@ -31,6 +31,22 @@ struct Waiting {
     digest: [u8; 32],
 }
 
+impl Waiting {
+    fn parsed<A: Address>(&self) -> Result<A, StoreError> {
+        A::parse(&self.address).map_err(|_| StoreError::Corrupt("an address that is none"))
+    }
+}
+
+fn kept(state: &SecretBytes) -> Result<Waiting, StoreError> {
+    serde_json::from_slice(state.expose())
+        .map_err(|_| StoreError::Corrupt("an enrollment without its address"))
+}
+
+/// The address that an enrollment waits for.
+pub(super) fn waiting<A: Address>(state: &SecretBytes) -> Result<A, StoreError> {
+    kept(state)?.parsed()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
@@ -66,13 +82,12 @@ pub(super) fn enroll<A: Address>(
     token: &Token,
     name: &str,
 ) -> Result<Enrolled, KindError> {
-    let waiting: Waiting = serde_json::from_slice(state.expose())
-        .map_err(|_| StoreError::Corrupt("an enrollment without its address"))?;
+    let waiting = kept(state)?;
     let presented = digest_of(around, ENROLLMENT, enrollment, token);
     if presented.and_then(|digest| sent_code::check(DeviceId(0), &digest, &waiting.digest)).is_none() {
         return Ok(Enrolled::Refused);
     }
-    let address = A::parse(&waiting.address).map_err(|_| StoreError::Corrupt("an address that is none"))?;
+    let address: A = waiting.parsed()?;
     Ok(Enrolled::Device(NewDevice {
         name: name.to_owned(),
         shown: Some(address.masked()),

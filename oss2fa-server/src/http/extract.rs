@@ -284,6 +284,11 @@ pub(super) async fn acts_for(parts: &mut Parts, app: &App) -> Result<ActsFor, Ap
     if named_integration(parts).is_none() {
         return Ok(ActsFor::Itself);
     }
+    whose_pair(parts, app).await
+}
+
+/// Whose pair it is, where it is a pair: an integration's where one has it.
+async fn whose_pair(parts: &mut Parts, app: &App) -> Result<ActsFor, ApiError> {
     // Counted before the store is asked.
     From::from_request_parts(parts, app).await?;
     let found = match credential(&parts.headers, INTEGRATION) {
@@ -305,7 +310,12 @@ impl FromRequestParts<App> for Onlooker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        if parts.headers.contains_key(ADMIN) && named_integration(parts).is_none() {
+        let names_none = named_integration(parts).is_none();
+        let by_pair = parts.headers.contains_key(AUTHORIZATION) && !has_token(&parts.headers);
+        let is_administrator = names_none
+            && (parts.headers.contains_key(ADMIN)
+                || by_pair && whose_pair(parts, app).await? == ActsFor::Another);
+        if is_administrator {
             return Ok(Self::Administrator(Admin::from_request_parts(parts, app).await?.0));
         }
         Ok(Self::Of(Desk::from_request_parts(parts, app).await?.0))

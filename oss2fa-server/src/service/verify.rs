@@ -45,7 +45,7 @@ impl Service {
             return Ok(admitted);
         }
         let policy = &caller.integration.policy;
-        let (limits, hidden_as) = (policy.locks, hidden_as(policy, &code.token));
+        let (limits, hidden_as) = (policy.locks, hidden_as(policy, &code));
         let doer = caller.doer_in(&code.context);
         let (store, kinds) = (Arc::clone(&self.store), self.kinds.clone());
         let (caller, username) = (caller.clone(), code.username.clone());
@@ -91,13 +91,14 @@ fn judge(
 }
 
 /// What a client with one app would have been tried with, where policy hides who exists.
-fn hidden_as(policy: &Policy, token: &Token) -> Option<&'static str> {
+fn hidden_as(policy: &Policy, code: &Code) -> Option<&'static str> {
     let is_code = |text: &str| {
         text.len() == usize::from(policy.code_length) && text.bytes().all(|byte| byte.is_ascii_digit())
     };
     match policy.disclosure {
         Disclosure::Told => None,
-        Disclosure::Hidden if token.text().is_some_and(is_code) => Some("TOTP"),
+        // Whoever names a device names none of theirs.
+        Disclosure::Hidden if code.device.is_none() && code.token.text().is_some_and(is_code) => Some("TOTP"),
         Disclosure::Hidden => Some("none"),
     }
 }

@@ -53,7 +53,7 @@ impl Service {
         let Answered::Ask(otp) = kind.answer(&around, &device, None, &code.token)? else { return Ok(None) };
         let verified = self.vouched(device.pk, &otp).await?;
         let attempt = Attempt {
-            doer: caller.doer(&code.context.source()),
+            doer: caller.doer_in(&code.context),
             client,
             username: code.username.as_str().to_owned(),
             kind: NAME,

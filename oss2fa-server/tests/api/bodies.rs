@@ -167,3 +167,82 @@ async fn row_51_a_list_of_values_is_no_body() {
     }
     assert_eq!(world.rows(), before);
 }
+
+#[tokio::test]
+async fn row_51_a_list_of_values_is_no_object_within_a_body() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let context = json!(["192.0.2.1", null, null, null, null, null, null, null]);
+    let prepare = format!("/integrations/enrollments/{}/prepare-device", f.a.enrollment);
+    let policy = format!("/tenants/integrations/{}/policy", f.a.integration);
+    let event = json!(["1", "2026-01-01T00:00:00Z", "fail_open", "ann", "sshd", "", null]);
+    for (who, method, path, body, refusal) in [
+        (
+            &f.a.token,
+            "POST",
+            "/integrations/clients/auth",
+            json!({"username": f.a.username, "binding_context": context}),
+            (400, "bad_request"),
+        ),
+        (
+            &f.a.token,
+            "POST",
+            "/integrations/host-events",
+            json!({"host": "web1", "events": [event]}),
+            (400, "bad_request"),
+        ),
+        (&f.a.admin, "PUT", &policy, json!({"locks": [7, 50, 50, 30, 3600]}), (400, "bad_request")),
+        (
+            &f.a.token,
+            "POST",
+            &prepare,
+            json!({"kind": "TOTP", "options": [false, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", null]}),
+            (422, "bad_options"),
+        ),
+        (
+            &f.a.token,
+            "POST",
+            &prepare,
+            json!({"kind": "EMAIL", "options": ["eve@aurora.example"]}),
+            (422, "bad_options"),
+        ),
+    ] {
+        let answer = world.ask(who, method, path, &body).await;
+        assert_eq!(answer.refusal(), (refusal.0, refusal.1.to_owned()), "{method} {path} {body}");
+    }
+    assert_eq!(world.rows(), before);
+    assert_eq!(world.mails(), 0);
+}
+
+#[tokio::test]
+async fn row_51_a_field_that_stands_twice_is_refused_however_deep_it_is() {
+    let (world, f) = world().await;
+    let before = world.rows();
+    let prepare = format!("/integrations/enrollments/{}/prepare-device", f.a.enrollment);
+    let complete = format!("/integrations/challenges/{}/complete", f.a.challenge);
+    for (path, body) in [
+        (&prepare, r#"{"kind": "HOTP", "options": {"counter": 1, "counter": 5}}"#),
+        (&complete, r#"{"token": {"id": "a", "response": {"x": 1, "x": 2}}}"#),
+    ] {
+        let answer = world.ask(&f.a.token, "POST", path, &Value::String(body.to_owned())).await;
+        assert_eq!(answer.refusal(), (400, "bad_request".to_owned()), "{body}");
+    }
+    assert_eq!(world.rows(), before);
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_come_back_in_the_answer() {
+    let (world, f) = world().await;
+    let prepare = format!("/integrations/enrollments/{}/prepare-device", f.a.enrollment);
+    let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    for options in
+        [json!({"counter": secret}), json!({"generate_qr_code": secret}), json!({secret: 1}), json!(secret)]
+    {
+        for kind in ["TOTP", "HOTP", "EMAIL", "YUBIKEY", "RECOVERY"] {
+            let body = json!({"kind": kind, "options": options});
+            let refused = world.ask(&f.a.token, "POST", &prepare, &body).await;
+            assert_eq!(refused.refusal(), (422, "bad_options".to_owned()), "{body}");
+            assert!(!refused.text.contains(secret), "{refused:?}");
+        }
+    }
+}

@@ -74,7 +74,14 @@ async fn an_administrator_has_a_pair_too() {
     assert_eq!(tenants["results"][0]["pk"], f.a.tenant);
     let path = format!("/integrations/clients?integration={}", f.a.integration);
     world.ask(&pair, "GET", &path, &Value::Null).await.ok();
+    // All kinds, as by the token; those that policy offers for an integration, by its pair as well.
+    let kinds = async |who: &Credential| world.ask(who, "GET", "/devices-kind", &Value::Null).await.ok();
+    let policy = format!("/tenants/integrations/{}/policy", f.a.integration);
+    world.ask(&f.a.admin, "PUT", &policy, &json!({"device_kinds": ["TOTP"]})).await.ok();
+    assert_eq!(kinds(&pair).await, kinds(&f.a.admin).await);
+    assert_eq!(kinds(&f.a.pair).await.as_array().unwrap().len(), 1);
     let wrong = Credential::Pair(text("access_key"), text("token"));
+    assert_eq!(world.ask(&wrong, "GET", "/devices-kind", &Value::Null).await.status, 401);
     assert_eq!(world.ask(&wrong, "GET", "/tenants", &Value::Null).await.status, 401);
 }
 

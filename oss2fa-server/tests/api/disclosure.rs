@@ -72,6 +72,28 @@ async fn row_52_tries_do_not_tell_who_exists_where_policy_hides_it() {
     assert!(told.iter().all(|line| line.contains("\"not_found\"")), "{told:#?}");
 }
 
+#[tokio::test]
+async fn row_52_nor_do_tries_with_a_device_that_is_not_theirs() {
+    let (world, f) = world().await;
+    enroll(&world, &f.a.token, "with.device", SECRET).await;
+    put_policy(&world, &f, json!({"disclosure": "hidden", "locks": {"free_attempts": 3}})).await;
+    let mut seen = Vec::new();
+    for username in ["with.device", "nobody.here"] {
+        let mut answers = Vec::new();
+        for device in [json!(f.b.device), json!(null)] {
+            for _ in 0..4 {
+                let body = json!({"username": username, "token": "000000", "device_pk": device});
+                let answer = world.ask(&f.a.token, "POST", "/integrations/clients/verify", &body).await;
+                answers.push(answer.refusal());
+            }
+        }
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    let locked = seen[0].iter().filter(|(status, _)| *status == 429).count();
+    assert_eq!(locked, 2, "each of the two counters closed once: {seen:?}");
+}
+
 /// Answers to a name that nobody has, and to a client without a device, in turns: half of each took at most this.
 async fn medians(
     world: &World,

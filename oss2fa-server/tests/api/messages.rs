@@ -133,3 +133,21 @@ async fn what_has_sent_nothing_sends_nothing_again() {
     assert_eq!(refused.refusal(), (409, "nothing_to_send".to_owned()));
     assert_eq!(world.mails(), 0);
 }
+
+#[tokio::test]
+async fn fewer_messages_are_fewer_at_once() {
+    let (world, f) = world().await;
+    let path = format!("/tenants/integrations/{}/policy", f.a.integration);
+    let send = async |sends: u32| {
+        world.ask(&f.a.admin, "PUT", &path, &json!({"sends": sends})).await.ok();
+    };
+    send(10).await;
+    for _ in 0..3 {
+        assert_eq!(challenge(&world, &f, f.a.mail_device).await.status, 201);
+    }
+    // Two challenges of one message each: its device has had more.
+    send(1).await;
+    let refused = challenge(&world, &f, f.a.mail_device).await;
+    assert_eq!(refused.refusal(), (429, "no_more_messages".to_owned()));
+    assert_eq!(world.mails(), 3);
+}

@@ -8,7 +8,7 @@ use crate::world::{Answer, World};
 const MARKUP: &str = "<img src=x onerror=alert(1)>&\"'";
 
 /// What nobody should have in a name.
-const UNSEEN: [&str; 10] = [
+const UNSEEN: [&str; 12] = [
     "",
     " ",
     "a\u{0}b",
@@ -19,6 +19,8 @@ const UNSEEN: [&str; 10] = [
     "a\u{202e}b",
     "a\u{200b}b",
     "a\u{2028}b",
+    "a\u{3164}b",
+    "\u{2800}",
 ];
 
 /// Gives this name to each thing that can have one.

@@ -177,3 +177,55 @@ async fn its_domains_are_domains() {
         assert_eq!(put(good).await.ok()["email_domains"][1], good);
     }
 }
+
+#[tokio::test]
+async fn its_domains_hold_for_enrollments_from_before_it() {
+    let (world, f) = world().await;
+    let begun = post(&world, &f, "/integrations/enrollments", json!({"username": "new.person"})).await.pk();
+    let path = format!("/integrations/enrollments/{begun}");
+    let prepare = json!({"kind": "EMAIL", "options": {"address": "new@aurora.example"}});
+    post(&world, &f, &format!("{path}/prepare-device"), prepare).await.ok();
+    set(&world, &f, json!({"email_domains": ["example.org"]})).await;
+    let (complete, code) = (format!("{path}/complete"), json!({"token": world.mailed_code()}));
+    let refused = post(&world, &f, &complete, code.clone()).await;
+    assert_eq!(refused.refusal(), (422, "bad_options".to_owned()));
+    set(&world, &f, json!({"email_domains": ["Aurora.example"]})).await;
+    assert_eq!(post(&world, &f, &complete, code).await.status, 201);
+}
+
+#[tokio::test]
+async fn new_recovery_codes_take_the_place_of_the_old_also_where_no_more_devices_may_be() {
+    let (world, f) = world().await;
+    let complete = async || {
+        let begun =
+            post(&world, &f, "/integrations/enrollments", json!({"username": f.a.username})).await.pk();
+        let path = format!("/integrations/enrollments/{begun}");
+        let prepare = json!({"kind": "RECOVERY"});
+        let shown = post(&world, &f, &format!("{path}/prepare-device"), prepare).await.ok();
+        let proof = json!({"token": shown["public_details"]["codes"][0]});
+        post(&world, &f, &format!("{path}/complete"), proof).await
+    };
+    // Ann has two, and a list is one more.
+    set(&world, &f, json!({"max_devices": 3})).await;
+    assert_eq!(complete().await.status, 201);
+    assert_eq!(complete().await.status, 201);
+    set(&world, &f, json!({"max_devices": 2})).await;
+    assert_eq!(complete().await.refusal(), (409, "too_many_devices".to_owned()), "two besides it");
+}
+
+#[tokio::test]
+async fn a_network_that_has_nobody_in_it_is_none_of_its_networks() {
+    let (world, f) = world().await;
+    let path = format!("/tenants/integrations/{}/policy", f.a.integration);
+    for key in ["api_networks", "client_networks"] {
+        for bad in ["::ffff:10.0.0.0/104", "::ffff:192.0.2.1/128"] {
+            let refused = world.ask(&f.a.admin, "PUT", &path, &json!({key: ["2001:db8::/32", bad]})).await;
+            assert_eq!(refused.refusal(), (422, "bad_policy".to_owned()), "{key} {bad}");
+            assert!(refused.text.contains(key) && refused.text.contains("::ffff:"), "{refused:?}");
+        }
+        // All of IPv6, and what has more in it than those.
+        for good in ["::/0", "10.0.0.0/8"] {
+            world.ask(&f.a.admin, "PUT", &path, &json!({key: [good, "0.0.0.0/0"]})).await.ok();
+        }
+    }
+}

@@ -1,5 +1,13 @@
 //! Where a login takes place: shown to people, written to the audit, and no part of any decision.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oss2fa_core::factor::sent_code;
+use oss2fa_core::factor::yubico_otp::TypedOtp;
+use oss2fa_core::ids::DeviceId;
+use oss2fa_core::verdict::Verified;
+use oss2fa_server::yubico::{NoAnswer, OtpAuthority};
 use serde_json::{Value, json};
 
 use crate::fixture::world;
@@ -68,6 +76,38 @@ async fn the_audit_says_where_a_login_took_place() {
     // What is no login has no place.
     let status = audit.iter().rfind(|entry| entry[0] == "client_status").unwrap();
     assert_eq!(status[4], "inactive");
+}
+
+/// Vouches for the first password, and for no other.
+#[derive(Default)]
+struct OnceAlone(AtomicBool);
+
+#[async_trait::async_trait]
+impl OtpAuthority for OnceAlone {
+    async fn judge(&self, device: DeviceId, _: &TypedOtp) -> Result<Option<Verified>, NoAnswer> {
+        let was_asked = self.0.swap(true, Ordering::Relaxed);
+        Ok(sent_code::check(device, &[0; 32], &[u8::from(was_asked); 32]))
+    }
+}
+
+#[tokio::test]
+async fn the_audit_says_where_a_key_was_touched_that_others_judge() {
+    let (world, f) = world().await;
+    let world = world.trusting(Arc::new(OnceAlone::default())).await;
+    let ask = async |path: &str, body: Value| world.ask(&f.a.token, "POST", path, &body).await;
+    let begun = ask("/integrations/enrollments", json!({"username": "ann.key"})).await.pk();
+    let path = format!("/integrations/enrollments/{begun}");
+    let servers = json!({"kind": "YUBIKEY", "options": {"judged_by": "servers"}});
+    ask(&format!("{path}/prepare-device"), servers).await.ok();
+    let touch = format!("cccccccccccb{}", "c".repeat(32));
+    let done = ask(&format!("{path}/complete"), json!({"token": touch})).await;
+    assert_eq!(done.status, 201, "{done:?}");
+    let verify = json!({"username": "ann.key", "token": touch, "binding_context": at_a_host()});
+    assert_eq!(ask("/integrations/clients/verify", verify).await.code(), "wrong_token");
+    let audit = world.audit(f.a.tenant);
+    let [event, _, _, source, detail] = audit.iter().rfind(|entry| entry[1] == "ann.key").unwrap();
+    assert_eq!((event.as_str(), source.as_str()), ("refused", "198.51.100.7"));
+    assert_eq!(*detail, format!("YUBIKEY {IN_THE_AUDIT}"));
 }
 
 #[tokio::test]

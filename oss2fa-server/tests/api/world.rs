@@ -29,6 +29,7 @@ use oss2fa_server::service::Service;
 use oss2fa_server::service::apps::Apps;
 use oss2fa_server::service::validation::Validation;
 use oss2fa_server::store::Store;
+use oss2fa_server::yubico::{Nobody, OtpAuthority};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -97,10 +98,15 @@ allowed = [\"192.0.2.0/24\"]
 impl World {
     /// On the files of this folder, at this time.
     pub(crate) async fn on(folder: TempDir, now: i64) -> Self {
-        Self::made_of(folder, now, Arc::new(System)).await
+        Self::made_of(folder, now, Arc::new(System), Arc::new(Nobody)).await
     }
 
-    async fn made_of(folder: TempDir, now: i64, random: Arc<dyn Random>) -> Self {
+    async fn made_of(
+        folder: TempDir,
+        now: i64,
+        random: Arc<dyn Random>,
+        authority: Arc<dyn OtpAuthority>,
+    ) -> Self {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, CONFIG).unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), listen: None };
@@ -112,7 +118,7 @@ impl World {
             store: Arc::clone(&store),
             kinds: Kinds::all(),
             messenger: mailbox.clone(),
-            authority: Arc::new(oss2fa_server::yubico::Nobody),
+            authority,
             clock: clock.clone(),
             mail_subject: "Your code".into(),
         };
@@ -148,7 +154,15 @@ impl World {
         let Self { router, store, folder, .. } = self;
         drop(router);
         store.close().await;
-        Self::made_of(folder, BEGIN + 60_000_000, random).await
+        Self::made_of(folder, BEGIN + 60_000_000, random, Arc::new(Nobody)).await
+    }
+
+    /// The same with somebody who judges what YubiKeys type.
+    pub(crate) async fn trusting(self, authority: Arc<dyn OtpAuthority>) -> Self {
+        let Self { router, store, folder, .. } = self;
+        drop(router);
+        store.close().await;
+        Self::made_of(folder, BEGIN + 60_000_000, Arc::new(System), authority).await
     }
 
     /// How many mails have gone out.

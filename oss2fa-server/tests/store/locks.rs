@@ -12,6 +12,7 @@ clauses!(
     pauses_double_and_end,
     a_stranger_does_not_lock_the_client_out,
     one_address_for_many_clients,
+    a_network_of_64_bits_is_one_address,
     a_clock_set_back_does_not_lock_for_ever,
     unlocking,
 );
@@ -99,6 +100,37 @@ async fn one_address_for_many_clients(world: &World) {
             store.write(Attempt { doer, limits: FEW, ..wrong(world, own, clients[9]) }).await.unwrap();
         assert!(matches!(verdict, Verdict::Refused { .. }), "{from:?}: {verdict:?}");
     }
+}
+
+/// Whoever has one address of such a network has all of them: a stranger has no more tries by that, and a client whose
+/// address changes daily is still where it was.
+async fn a_network_of_64_bits_is_one_address(world: &World) {
+    let store = world.begun().await;
+    let own = tenant(world, &store, 1).await;
+    let (client, device) = enrolled(world, &store, own, "ferris", counting(RFC_SECRET)).await;
+    let pass = |code, from: &str| Attempt {
+        doer: own.from(world, from),
+        limits: FEW,
+        ..right(world, own, client, device, code)
+    };
+    let fail =
+        |from: String| Attempt { doer: own.from(world, &from), limits: FEW, ..wrong(world, own, client) };
+    assert!(is_admitted(&store.write(pass(RFC_CODES[0], "2001:db8:0:1::a")).await.unwrap()));
+    let mut refused = 0;
+    for n in 1..10 {
+        let verdict = store.write(fail(format!("2001:db8:0:bad::{n:x}"))).await.unwrap();
+        refused += usize::from(matches!(verdict, Verdict::Refused { .. }));
+    }
+    assert_eq!(refused, 3, "one network has the tries of one address");
+    for n in 0..10 {
+        store.write(fail(format!("2001:db8:1:{n:x}::1"))).await.unwrap();
+    }
+    assert!(is_locked(&store.write(pass(RFC_CODES[1], "2001:db8:2::1")).await.unwrap()));
+    assert!(is_admitted(&store.write(pass(RFC_CODES[1], "2001:db8:0:1:f00d::b")).await.unwrap()));
+    assert_eq!(
+        number(&store, "SELECT count(*) FROM known_source WHERE source = '2001:db8:0:1::/64'").await,
+        1
+    );
 }
 
 async fn a_clock_set_back_does_not_lock_for_ever(world: &World) {

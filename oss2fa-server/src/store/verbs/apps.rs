@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::clients::{ChangeClient, ClientChange, ClientStatus, MATERIAL, stored};
 use super::devices::{add_device, hold_secrets, remove_device};
 use super::integrations::hold_integration;
+use super::locks::counted_as;
 use super::tenants::Removed;
 use super::{Doer, Page};
 use crate::config::SeedReads;
@@ -249,8 +250,8 @@ impl Query for FindApp {
     type Output = Option<FoundApp>;
 
     async fn run<S: Sql>(&self, tx: &mut Tx<'_, S>) -> Result<Option<FoundApp>, StoreError> {
-        let of_source = format!("*|*|{}", self.source);
-        let own = format!("|{KIND}|{}", self.source);
+        let source = counted_as(&self.source);
+        let (of_source, own) = (format!("*|*|{source}"), format!("|{KIND}|{source}"));
         // One statement: this is asked for every token.
         let row = tx
             .sql
@@ -276,7 +277,7 @@ impl Query for FindApp {
                     &self.app,
                     self.used_since,
                     self.known_since,
-                    &self.source,
+                    &*source,
                     &own,
                     &of_source,
                     self.now

@@ -185,7 +185,7 @@ pub struct DeviceMessages {
     pub since: Timestamp,
     /// So many.
     pub most: u32,
-    /// What a challenge begins with.
+    /// What a challenge begins with. One that began with more, before policy said so, counts for one at least.
     pub of_challenge: u32,
 }
 
@@ -229,7 +229,8 @@ impl Verb for KeepStep {
                         "UPDATE challenge SET sealed = ?4, status = 2, sends_left = sends_left - 1, sent_at = ?5
                          WHERE tenant = ?1 AND integration = ?2 AND pk = ?3 AND status IN (1, 2)
                            AND expires_at > ?5 AND sends_left > 0 AND (sent_at IS NULL OR sent_at <= ?6)
-                           AND (SELECT coalesce(sum(CAST(?8 AS BIGINT) - o.sends_left), 0) FROM challenge o
+                           AND (SELECT coalesce(sum(CASE WHEN o.sends_left < CAST(?8 AS BIGINT)
+                                    THEN CAST(?8 AS BIGINT) - o.sends_left ELSE 1 END), 0) FROM challenge o
                                 WHERE o.tenant = ?1 AND o.client = challenge.client AND o.device = challenge.device
                                   AND o.sent_at > ?7) < CAST(?9 AS BIGINT)",
                         values![

@@ -367,11 +367,14 @@ impl Verb for CompleteEnrollment {
             if ClientStatus::parse(&client.take::<String>(1)?)? == ClientStatus::Inactive {
                 return Ok(Completed::Barred);
             }
+            // What a new list of codes takes the place of is none besides it.
+            let replaced = if self.device.codes.is_empty() { "" } else { self.kind };
             let count = tx
                 .sql
                 .row(
-                    "SELECT count(*) FROM device WHERE tenant = ?1 AND client = ?2 AND status = 'active'",
-                    values![tenant, client.take::<ClientId>(0)?],
+                    "SELECT count(*) FROM device
+                     WHERE tenant = ?1 AND client = ?2 AND status = 'active' AND kind <> ?3",
+                    values![tenant, client.take::<ClientId>(0)?, replaced],
                 )
                 .await?;
             let count = count.map_or(Ok(0), |row| row.take::<i64>(0))?;

@@ -2,14 +2,18 @@
 //!
 //! A stranger who hammers a client fills the first counter, which is theirs alone, and at the most the
 //! second. The third catches a stranger with many addresses; it does not hold for an address that the client
-//! has come from before. The address is what the application says; without one only the third counts.
+//! has come from before. The address is what the application says; without one only the third counts. Of IPv6
+//! a network of 64 bits is one source: whoever has one of its addresses has all of them, and changes them daily.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 
 use oss2fa_core::backoff::{Backoff, Failures, LockState};
 use serde::Serialize;
 
 use crate::ids::{ClientId, IntegrationId, TenantId, Username};
+use crate::listen::network_of;
 use crate::outside::{SECOND, Timestamp};
 use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
@@ -55,6 +59,16 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
+/// The source that tries from this one count for.
+pub(super) fn counted_as(source: &str) -> Cow<'_, str> {
+    // Asked first, because it is cheap and most are IPv4.
+    let address = if source.contains(':') { source.parse::<IpAddr>().ok() } else { None };
+    match address.map(network_of) {
+        Some(IpAddr::V6(network)) => Cow::Owned(format!("{network}/64")),
+        Some(IpAddr::V4(_)) | None => Cow::Borrowed(source),
+    }
+}
+
 /// Whose tries are counted, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Locks<'a> {
@@ -87,8 +101,8 @@ pub(super) struct Seen {
 impl Locks<'_> {
     fn scope(&self, counter: Counter) -> String {
         match counter {
-            Counter::Own => format!("{}|{}|{}", self.tried, self.kind, self.source),
-            Counter::Source => format!("*|*|{}", self.source),
+            Counter::Own => format!("{}|{}|{}", self.tried, self.kind, counted_as(self.source)),
+            Counter::Source => format!("*|*|{}", counted_as(self.source)),
             Counter::Client => format!("{}|{}|*", self.tried, self.kind),
         }
     }
@@ -232,7 +246,7 @@ impl Locks<'_> {
                 "INSERT INTO known_source (tenant, client, source, seen_at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (client, source) DO UPDATE SET seen_at = excluded.seen_at
                  WHERE known_source.seen_at < CAST(?5 AS BIGINT)",
-                values![self.tenant, client, self.source, self.now, self.now.0 - DAY],
+                values![self.tenant, client, &*counted_as(self.source), self.now, self.now.0 - DAY],
             )
             .await?;
         Ok(())
@@ -245,7 +259,7 @@ impl Locks<'_> {
             .row(
                 "SELECT 1 FROM known_source
                  WHERE tenant = ?1 AND client = ?2 AND source = ?3 AND seen_at > CAST(?4 AS BIGINT)",
-                values![self.tenant, client, self.source, self.now.0 - KNOWN_FOR],
+                values![self.tenant, client, &*counted_as(self.source), self.now.0 - KNOWN_FOR],
             )
             .await?;
         Ok(row.is_some())
@@ -267,7 +281,7 @@ impl Locks<'_> {
 pub struct ClientLock {
     /// Name of the kind of device.
     pub kind: String,
-    /// From which address; `None`: from anywhere.
+    /// From which address, or network of IPv6; `None`: from anywhere.
     pub source: Option<String>,
     /// Failed tries.
     pub failures: u32,

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Challenge;
 use crate::device::Token;
+use crate::fields;
 use crate::http::App;
 use crate::http::api::clients::verify::Accepted;
 use crate::http::api::devices::DeviceToken;
@@ -28,6 +29,7 @@ use crate::store::verbs::attempts::Admitted;
 pub struct Answer {
     /// The code that the device shows, or that was sent; for FIDO2 and U2F what the key gave to the browser.
     #[schema(value_type = DeviceToken)]
+    #[serde(deserialize_with = "fields::value")]
     token: Value,
     /// Whether to remember the device that the client logs in from, where policy allows that.
     #[serde(default)]

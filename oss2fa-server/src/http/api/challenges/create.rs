@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Challenge;
+use crate::fields;
 use crate::http::App;
 use crate::http::api::{Context, binding, username};
 use crate::http::body::Body;
@@ -30,7 +31,7 @@ pub struct Asked {
     #[schema(max_length = 256)]
     reference: Option<String>,
     /// Where the client is and what it comes with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     binding_context: Option<Context>,
 }
 

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::fields;
 use crate::http::App;
 use crate::http::api::devices::ShownDevice;
 use crate::http::api::{Context, binding, username};
@@ -21,7 +22,7 @@ pub struct Login {
     #[schema(min_length = 1, max_length = 256, example = "john.doe")]
     username: String,
     /// Where the client is and what it comes with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     binding_context: Option<Context>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::device::Token;
+use crate::fields;
 use crate::http::App;
 use crate::http::api::{Context, binding, username};
 use crate::http::body::Body;
@@ -26,12 +27,13 @@ pub struct Verification {
     username: String,
     /// The code of a device that makes codes, or a recovery code.
     #[schema(value_type = String, example = "123456")]
+    #[serde(deserialize_with = "fields::value")]
     token: Value,
     /// Only this device.
     #[serde(default)]
     device_pk: Option<i64>,
     /// Where the client is and what it comes with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     binding_context: Option<Context>,
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Enrollment;
 use crate::device::Token;
+use crate::fields;
 use crate::http::App;
 use crate::http::api::devices::DeviceToken;
 use crate::http::api::{Context, binding};
@@ -29,9 +30,10 @@ const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
 pub struct Proof {
     /// The code that the device shows, or that was sent; for FIDO2 and U2F the credential that the browser made.
     #[schema(value_type = DeviceToken)]
+    #[serde(deserialize_with = "fields::value")]
     token: Value,
     /// Where the client is, for the audit. An address outside of the networks of the policy is refused.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     binding_context: Option<Context>,
 }
 

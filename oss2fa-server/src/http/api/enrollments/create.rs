@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Enrollment;
+use crate::fields;
 use crate::http::App;
 use crate::http::api::{Context, binding, username};
 use crate::http::body::Body;
@@ -21,7 +22,7 @@ pub struct NewEnrollment {
     #[schema(min_length = 1, max_length = 256, example = "john.doe")]
     username: String,
     /// Where the client is, for the audit. An address outside of the networks of the policy is refused.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     binding_context: Option<Context>,
 }
 

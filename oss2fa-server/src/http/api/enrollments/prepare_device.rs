@@ -7,11 +7,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Enrollment;
+use crate::fields;
 use crate::http::App;
 use crate::http::body::{Body, Pk};
 use crate::http::error::{ApiError, Errors};
 use crate::http::extract::Integrated;
 use crate::ids::EnrollmentId;
+use crate::service::refusal::Refusal;
 
 /// Which kind of device, and what it needs to know.
 #[derive(Deserialize, ToSchema)]
@@ -22,7 +24,7 @@ pub struct Selection {
     kind: String,
     /// TOTP and HOTP: `generate_qr_code`, `secret`, `counter` (HOTP). EMAIL and SMS: `address`. YUBIKEY:
     /// `judged_by` (`secrets` or `servers`), and with secrets `public_id`, `private_id`, `key`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::value")]
     #[schema(value_type = Option<Object>)]
     options: Value,
 }
@@ -44,6 +46,10 @@ pub async fn prepare_device(
     Pk(pk): Pk<EnrollmentId>,
     Body(selection): Body<Selection>,
 ) -> Result<Json<Enrollment>, ApiError> {
+    if !selection.options.is_null() && !selection.options.is_object() {
+        let words = "the options must be an object: look at /openapi.json for what each kind takes";
+        return Err(Refusal::Options(words.to_owned()).into());
+    }
     let shown = app.service().prepare_device(&caller, pk, &selection.kind, &selection.options).await?;
     Ok(Json(shown.into()))
 }

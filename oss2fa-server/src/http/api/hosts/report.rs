@@ -7,6 +7,7 @@ use oss2fa_core::ids::DeviceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::fields;
 use crate::http::App;
 use crate::http::body::Body;
 use crate::http::error::{ApiError, Errors};
@@ -23,6 +24,7 @@ pub struct Report {
     #[schema(min_length = 1, example = "web1.example.org")]
     host: String,
     /// At most 100.
+    #[serde(deserialize_with = "fields::objects")]
     #[schema(max_items = 100)]
     events: Vec<HostEvent>,
 }
@@ -51,7 +53,7 @@ pub struct HostEvent {
     #[serde(default)]
     detail: String,
     /// Of `offline_touch`: what the security key has signed. It raises the counter that is kept of the key here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::optional")]
     assertion: Option<HostAssertion>,
 }
 
