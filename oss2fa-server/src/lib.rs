@@ -16,6 +16,7 @@ pub mod ids;
 pub mod keys;
 pub mod listen;
 pub mod message;
+pub mod neighbours;
 pub mod open;
 pub mod outside;
 pub mod policy;

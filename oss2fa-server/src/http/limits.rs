@@ -9,7 +9,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::error::ApiError;
 use crate::config::{LimitsConfig, Rate};
 use crate::ids::{AdministratorId, ClientId, IntegrationId, YubicoClientId};
-use crate::listen::network_of;
+use crate::neighbours::network_of;
 
 /// Counts requests, in memory of this node.
 pub struct Limiter {

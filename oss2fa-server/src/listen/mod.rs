@@ -23,7 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 pub use certificate::{CertificateResolver, LOOK_EVERY, PairFiles};
 pub use error::ListenError;
 pub use expiry::{Ending, Origin, Validity, tell as tell_of_expiry};
-pub use per_address::{PerAddress, network_of};
+pub use per_address::PerAddress;
 pub use tls::Tls;
 
 use connection::Shared;

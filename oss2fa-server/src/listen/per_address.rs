@@ -1,9 +1,11 @@
 //! How many connections one address may have open, so that none takes the room of all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use crate::neighbours::network_of;
 
 /// The limit for one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +64,6 @@ impl Seats {
                 self.taken.remove(&address);
             }
         }
-    }
-}
-
-/// Whoever has one IPv6 address has a /64 of them.
-#[must_use]
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -56,6 +56,10 @@ impl Part {
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
         is_free(&self.whole)?;
         let finished = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.whole));
+        // The name, too. A folder that cannot be opened has it all the same, a moment later.
+        let folder =
+            self.whole.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
         finished.map_err(|error| StoreError::File {
             path: self.whole.clone(),
             what: format!("the copy could not be put in place: {error}"),

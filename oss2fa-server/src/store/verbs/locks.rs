@@ -13,7 +13,7 @@ use oss2fa_core::backoff::{Backoff, Failures, LockState};
 use serde::Serialize;
 
 use crate::ids::{ClientId, IntegrationId, TenantId, Username};
-use crate::listen::network_of;
+use crate::neighbours::network_of;
 use crate::outside::{SECOND, Timestamp};
 use crate::policy::LockPolicy;
 use crate::store::error::StoreError;
