@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -85,25 +85,34 @@ impl Target {
 
 /// Whether an address is of this machine, or one that no receiver has: those of cloud metadata among them.
 fn is_near(address: IpAddr) -> bool {
-    // RFC 6052: IPv4 behind a translator.
+    // What clouds answer at where it is no link-local address.
+    const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    // RFC 6052: IPv4 behind a translator. RFC 3056: IPv4 in the bits behind the first 16.
     const TRANSLATED: u128 = 0x0064_ff9b << 96;
-    let near_v4 = |v4: std::net::Ipv4Addr| {
+    let near_v4 = |v4: Ipv4Addr| {
         v4.is_loopback()
             || v4.is_link_local()
             || v4.is_multicast()
             || v4.is_broadcast()
             || v4.octets().first() == Some(&0)
+            || v4 == ALIBABA
     };
     match address.to_canonical() {
         IpAddr::V4(v4) => near_v4(v4),
         IpAddr::V6(v6) => {
             let embedded = v6.to_bits().checked_sub(TRANSLATED).and_then(|low| u32::try_from(low).ok());
+            let [first, high, low, ..] = v6.segments();
+            let tunnelled =
+                (first == 0x2002).then(|| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
             v6.is_loopback()
                 || v6 == Ipv6Addr::UNSPECIFIED
+                || v6 == AMAZON
                 || v6.is_unicast_link_local()
                 || v6.is_multicast()
                 || v6.to_ipv4().is_some_and(near_v4)
                 || embedded.is_some_and(|low| near_v4(low.into()))
+                || tunnelled.is_some_and(near_v4)
         }
     }
 }
@@ -142,7 +151,11 @@ mod tests {
             "https://[::127.0.0.1]/",
             "https://[64:ff9b::7f00:1]/",
             "https://[fe80::1]/",
+            "https://[2002:7f00:1::1]/",
+            "https://[2002:a9fe:a9fe::1]/",
             "https://169.254.169.254/latest/meta-data/",
+            "https://100.100.100.200/latest/meta-data/",
+            "https://[fd00:ec2::254]/latest/meta-data/",
             "https://0.0.0.0/",
             "https://224.0.0.1/",
             "https://255.255.255.255/",
