@@ -9,9 +9,8 @@ log=$found/$target.log
 # On a machine that does much else the time may be over when the seeds have been tried: then for longer.
 for time in "$seconds" "$((seconds * 12))"; do
     status=0
-    # An input is one that takes too long after so many seconds that a stall of the machine is not taken for one.
     TMPDIR=$found "$built/$host/debug/$target" "$found/$target" "$here/corpus/$target" \
-        -max_total_time="$time" -rss_limit_mb=512 -timeout=25 -print_final_stats=1 \
+        -max_total_time="$time" -rss_limit_mb=512 -timeout=5 -print_final_stats=1 \
         -artifact_prefix="$built/artifacts/$target-" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         cat "$log" >&2

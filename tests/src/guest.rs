@@ -36,8 +36,6 @@ pub struct GuestRan {
     pub keys: String,
     /// How long it took from the start of QEMU to its end.
     pub took: Duration,
-    /// For how much of that its threads wanted a processor of this machine and others had it.
-    pub starved: Duration,
     /// How many wanted a processor of this machine at the worst of it: the load average of a minute.
     load: f64,
 }
@@ -74,9 +72,9 @@ impl Guest {
         let begun = Instant::now();
         let qemu = files.qemu(share.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let qemu = qemu.expect("timeout");
-        let (pid, over) = (qemu.id(), AtomicBool::new(false));
-        let (output, (starved, load)) = thread::scope(|scope| {
-            let beside = scope.spawn(|| crowded_until(pid, &over));
+        let over = AtomicBool::new(false);
+        let (output, load) = thread::scope(|scope| {
+            let beside = scope.spawn(|| highest_load_until(&over));
             let output = qemu.wait_with_output();
             over.store(true, Ordering::Relaxed);
             (output.expect("timeout"), beside.join().expect("a look at /proc"))
@@ -94,7 +92,7 @@ impl Guest {
         let keys = fs::read_to_string(share.path().join("keys-log")).unwrap_or_default();
         let steps = self.steps.into_iter().enumerate();
         let steps = steps.map(|(number, (name, _))| (name, result(&folder(share.path(), number)))).collect();
-        GuestRan { steps, console, keys, took, starved, load }
+        GuestRan { steps, console, keys, took, load }
     }
 }
 
@@ -152,32 +150,19 @@ impl std::fmt::Display for GuestRan {
             ran.text().lines().try_for_each(|line| writeln!(f, "            {line}"))?;
         }
         self.keys.lines().try_for_each(|line| writeln!(f, "a key: {line}"))?;
-        let starved = self.starved.as_secs_f64();
-        writeln!(f, "{:6.1} s  the whole guest, {starved:.1} s of it in a queue", self.took.as_secs_f64())
+        writeln!(f, "{:6.1} s  the whole guest", self.took.as_secs_f64())
     }
 }
 
-/// What the kernel says of the threads of the child of this process: how long they have waited in a queue for a processor
-/// (Documentation/scheduler/sched-stats.rst, the second number). Looked at now and then: it goes with them. And the
-/// highest load meanwhile.
-fn crowded_until(parent: u32, over: &AtomicBool) -> (Duration, f64) {
-    let waited = || {
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-        let tasks = fs::read_dir(format!("/proc/{}/task", children.split_whitespace().next()?)).ok()?;
-        let waited = tasks.flatten().filter_map(|task| {
-            let said = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            said.split_whitespace().nth(1)?.parse::<u64>().ok()
-        });
-        Some(Duration::from_nanos(waited.sum()))
-    };
+/// The load of this machine now and then.
+fn highest_load_until(over: &AtomicBool) -> f64 {
     let load = || fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse::<f64>().ok();
-    let (mut longest, mut highest) = (Duration::ZERO, 0.0_f64);
+    let mut highest = 0.0_f64;
     while !over.load(Ordering::Relaxed) {
-        longest = longest.max(waited().unwrap_or_default());
         highest = highest.max(load().unwrap_or_default());
         thread::sleep(Duration::from_millis(200));
     }
-    (longest, highest)
+    highest
 }
 
 fn folder(share: &Path, number: usize) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use oss2fa_core::wire::{
 use tempfile::TempDir;
 
 use super::connection::Connection;
+use super::heard_tests::Heard;
 use super::live::Live;
 use super::peer::Caller;
 use super::{admin, login};
@@ -24,7 +25,6 @@ use crate::admin::{
 use crate::config::{Config, MasterKeySource, StoreConfig};
 use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
-use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
 use crate::token::soft::Hub;
 
@@ -53,15 +53,6 @@ impl Directory for Passwd {
 
     fn membership(&self, _: &Account, group: &str) -> Result<Membership, DirectoryError> {
         Ok(if group == "staff" { Membership::Member } else { Membership::Outsider })
-    }
-}
-
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<AuditEntry>>>);
-
-impl EventSink for Heard {
-    fn event(&mut self, entry: &AuditEntry) {
-        self.0.lock().unwrap().push(entry.clone());
     }
 }
 
@@ -193,17 +184,7 @@ impl Host {
 
     /// The newest event, once all that are in the store have gone to the system log: that happens just after the answer.
     fn newest(&self) -> AuditEntry {
-        let store = rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap();
-        let begun = Instant::now();
-        loop {
-            let events = self.heard.0.lock().unwrap().clone();
-            let written: i64 = store.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
-            if events.len() as i64 >= written {
-                return events.last().unwrap().clone();
-            }
-            assert!(begun.elapsed() < SOON, "an event did not get to the system log");
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.heard.all_of(self.folder.path()).pop().unwrap()
     }
 
     fn last_used(&self, user: &str, id: DeviceId) -> Option<u64> {

@@ -8,7 +8,7 @@ mod imported;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use oss2fa_core::wire::{AgentMessage, Conversation, Echo, Login, ModuleMessage, 
 use tempfile::TempDir;
 
 use super::connection::{Broken, Connection};
+use super::heard_tests::Heard;
 use super::live::Live;
 use super::peer::Caller;
 use super::{admin, login};
@@ -30,7 +31,6 @@ use crate::admin::{
 use crate::config::{Config, MasterKeySource, StoreConfig};
 use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
-use crate::store::writer::EventSink;
 use crate::store::{AuditEntry, Owner, Store, master_key};
 use crate::token::soft::{Finger, Hub, Protocol, SoftKey};
 
@@ -51,15 +51,6 @@ impl Directory for Passwd {
 
     fn membership(&self, _: &Account, _: &str) -> Result<Membership, DirectoryError> {
         Ok(Membership::Outsider)
-    }
-}
-
-#[derive(Clone, Default)]
-pub(super) struct Heard(pub(super) Arc<Mutex<Vec<AuditEntry>>>);
-
-impl EventSink for Heard {
-    fn event(&mut self, entry: &AuditEntry) {
-        self.0.lock().unwrap().push(entry.clone());
     }
 }
 
@@ -202,17 +193,7 @@ impl Host {
 
     /// All that went to the system log, once all that is in the store has gone there: that happens just after the answer.
     pub(super) fn logged(&self) -> Vec<AuditEntry> {
-        let store = rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap();
-        let begun = Instant::now();
-        loop {
-            let events = self.heard.0.lock().unwrap().clone();
-            let written: i64 = store.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
-            if events.len() as i64 >= written {
-                return events;
-            }
-            assert!(begun.elapsed() < SOON, "an event did not get to the system log");
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.heard.all_of(self.folder.path())
     }
 
     pub(super) fn newest(&self) -> AuditEntry {

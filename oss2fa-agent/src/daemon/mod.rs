@@ -11,6 +11,8 @@ mod courier;
 mod door;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod heard_tests;
 mod keyring;
 #[cfg(test)]
 mod keyring_tests;

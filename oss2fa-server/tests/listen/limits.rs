@@ -181,11 +181,14 @@ fn two_thousand_idle_connections_hold_while_another_answers() {
     let mut idle: Vec<_> = (0..MANY).map(|_| Raw::open(server.address)).collect();
     // Half of them have asked before, half never did.
     idle.iter_mut().step_by(2).for_each(Raw::hello);
-    let start = Instant::now();
-    for _ in 0..10 {
-        assert_eq!(got(&[&server.url("http", "/hello")]), "hello");
-    }
-    assert!(start.elapsed() < Duration::from_secs(30), "ten requests took {:?}", start.elapsed());
+    let in_time = (0..TRIES).any(|_| {
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(got(&[&server.url("http", "/hello")]), "hello");
+        }
+        start.elapsed() < Duration::from_secs(5)
+    });
+    assert!(in_time, "ten requests take longer than five seconds");
     idle.iter_mut().for_each(Raw::hello);
     let drained = server.stop();
     assert_eq!((drained.finished, drained.cut), (MANY, 0));
@@ -202,9 +205,11 @@ fn one_address_leaves_room_for_others_and_a_proxy_has_no_limit() {
     let server = Server::plain(setup(&[]));
     let mut open: Vec<_> = (0..3).map(|_| Raw::open(server.address)).collect();
     open.iter_mut().for_each(Raw::hello);
-    // Long before the time of a handshake or of a request is over.
-    let start = Instant::now();
-    assert!(Raw::open(server.address).closed_after(start) < Duration::from_secs(8), "a fourth is closed");
+    let at_once = (0..TRIES).any(|_| {
+        let start = Instant::now();
+        Raw::open(server.address).closed_after(start) < TIMEOUT
+    });
+    assert!(at_once, "a fourth is closed");
     let url = server.url("http", "/hello").replace("localhost", "127.0.0.1");
     assert_eq!(got(&["--interface", "127.0.0.2", &url]), "hello", "another address is served");
     drop(open.pop());

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::connection::Connection;
+use super::heard_tests::Heard;
 use super::live::Live;
 use super::peer::Caller;
 use super::{admin, courier, login};
@@ -34,8 +35,7 @@ use crate::directory::{Account, Directory, DirectoryError, Membership};
 use crate::outside::System;
 use crate::server::scripted::{Asked, Identity, Reaction, Scripted};
 use crate::store::without_server::Removed;
-use crate::store::writer::EventSink;
-use crate::store::{AuditEntry, Owner, Store, master_key};
+use crate::store::{Owner, Store, master_key};
 use crate::token::soft::Hub;
 
 const UID: u32 = 1000;
@@ -53,15 +53,6 @@ impl Directory for Passwd {
 
     fn membership(&self, _: &Account, group: &str) -> Result<Membership, DirectoryError> {
         Ok(if group == "robots" { Membership::Member } else { Membership::Outsider })
-    }
-}
-
-#[derive(Clone, Default)]
-struct Heard(Arc<std::sync::Mutex<Vec<AuditEntry>>>);
-
-impl EventSink for Heard {
-    fn event(&mut self, entry: &AuditEntry) {
-        self.0.lock().unwrap().push(entry.clone());
     }
 }
 
@@ -182,17 +173,7 @@ impl Daemon {
 
     /// What went to the system log, once all that is in the store has gone there: that happens just after the answer.
     fn events(&self) -> Vec<String> {
-        let store = rusqlite::Connection::open(self.folder.path().join("agent.db")).unwrap();
-        let begun = Instant::now();
-        loop {
-            let events = self.heard.0.lock().unwrap().clone();
-            let written: i64 = store.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
-            if events.len() as i64 >= written {
-                return events.into_iter().map(|entry| entry.event).collect();
-            }
-            assert!(begun.elapsed() < SOON, "an event did not get to the system log");
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.heard.all_of(self.folder.path()).into_iter().map(|entry| entry.event).collect()
     }
 
     /// A login that ends like this, the quickest of a few: this machine has other work, too.
